@@ -1,0 +1,47 @@
+"""The two ways in which Loresmith says no.
+
+Every message names what was wrong, where, and what to do next; a face prints it without a traceback.
+"""
+
+from __future__ import annotations
+
+
+class LoresmithError(Exception):
+    """Something that a person is told in plain words.
+
+    Args:
+        what: what was wrong, in one sentence.
+        where: the file, line, key or record it was found in.
+        hint: what to do about it.
+    """
+
+    exit_status = 1
+
+    def __init__(self, what: str, *, where: str | None = None, hint: str | None = None) -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.hint = hint
+
+    def __str__(self) -> str:
+        place = f"{self.where}: " if self.where else ""
+        advice = f"\n  {self.hint}" if self.hint else ""
+        return f"{place}{self.what}{advice}"
+
+
+class UserError(LoresmithError):
+    """The request cannot be carried out as it was made: a wrong key, a missing file, an unknown name."""
+
+    exit_status = 2
+
+
+class Failure(LoresmithError):
+    """The request was sound and the work failed: a full disk, a damaged blob, a step that crashed."""
+
+    exit_status = 1
+
+
+class Interrupted(LoresmithError):
+    """The work was stopped at a safe point and can go on from there."""
+
+    exit_status = 130

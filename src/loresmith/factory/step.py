@@ -1,0 +1,163 @@
+"""What a step is: one typed way to make assets out of assets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from loresmith.ledger.books import Books
+
+AssetKind = Literal[
+    "source",
+    "documents",
+    "corpus",
+    "tokenizer",
+    "tokens",
+    "model",
+    "adapter",
+    "dataset",
+    "suite",
+    "report",
+    "bundle",
+]
+
+
+class StepConfig(BaseModel):
+    """Base of every step's config: frozen, unknown keys rejected, each field with a sentence.
+
+    A field declared with `Field(json_schema_extra={"location": True})` says where something lies, not what it
+    is: it is left out of the action key, and the step's `fingerprint` covers the content instead. A relative
+    path in such a field is resolved against the recipe's folder.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@dataclass(frozen=True)
+class Input:
+    """One input role of a step."""
+
+    kind: AssetKind
+    summary: str
+    optional: bool = False
+
+
+@dataclass(frozen=True)
+class Output:
+    """One output role of a step."""
+
+    kind: AssetKind
+    summary: str
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a step function returns for one output role.
+
+    `metadata` is part of the asset's digest: only facts that follow from the content belong there, never a
+    time, a duration or a path of this machine.
+    """
+
+    directory: Path
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Check:
+    """A check that a step made on one of its outputs; the factory signs it and keeps it as a receipt."""
+
+    output: str
+    kind: str
+    passed: bool
+    evidence: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a step function returns."""
+
+    outputs: Mapping[str, Made]
+    books: Books = field(default_factory=Books)
+    checks: tuple[Check, ...] = ()
+
+
+@dataclass(frozen=True)
+class InputAsset:
+    """An input as a step function sees it: a read-only directory and what the ledger knows of it."""
+
+    digest: str
+    kind: str
+    directory: Path
+    metadata: Mapping[str, Any]
+    labels: tuple[str, ...]
+
+
+class StepContext(Protocol):
+    """What the factory gives a running step."""
+
+    @property
+    def seed(self) -> int:
+        """The recipe's seed: all randomness of a step is derived from it."""
+
+    @property
+    def work(self) -> Path:
+        """A directory of this action alone. What is written here is found again after an interruption."""
+
+    @property
+    def threads(self) -> int:
+        """How many CPU threads the step may use."""
+
+    def output(self, role: str) -> Path:
+        """An empty directory in which to write the output of this role."""
+
+    def progress(self, done: float, total: float | None, unit: str, **numbers: float) -> None:
+        """Say how far the step is; `numbers` are those a person wants to see (loss, bits per byte)."""
+
+    def metric(self, name: str, value: float, position: float) -> None:
+        """Record a number at a position (tokens seen, documents read) in the run."""
+
+    def log(self, message: str) -> None:
+        """Add a line to the step's log."""
+
+    def checkpoint(self, directory: Path, position: float) -> None:
+        """Record that `directory`, under `work`, now holds a state from which the step can go on."""
+
+    def stop_requested(self) -> bool:
+        """Whether the step should save its state and call `stopped` at this safe point."""
+
+    def stopped(self) -> None:
+        """Leave the step at a safe point (raises Interrupted)."""
+
+
+StepFunction = Callable[[StepContext, Any, Mapping[str, InputAsset]], Result]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One kind of step.
+
+    Attributes:
+        name: what a recipe writes after `step:`.
+        version: raised whenever the same config and inputs would give other outputs.
+        summary: one sentence for `loresmith steps`.
+        config: the Pydantic model of its settings.
+        inputs, outputs: roles; optional inputs that a recipe does not wire are absent from the mapping.
+        run: the function that does the work, in a subprocess of its own.
+        fingerprint: digest of what the step reads from outside the ledger (None: it reads nothing there).
+        packages: distributions whose versions belong to the action key, since they decide the result.
+    """
+
+    name: str
+    version: int
+    summary: str
+    config: type[StepConfig]
+    inputs: Mapping[str, Input]
+    outputs: Mapping[str, Output]
+    run: StepFunction
+    fingerprint: Callable[[Any], str] | None = None
+    packages: tuple[str, ...] = ()
