@@ -1,0 +1,45 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+WORKSPACE ?= demo
+
+.PHONY: demo test test-slow lint docs clean
+
+# Runs the main job on the Python standard library's own source; `make demo WORKSPACE=dir` puts it elsewhere.
+demo: $(VENV)/.runtime
+	@$(BIN)/python examples/stdlib/demo.py $(WORKSPACE)
+
+test: $(VENV)/.test
+	@$(BIN)/python -m pytest
+
+test-slow: $(VENV)/.test
+	@$(BIN)/python -m pytest -m slow
+
+lint: $(VENV)/.test $(VENV)/.lint
+	@$(BIN)/ruff check src tests examples benchmarks
+	@$(BIN)/ruff format --check src tests examples benchmarks
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m docs.generate --check
+
+docs: $(VENV)/.runtime
+	@$(BIN)/python -m docs.generate
+
+clean:
+	rm -rf $(VENV) demo build dist
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit("Loresmith needs Python 3.11 or newer; set PYTHON=") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.runtime
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
+	@touch $@
+
+$(VENV)/.lint: $(VENV)/.test
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[lint]'
+	@touch $@
