@@ -5,6 +5,8 @@ Every message names what was wrong, where, and what to do next; a face prints it
 
 from __future__ import annotations
 
+import errno
+
 
 class LoresmithError(Exception):
     """Something that a person is told in plain words.
@@ -45,3 +47,19 @@ class Interrupted(LoresmithError):
     """The work was stopped at a safe point and can go on from there."""
 
     exit_status = 130
+
+
+_OS_CAUSES = {
+    errno.ENOSPC: ("the disk is full", "free some space and start again; what was finished is kept"),
+    errno.EDQUOT: ("the disk quota is used up", "free some space and start again; what was finished is kept"),
+    errno.EROFS: ("the file system is read-only", "choose a workspace on a file system that can be written"),
+    errno.EACCES: ("permission denied", "check who owns the file and its folder"),
+    errno.EMFILE: ("too many open files", "raise the limit with `ulimit -n`"),
+}
+
+
+def os_failure(error: OSError, where: str | None = None) -> Failure:
+    """The Failure that tells a person what the operating system refused."""
+    cause, hint = _OS_CAUSES.get(error.errno or 0, (error.strerror or str(error), None))
+    place = str(error.filename) if error.filename is not None else None
+    return Failure(f"{cause} ({place})" if place else cause, where=where, hint=hint)
