@@ -1,0 +1,1 @@
+"""Recipes, plans and runs: puts assets through steps."""

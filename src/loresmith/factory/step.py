@@ -138,6 +138,15 @@ StepFunction = Callable[[StepContext, Any, Mapping[str, InputAsset]], Result]
 
 
 @dataclass(frozen=True)
+class Guess:
+    """What a step says of its own cost before it has ever run here."""
+
+    seconds: float
+    peak_bytes: int
+    output_bytes: int
+
+
+@dataclass(frozen=True)
 class Step:
     """One kind of step.
 
@@ -149,7 +158,11 @@ class Step:
         inputs, outputs: roles; optional inputs that a recipe does not wire are absent from the mapping.
         run: the function that does the work, in a subprocess of its own.
         fingerprint: digest of what the step reads from outside the ledger (None: it reads nothing there).
+            It is called with a config whose locations are absolute, and raises UserError for what is not there.
         packages: distributions whose versions belong to the action key, since they decide the result.
+        workload: how much work a config asks for, in any unit (training: floating-point operations); forecasts
+            scale past runs by it. None: they scale by the size of the inputs.
+        guess: what to forecast where there are no past runs.
     """
 
     name: str
@@ -161,3 +174,5 @@ class Step:
     run: StepFunction
     fingerprint: Callable[[Any], str] | None = None
     packages: tuple[str, ...] = ()
+    workload: Callable[[Any], float] | None = None
+    guess: Callable[[Any], Guess] | None = None

@@ -1,0 +1,37 @@
+"""What a running step says, as one JSON object a line, from its process to the factory."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import UTC, datetime
+from typing import Any
+
+
+def now() -> str:
+    """The present moment as the ledger writes it: ISO 8601, UTC, microseconds."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+class EventWriter:
+    """Writes events to a pipe. A line shorter than PIPE_BUF arrives whole; longer ones are read line by line."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def send(self, kind: str, **data: Any) -> None:
+        line = json.dumps({"event": kind, "at": now(), **data}, separators=(",", ":")).encode() + b"\n"
+        view = memoryview(line)
+        while view:
+            view = view[os.write(self._descriptor, view) :]
+
+
+class EventReader:
+    """Takes whole events from the bytes that arrive on a pipe."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, data: bytes) -> list[dict[str, Any]]:
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        return [json.loads(line) for line in lines if line]

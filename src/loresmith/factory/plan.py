@@ -1,0 +1,255 @@
+"""A plan: a recipe resolved to the last default, to digests, and to what is already there.
+
+It is what a person or an agent approves. Its digest covers everything that decides the result, and nothing that
+does not: neither forecasts, nor what happens to be cached, nor where the sources lie.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from loresmith.errors import UserError
+from loresmith.factory.environment import deciding_environment
+from loresmith.factory.forecast import Forecast, forecast
+from loresmith.factory.recipe import Compute, Recipe, RecipeStep, ReleaseTarget, locations, produced_by
+from loresmith.factory.registry import find_step
+from loresmith.factory.step import Step
+from loresmith.ledger import Ledger
+from loresmith.ledger.digest import digest_of
+from loresmith.nearest import unknown_name
+from loresmith.validation import validate
+from loresmith.yaml_lines import load_yaml
+
+
+class PlannedInput(BaseModel):
+    """Where an input comes from: another step of the plan, or an asset that is pinned by its digest."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    step: str | None = Field(default=None, description="The step of this plan that makes it.")
+    output: str | None = Field(default=None, description="Which of that step's outputs.")
+    reference: str | None = Field(default=None, description="The reference to the ledger, as the recipe has it.")
+    asset: str | None = Field(default=None, description="The digest that the reference stood for when planning.")
+
+
+class PlannedStep(BaseModel):
+    """One step, resolved."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(description="The step's name in the recipe.")
+    step: str = Field(description="Which kind of step.")
+    version: int = Field(description="The version of that kind.")
+    config: dict[str, Any] = Field(description="The settings, to the last default, without locations.")
+    locations: dict[str, Any] = Field(description="The settings that say where something lies.")
+    fingerprint: str | None = Field(description="Digest of what lies there.")
+    environment: dict[str, Any] = Field(description="The software that decides the result.")
+    inputs: dict[str, PlannedInput] = Field(description="Where each input comes from, by role.")
+    key: str | None = Field(description="The action key, once all inputs are known.")
+    state: Literal["cached", "to do"] = Field(description="Whether the ledger already has its outputs.")
+    outputs: dict[str, str] = Field(description="Digests of the outputs by role, when cached.")
+    forecast: Forecast | None = Field(description="What it will take; absent when cached.")
+
+    def resolved_config(self) -> dict[str, Any]:
+        """All settings, as the step's function gets them."""
+        return {**self.config, **self.locations}
+
+    def identity(self) -> dict[str, Any]:
+        """What of this step decides the result."""
+        return {
+            "name": self.name,
+            "step": self.step,
+            "version": self.version,
+            "config": self.config,
+            "fingerprint": self.fingerprint,
+            "environment": self.environment,
+            "inputs": {
+                role: {"asset": source.asset} if source.step is None else {"step": source.step, "output": source.output}
+                for role, source in self.inputs.items()
+            },
+        }
+
+    def action_key(self, seed: int, inputs: Mapping[str, str]) -> str:
+        """The key under which the ledger finds the result: same key, same assets."""
+        return digest_of(
+            {
+                "step": self.step,
+                "version": self.version,
+                "config": self.config,
+                "fingerprint": self.fingerprint,
+                "environment": self.environment,
+                "inputs": dict(inputs),
+                "seed": seed,
+            }
+        )
+
+
+class Plan(BaseModel):
+    """A recipe resolved, its steps in the order in which they run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal[1] = 1
+    digest: str = Field(description="Covers all that decides the result.")
+    recipe: str = Field(description="The recipe's name.")
+    seed: int = Field(description="The recipe's seed.")
+    compute: Compute = Field(description="Where and with how much it runs; not part of the digest.")
+    steps: tuple[PlannedStep, ...] = Field(description="The steps in running order.")
+    release: ReleaseTarget | None = Field(description="What is registered at the end.")
+
+    @property
+    def seconds(self) -> float:
+        """Forecast of the whole, in seconds."""
+        return sum(step.forecast.seconds for step in self.steps if step.forecast is not None)
+
+    @property
+    def guessed(self) -> bool:
+        """Whether any part of the forecast is a guess."""
+        return any(step.forecast is not None and step.forecast.basis == "guess" for step in self.steps)
+
+    def require_intact(self) -> None:
+        """Raise UserError if the plan does not have the digest that it says it has."""
+        if _plan_digest(self.recipe, self.seed, self.steps, self.release) != self.digest:
+            raise UserError("the plan was changed after it was made: its digest does not fit its content")
+
+
+def _plan_digest(recipe: str, seed: int, steps: tuple[PlannedStep, ...], release: ReleaseTarget | None) -> str:
+    return digest_of(
+        {
+            "recipe": recipe,
+            "seed": seed,
+            "steps": [step.identity() for step in steps],
+            "release": release.model_dump(mode="json") if release is not None else None,
+        }
+    )
+
+
+def make_plan(recipe: Recipe, ledger: Ledger) -> Plan:
+    """Resolve a recipe against a ledger.
+
+    Raises:
+        UserError: an input is not there, is of the wrong kind, or a source folder is missing.
+    """
+    planned: dict[str, PlannedStep] = {}
+    for step in recipe.steps.values():
+        planned[step.name] = _planned_step(recipe, step, planned, ledger)
+    steps = tuple(planned.values())
+    return Plan(
+        digest=_plan_digest(recipe.name, recipe.seed, steps, recipe.release),
+        recipe=recipe.name,
+        seed=recipe.seed,
+        compute=recipe.compute,
+        steps=steps,
+        release=recipe.release,
+    )
+
+
+def _planned_step(recipe: Recipe, step: RecipeStep, planned: Mapping[str, PlannedStep], ledger: Ledger) -> PlannedStep:
+    settings = step.config.model_dump(mode="json")
+    places = locations(type(step.config))
+    draft = PlannedStep(
+        name=step.name,
+        step=step.step.name,
+        version=step.step.version,
+        config={key: value for key, value in settings.items() if key not in places},
+        locations={key: value for key, value in settings.items() if key in places},
+        fingerprint=_fingerprint(step.step, step.config, recipe.where("steps", step.name)),
+        environment=deciding_environment(step.step),
+        inputs={role: _input(recipe, step, role, ledger) for role in step.inputs},
+        key=None,
+        state="to do",
+        outputs={},
+        forecast=None,
+    )
+    return _looked_up(draft, recipe.seed, planned, step.step, step.config, ledger)
+
+
+def _input(recipe: Recipe, step: RecipeStep, role: str, ledger: Ledger) -> PlannedInput:
+    reference = step.inputs[role]
+    kind = step.step.inputs[role].kind
+    made = produced_by(recipe, reference, ("steps", step.name, role), kind)
+    if made is not None:
+        return PlannedInput(step=made[0], output=made[1])
+    try:
+        asset = ledger.assets.find(reference, kind=kind)
+    except UserError as error:
+        in_recipe = unknown_name("step", reference, set(recipe.steps) - {step.name})
+        raise UserError(
+            f"steps.{step.name}.{role}: {error.what}; nor is it a step of this recipe ({in_recipe})",
+            where=recipe.where("steps", step.name, role),
+            hint=error.hint,
+        ) from None
+    return PlannedInput(reference=reference, asset=asset.digest)
+
+
+def _fingerprint(step: Step, config: Any, where: str) -> str | None:
+    if step.fingerprint is None:
+        return None
+    try:
+        return step.fingerprint(config)
+    except UserError as error:
+        raise UserError(str(error), where=where, hint=None) from None
+
+
+def _looked_up(
+    draft: PlannedStep, seed: int, planned: Mapping[str, PlannedStep], step: Step, config: Any, ledger: Ledger
+) -> PlannedStep:
+    """The draft with its key, and its outputs if the ledger has them, or a forecast if it has not."""
+    inputs = {}
+    for role, source in draft.inputs.items():
+        digest = source.asset if source.step is None else planned[source.step].outputs.get(source.output or "")
+        if digest is not None:
+            inputs[role] = digest
+    known = len(inputs) == len(draft.inputs)
+    key = draft.action_key(seed, inputs) if known else None
+    action = ledger.actions.find(key) if key is not None else None
+    if action is not None:
+        return draft.model_copy(update={"key": key, "state": "cached", "outputs": dict(action.outputs)})
+    expected = forecast(step, config, inputs if known else None, ledger)
+    return draft.model_copy(update={"key": key, "forecast": expected})
+
+
+def read_plan(path: Path) -> Plan:
+    """Read a plan file, as `loresmith plan --out` wrote it.
+
+    Raises:
+        UserError: it is not a plan, or was changed after it was made.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot be read: {error}", where=str(path)) from None
+    written = load_yaml(text, str(path))  # JSON is YAML, and this way a mistake has a line
+    plan = validate(Plan, written.data, written.lines, written.source)
+    plan.require_intact()
+    return plan
+
+
+def require_unchanged(plan: Plan, ledger: Ledger) -> None:
+    """Raise UserError if what a plan was made from is not what is there now.
+
+    Its sources must have the fingerprints, its steps the versions and software, and its assets the presence that
+    they had when the plan was made.
+    """
+    for planned in plan.steps:
+        step = find_step(planned.step)
+        where = f"plan, step {planned.name!r}"
+        again = "make a new plan with `loresmith plan`"
+        if step.version != planned.version:
+            raise UserError(
+                f"the plan was made for version {planned.version} of {planned.step!r}, and this is {step.version}",
+                where=where,
+                hint=again,
+            )
+        config = validate(step.config, planned.resolved_config(), {}, where)
+        if _fingerprint(step, config, where) != planned.fingerprint:
+            raise UserError(f"its sources changed since the plan was made: {planned.locations}", where=where, hint=again)
+        if deciding_environment(step) != planned.environment:
+            raise UserError("the software changed since the plan was made", where=where, hint=again)
+        for source in planned.inputs.values():
+            if source.asset is not None:
+                ledger.assets.get(source.asset)

@@ -1,0 +1,114 @@
+"""A step's process, as the factory sees it: started, listened to, asked to stop, and ended if it does not."""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from loresmith.factory.events import EventReader
+
+STOP_GRACE_SECONDS = 4.0
+"""A step that has not reached a safe point this long after it was asked to is ended; its last checkpoint stays."""
+
+
+class StepProcess:
+    """One worker process. Iterate over `events` until it ends, then read `status`."""
+
+    def __init__(self, request: dict[str, Any], request_path: Path, log_path: Path) -> None:
+        """Start the worker.
+
+        Args:
+            request: what the worker is to do; written to `request_path`.
+            log_path: where its standard output and error go.
+        """
+        request_path.write_text(json.dumps(request), encoding="utf-8")
+        self._read_end, write_end = os.pipe()
+        with log_path.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "loresmith.factory.worker", str(request_path), str(write_end)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                pass_fds=[write_end],
+                env=_quiet_environment(request["threads"]),
+            )
+        os.close(write_end)
+        os.set_blocking(self._read_end, False)
+        self._asked_at: float | None = None
+        self.log_path = log_path
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def events(self, tick: float = 0.5) -> Iterator[dict[str, Any] | None]:
+        """The worker's events as they come, and None at least every `tick` seconds; ends with the process."""
+        reader = EventReader()
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._read_end, selectors.EVENT_READ)
+            while True:
+                if self._asked_at is not None and time.monotonic() - self._asked_at > STOP_GRACE_SECONDS:
+                    self._process.kill()
+                if selector.select(timeout=tick):
+                    data = os.read(self._read_end, 1 << 16)
+                    if not data:
+                        break
+                    yield from reader.feed(data)
+                yield None
+        self._process.wait()
+
+    def ask_to_stop(self) -> None:
+        """Ask for a stop at the next safe point; only the first call starts the clock."""
+        if self._asked_at is None:
+            self._asked_at = time.monotonic()
+            self._process.send_signal(signal.SIGTERM)
+
+    def close(self) -> None:
+        """End the process if it is still there, and free what it held."""
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.wait()
+        os.close(self._read_end)
+
+    @property
+    def status(self) -> int:
+        """Exit status; negative for the signal that ended it."""
+        return self._process.wait()
+
+    def cause_of_death(self) -> str:
+        """One line on why the process ended without saying so itself."""
+        status = self.status
+        if status >= 0:
+            return f"the step's process ended with status {status} without a word{self._last_words()}"
+        name = signal.Signals(-status).name
+        likely = "; the usual cause is that the machine ran out of memory" if name == "SIGKILL" else ""
+        return f"the step's process was ended by {name}{likely}{self._last_words()}"
+
+    def _last_words(self) -> str:
+        with self.log_path.open("rb") as log:
+            log.seek(max(0, self.log_path.stat().st_size - 4096))
+            lines = log.read().decode("utf-8", "replace").strip().splitlines()
+        return f" (last line of its log: {lines[-1][:200]})" if lines else ""
+
+
+def _quiet_environment(threads: int) -> dict[str, str]:
+    """The worker's environment: as many threads as allowed, no telemetry, no hub."""
+    return {
+        **os.environ,
+        "OMP_NUM_THREADS": str(threads),
+        "RAYON_NUM_THREADS": str(threads),
+        "TOKENIZERS_PARALLELISM": "true" if threads > 1 else "false",
+        "HF_HUB_OFFLINE": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "TRANSFORMERS_VERBOSITY": "error",
+        "DO_NOT_TRACK": "1",
+        "PYTHONUNBUFFERED": "1",
+    }

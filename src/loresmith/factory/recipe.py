@@ -1,0 +1,242 @@
+"""A recipe: the YAML file that a person writes, checked to the last key, wired by name."""
+
+from __future__ import annotations
+
+import graphlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from loresmith.errors import UserError
+from loresmith.factory.registry import find_step
+from loresmith.factory.step import Step, StepConfig
+from loresmith.nearest import unknown_name
+from loresmith.validation import validate
+from loresmith.yaml_lines import Mapped, YamlPath, load_yaml, read_yaml
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=64)]
+
+
+class Compute(BaseModel):
+    """Where and with how much a recipe runs; nothing here changes what it means."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    threads: int | None = Field(
+        default=None, ge=1, description="CPU threads a step may use. Default: the cores this process may run on."
+    )
+
+
+class ReleaseTarget(BaseModel):
+    """What a finished run registers under a name."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Name = Field(description="The release, such as `acme-assistant`.")
+    asset: str = Field(description="The step whose output is released: `step`, or `step.output` where it has several.")
+    channel: Name = Field(default="candidate", description="The channel that points at it when the run has finished.")
+
+
+class RecipeFile(BaseModel):
+    """The keys of a recipe."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Name = Field(description="What the recipe makes; its assets are found as `name/step`.")
+    seed: int = Field(default=0, ge=0, lt=2**53, description="All randomness of all steps is derived from it.")
+    compute: Compute = Field(default=Compute(), description="Where and with how much it runs.")
+    steps: dict[Name, dict[str, Any]] = Field(
+        min_length=1,
+        description="The steps by name. Each has `step:` (which kind), its settings, and for each input role the name "
+        "of another step (or `step.output`), or a reference to an asset of the ledger.",
+    )
+    release: ReleaseTarget | None = Field(default=None, description="What to register when the run has finished.")
+
+
+@dataclass(frozen=True)
+class RecipeStep:
+    """One step of a recipe, its config complete to the last default."""
+
+    name: str
+    step: Step
+    config: StepConfig
+    inputs: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A recipe that is well-formed and wired without cycles; `steps` stand in an order in which they can run."""
+
+    name: str
+    seed: int
+    compute: Compute
+    steps: Mapping[str, RecipeStep]
+    release: ReleaseTarget | None
+    written: Mapped
+
+    def where(self, *path: str) -> str:
+        """File and line of a key."""
+        return self.written.where(path)
+
+
+def read_recipe(path: Path, settings: Sequence[str] = ()) -> Recipe:
+    """Read and check a recipe file.
+
+    Args:
+        path: the YAML file; relative locations in it are relative to its folder.
+        settings: changes such as `steps.base.budget_tokens=2M`, made before anything is checked.
+
+    Raises:
+        UserError: naming file, line, key and the nearest known key.
+    """
+    if path.is_dir():
+        raise UserError("is a folder, not a recipe", where=str(path))
+    return parse_recipe(read_yaml(path), path.parent.absolute(), settings)
+
+
+def parse_recipe(written: Mapped, folder: Path, settings: Sequence[str] = ()) -> Recipe:
+    """Check what was read; arguments as for `read_recipe`, with the folder that relative locations start from."""
+    if not isinstance(written.data, dict):
+        raise UserError("a recipe is a mapping with the keys `name` and `steps`", where=written.source)
+    data = _changed(written.data, settings)
+    file = validate(RecipeFile, data, written.lines, written.source)
+    steps = {
+        name: _recipe_step(name, keys, file.steps.keys(), written, folder) for name, keys in file.steps.items()
+    }
+    recipe = Recipe(file.name, file.seed, file.compute, _ordered(steps, written), file.release, written)
+    if file.release is not None:
+        produced_by(recipe, file.release.asset, ("release", "asset"))
+    return recipe
+
+
+def _changed(data: dict[str, Any], settings: Sequence[str]) -> dict[str, Any]:
+    """The data with `--set` applied; the original is left alone."""
+    for setting in settings:
+        path, equals, text = setting.partition("=")
+        if not equals or not all(path.split(".")):
+            raise UserError(f"{setting!r} is not of the form path.to.key=value", where="--set")
+        value = load_yaml(text, f"--set {path}").data
+        data = _with(data, path.split("."), value, path)
+    return data
+
+
+def _with(data: dict[str, Any], path: Sequence[str], value: Any, whole: str) -> dict[str, Any]:
+    head, *rest = path
+    if not rest:
+        return {**data, head: value}
+    below = data.get(head, {} if head in ("compute", "release") else None)
+    if not isinstance(below, dict):
+        raise UserError(unknown_name("key", head, data.keys()), where=f"--set {whole}")
+    return {**data, head: _with(below, rest, value, whole)}
+
+
+def _recipe_step(name: str, keys: dict[str, Any], names: Any, written: Mapped, folder: Path) -> RecipeStep:
+    path: YamlPath = ("steps", name)
+    kind = keys.get("step")
+    if not isinstance(kind, str):
+        raise UserError("the key 'step' is missing: it says which kind of step this is", where=written.where(path))
+    try:
+        step = find_step(kind)
+    except UserError as error:
+        raise UserError(error.what, where=written.where((*path, "step")), hint=error.hint) from None
+    known = {"step", *step.inputs, *step.config.model_fields}
+    for key in keys:
+        if key not in known:
+            raise UserError(
+                unknown_name("key", key, known).replace(f"{key!r};", f"{key!r} in steps.{name}, a {kind} step;", 1),
+                where=written.where((*path, key)),
+                hint=f"`loresmith steps {kind}` lists the keys of this step",
+            )
+    inputs: dict[str, str] = {}
+    for role, declared in step.inputs.items():
+        reference = keys.get(role)
+        if reference is None:
+            if not declared.optional:
+                raise UserError(
+                    f"steps.{name}: the input {role!r} is missing: a {declared.kind} ({declared.summary})",
+                    where=written.where(path),
+                )
+            continue
+        if not isinstance(reference, str):
+            raise UserError(
+                f"steps.{name}.{role} should be the name of a step or asset, got {reference!r}",
+                where=written.where((*path, role)),
+            )
+        inputs[role] = reference
+    settings = {key: value for key, value in keys.items() if key != "step" and key not in step.inputs}
+    config = validate(step.config, _located(settings, step.config, folder), written.lines, written.source, path)
+    return RecipeStep(name, step, config, inputs)
+
+
+def locations(config: type[StepConfig]) -> set[str]:
+    """The fields of a config that say where something lies."""
+    return {
+        name
+        for name, field in config.model_fields.items()
+        if isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("location")
+    }
+
+
+def _located(settings: dict[str, Any], config: type[StepConfig], folder: Path) -> dict[str, Any]:
+    """The settings with relative locations made absolute, and `~` resolved."""
+
+    def absolute(value: Any) -> Any:
+        if isinstance(value, str) and "://" not in value:
+            return str((folder / Path(value).expanduser()).absolute())
+        if isinstance(value, list):
+            return [absolute(item) for item in value]
+        return value
+
+    places = locations(config)
+    return {key: absolute(value) if key in places else value for key, value in settings.items()}
+
+
+def _ordered(steps: Mapping[str, RecipeStep], written: Mapped) -> dict[str, RecipeStep]:
+    """The steps in an order in which each comes after those it needs; otherwise as written."""
+    needs = {
+        name: [source for source in (reference.partition(".")[0] for reference in step.inputs.values()) if source in steps]
+        for name, step in steps.items()
+    }
+    try:
+        order = list(graphlib.TopologicalSorter(needs).static_order())
+    except graphlib.CycleError as error:
+        cycle = list(reversed(error.args[1]))
+        raise UserError(
+            f"the steps need one another in a circle: {' -> '.join(cycle)}", where=written.where(("steps", cycle[0]))
+        ) from None
+    return {name: steps[name] for name in order}
+
+
+def produced_by(recipe: Recipe, reference: str, path: YamlPath, kind: str | None = None) -> tuple[str, str] | None:
+    """Step and output role that a reference names, or None if it names no step of this recipe.
+
+    Args:
+        reference: `step` or `step.output`.
+        path: where the reference is written, for messages.
+        kind: the kind of asset that is wanted; with it `step` alone finds the output of that kind.
+
+    Raises:
+        UserError: the step has no such output, none of the kind, or several.
+    """
+    where = recipe.written.where(path)
+    name, dot, role = reference.partition(".")
+    if name not in recipe.steps:
+        if path[0] == "release":
+            raise UserError(unknown_name("step", name, recipe.steps), where=where)
+        return None
+    outputs = recipe.steps[name].step.outputs
+    if dot:
+        if role not in outputs:
+            raise UserError(f"steps.{name}: {unknown_name('output', role, outputs)}", where=where)
+        fitting = [role]
+    else:
+        fitting = [role for role, output in outputs.items() if kind in (None, output.kind)]
+    listed = ", ".join(f"{name}.{role} ({output.kind})" for role, output in outputs.items())
+    if not fitting or (kind is not None and outputs[fitting[0]].kind != kind):
+        raise UserError(f"a {kind} is needed here, and {reference!r} gives {listed}", where=where)
+    if len(fitting) > 1:
+        raise UserError(f"{reference!r} has several outputs; say which: {listed}", where=where)
+    return name, fitting[0]

@@ -1,0 +1,276 @@
+"""A run: one execution of a plan, step by step, that can be killed anywhere and go on.
+
+A finished step is in the ledger under its action key and is never done again. A step under way has a folder of its
+own, named by the same key, in which it keeps its state; whoever comes next, this process or another, finds it there.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from loresmith.errors import Failure, Interrupted, LoresmithError, UserError, os_failure
+from loresmith.factory.environment import full_environment
+from loresmith.factory.plan import Plan, PlannedStep
+from loresmith.factory.process import StepProcess
+from loresmith.factory.record import StepRecord
+from loresmith.factory.registry import find_step
+from loresmith.factory.stopping import StopRequest, stop_on_signals
+from loresmith.ledger import Action, ActionRecord, Ledger, OutputRecord
+from loresmith.ledger.books import Books
+
+Observer = Callable[[Mapping[str, Any]], None]
+
+WAIT_SECONDS = 0.5
+BEAT_SECONDS = 5.0
+
+
+def default_threads() -> int:
+    """The cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def execute(plan: Plan, ledger: Ledger, folder: Path, observer: Observer | None = None) -> str:
+    """Carry out a plan.
+
+    Args:
+        folder: where runs and work under way are kept (`runs/`, `work/`).
+        observer: called with every event of the run, for a terminal or a program to show.
+
+    Returns:
+        The run's id; its record is in the ledger.
+
+    Raises:
+        UserError, Failure: a step refused or failed; what was finished before is kept.
+        Interrupted: Ctrl-C or SIGTERM; the next start goes on.
+    """
+    run = ledger.runs.start(
+        plan_digest=plan.digest,
+        recipe=plan.recipe,
+        plan=plan.model_dump(mode="json"),
+        host=socket.gethostname(),
+        pid=os.getpid(),
+    )
+    execution = _Execution(plan, ledger, folder, run, observer or (lambda _event: None))
+    with stop_on_signals() as stop:
+        try:
+            execution.carry_out(stop)
+        except LoresmithError as error:
+            # The run's own end is written if the ledger can still be written; a dead process says the same.
+            with suppress(LoresmithError):
+                ledger.runs.event(run, "interrupted" if isinstance(error, Interrupted) else "failed", data=_cause(error))
+            raise
+        except OSError as error:
+            failure = os_failure(error, where=f"run {run}")
+            with suppress(LoresmithError):
+                ledger.runs.event(run, "failed", data=_cause(failure))
+            raise failure from error
+    return run
+
+
+def _cause(error: LoresmithError) -> dict[str, Any]:
+    return {"what": error.what, "where": error.where, "hint": error.hint}
+
+
+class _Execution:
+    """What `execute` knows while it works."""
+
+    def __init__(self, plan: Plan, ledger: Ledger, folder: Path, run: str, observer: Observer) -> None:
+        self.plan = plan
+        self.ledger = ledger
+        self.folder = folder
+        self.run = run
+        self.observer = observer
+        self.threads = plan.compute.threads or default_threads()
+        self.made: dict[str, Mapping[str, str]] = {}
+        self._beat_at = 0.0
+
+    def carry_out(self, stop: StopRequest) -> None:
+        (self.folder / "runs" / self.run).mkdir(parents=True, exist_ok=True)
+        self.observer({"event": "run-started", "run": self.run, "plan": self.plan.digest})
+        for planned in self.plan.steps:
+            stop.check()
+            self._beat()
+            self.made[planned.name] = self._outputs_of(planned, stop)
+        self._release()
+        self.ledger.runs.event(self.run, "finished")
+        self.observer({"event": "run-finished", "run": self.run})
+
+    def _outputs_of(self, planned: PlannedStep, stop: StopRequest) -> Mapping[str, str]:
+        """The digests of a step's outputs: found, waited for, or made."""
+        inputs = {}
+        for role, source in planned.inputs.items():
+            inputs[role] = source.asset or self.made[source.step or ""][source.output or ""]
+        key = planned.action_key(self.plan.seed, inputs)
+        waiting = False
+        while True:
+            action = self.ledger.actions.find(key)
+            if action is not None:
+                self.ledger.runs.event(self.run, "step-cached", planned.name, {"key": key})
+                self.observer({"event": "step-cached", "step": planned.name, "key": key, "run": action.run})
+                return action.outputs
+            if self.ledger.claims.acquire(key, self.run):
+                break
+            if not waiting:
+                waiting = True
+                holder = self.ledger.claims.holder(key)
+                self.observer({"event": "step-waiting", "step": planned.name, "run": holder.run if holder else None})
+            self._beat()
+            time.sleep(WAIT_SECONDS)
+            stop.check()
+        try:
+            # Whoever held the claim before may have finished between our look and our claim.
+            action = self.ledger.actions.find(key) or self._do(planned, key, inputs, stop)
+        finally:
+            with suppress(LoresmithError):
+                self.ledger.claims.release(key, self.run)
+        return action.outputs
+
+    def _do(self, planned: PlannedStep, key: str, inputs: Mapping[str, str], stop: StopRequest) -> Action:
+        """Run a step in a process of its own and put what it made into the ledger."""
+        work = self.folder / "work" / key
+        work.mkdir(parents=True, exist_ok=True)
+        self.ledger.runs.event(self.run, "step-started", planned.name, {"key": key})
+        self.observer({"event": "step-started", "step": planned.name, "kind": planned.step, "key": key})
+        record = StepRecord(self.ledger, self.run, planned.name, key, work, self.folder / "runs" / self.run)
+        process = StepProcess(self._request(planned, work, inputs), work / "request.json", record.log_path)
+        try:
+            finished = self._listen(process, record, planned.name, key, stop)
+        finally:
+            process.close()
+            record.close()
+        action = self._recorded(planned, key, inputs, finished)
+        shutil.rmtree(work, ignore_errors=True)
+        data = {"key": key, "seconds": action.seconds, "peak_bytes": action.peak_bytes}
+        self.ledger.runs.event(self.run, "step-finished", planned.name, data)
+        self.observer({"event": "step-finished", "step": planned.name, **data, "outputs": dict(action.outputs)})
+        return action
+
+    def _request(self, planned: PlannedStep, work: Path, inputs: Mapping[str, str]) -> dict[str, Any]:
+        given = {}
+        for role, digest in inputs.items():
+            asset = self.ledger.assets.get(digest)
+            given[role] = {
+                "digest": digest,
+                "kind": asset.kind,
+                "directory": str(self.ledger.assets.directory(digest)),
+                "metadata": asset.metadata,
+                "labels": list(asset.labels),
+            }
+        return {
+            "name": planned.name,
+            "step": planned.step,
+            "config": planned.resolved_config(),
+            "seed": self.plan.seed,
+            "threads": self.threads,
+            "action": str(work),
+            "inputs": given,
+            "parent": os.getpid(),
+        }
+
+    def _listen(
+        self, process: StepProcess, record: StepRecord, name: str, key: str, stop: StopRequest
+    ) -> dict[str, Any]:
+        """Follow a step to its end; returns what it made, or raises what stopped it."""
+        finished = failed = None
+        was_stopped = False
+        for event in process.events():
+            if stop:
+                process.ask_to_stop()
+            self._beat(key)
+            record.flush_when_due()
+            if event is None:
+                continue
+            match event["event"]:
+                case "finished":
+                    finished = event
+                case "failed":
+                    failed = event
+                case "stopped":
+                    was_stopped = True
+                case _:
+                    record.take(event)
+                    self.observer({**event, "step": name})
+        if finished is not None:  # an abort while the interpreter goes down does not undo finished work
+            return finished
+        if was_stopped or stop:
+            stop.set()
+            stop.check()
+        if failed is not None:
+            kind = UserError if failed["status"] == UserError.exit_status else Failure
+            error: LoresmithError = kind(
+                failed["what"],
+                where=failed["where"] or f"step {name!r}",
+                hint=failed["hint"] if failed["hint"] != "see the log" else f"its log: {record.log_path}",
+            )
+        else:
+            error = Failure(process.cause_of_death(), where=f"step {name!r}", hint=f"its log: {record.log_path}")
+        with suppress(LoresmithError):
+            self.ledger.runs.event(self.run, "step-failed", name, {"key": key, **_cause(error)})
+        raise error
+
+    def _recorded(
+        self, planned: PlannedStep, key: str, inputs: Mapping[str, str], finished: Mapping[str, Any]
+    ) -> Action:
+        step = find_step(planned.step)
+        books = Books.model_validate(finished["books"])
+        books.require_balance(f"step {planned.name!r}")
+        inherited = {label for digest in inputs.values() for label in self.ledger.assets.get(digest).labels}
+        outputs = {
+            role: OutputRecord(
+                kind=step.outputs[role].kind,
+                directory=Path(made["directory"]),
+                metadata=made["metadata"],
+                labels=tuple(sorted(inherited | set(made["labels"]))),
+            )
+            for role, made in finished["outputs"].items()
+        }
+        return self.ledger.actions.record(
+            ActionRecord(
+                key=key,
+                run=self.run,
+                name=planned.name,
+                recipe=self.plan.recipe,
+                step=planned.step,
+                step_version=planned.version,
+                config=planned.resolved_config(),
+                seed=self.plan.seed,
+                environment=full_environment(step, self.threads),
+                inputs=dict(inputs),
+                outputs=outputs,
+                books=books,
+                checks=[
+                    (check["output"], check["kind"], check["passed"], check["evidence"]) for check in finished["checks"]
+                ],
+                seconds=finished["seconds"],
+                peak_bytes=finished["peak_bytes"],
+            )
+        )
+
+    def _release(self) -> None:
+        target = self.plan.release
+        if target is None:
+            return
+        name, _, role = target.asset.partition(".")
+        outputs = self.made[name]
+        digest = outputs[role] if role else next(iter(outputs.values()))
+        current = self.ledger.releases.target(target.name, target.channel)
+        if current != digest:
+            self.ledger.releases.promote(target.name, digest, target.channel, reason=f"made by run {self.run}")
+            self.observer({"event": "released", "release": target.name, "channel": target.channel, "asset": digest})
+
+    def _beat(self, key: str | None = None) -> None:
+        """Say that this run is alive, now and then."""
+        moment = time.monotonic()
+        if moment - self._beat_at < BEAT_SECONDS:
+            return
+        self._beat_at = moment
+        self.ledger.runs.beat(self.run)
+        if key is not None:
+            self.ledger.claims.beat(key, self.run)
