@@ -1,0 +1,1 @@
+"""The Python SDK, and the calls that every face is generated from."""
