@@ -247,7 +247,9 @@ def require_unchanged(plan: Plan, ledger: Ledger) -> None:
             )
         config = validate(step.config, planned.resolved_config(), {}, where)
         if _fingerprint(step, config, where) != planned.fingerprint:
-            raise UserError(f"its sources changed since the plan was made: {planned.locations}", where=where, hint=again)
+            raise UserError(
+                f"its sources changed since the plan was made: {planned.locations}", where=where, hint=again
+            )
         if deciding_environment(step) != planned.environment:
             raise UserError("the software changed since the plan was made", where=where, hint=again)
         for source in planned.inputs.values():

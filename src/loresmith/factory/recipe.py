@@ -103,9 +103,7 @@ def parse_recipe(written: Mapped, folder: Path, settings: Sequence[str] = ()) ->
         raise UserError("a recipe is a mapping with the keys `name` and `steps`", where=written.source)
     data = _changed(written.data, settings)
     file = validate(RecipeFile, data, written.lines, written.source)
-    steps = {
-        name: _recipe_step(name, keys, file.steps.keys(), written, folder) for name, keys in file.steps.items()
-    }
+    steps = {name: _recipe_step(name, keys, file.steps.keys(), written, folder) for name, keys in file.steps.items()}
     recipe = Recipe(file.name, file.seed, file.compute, _ordered(steps, written), file.release, written)
     if file.release is not None:
         produced_by(recipe, file.release.asset, ("release", "asset"))
@@ -197,7 +195,7 @@ def _located(settings: dict[str, Any], config: type[StepConfig], folder: Path) -
 def _ordered(steps: Mapping[str, RecipeStep], written: Mapped) -> dict[str, RecipeStep]:
     """The steps in an order in which each comes after those it needs; otherwise as written."""
     needs = {
-        name: [source for source in (reference.partition(".")[0] for reference in step.inputs.values()) if source in steps]
+        name: [source for reference in step.inputs.values() if (source := reference.partition(".")[0]) in steps]
         for name, step in steps.items()
     }
     try:

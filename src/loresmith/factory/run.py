@@ -64,7 +64,9 @@ def execute(plan: Plan, ledger: Ledger, folder: Path, observer: Observer | None 
         except LoresmithError as error:
             # The run's own end is written if the ledger can still be written; a dead process says the same.
             with suppress(LoresmithError):
-                ledger.runs.event(run, "interrupted" if isinstance(error, Interrupted) else "failed", data=_cause(error))
+                ledger.runs.event(
+                    run, "interrupted" if isinstance(error, Interrupted) else "failed", data=_cause(error)
+                )
             raise
         except OSError as error:
             failure = os_failure(error, where=f"run {run}")

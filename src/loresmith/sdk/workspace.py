@@ -1,9 +1,9 @@
 """The Python SDK: `from loresmith import Workspace`.
 
-    ws = Workspace.open(".")
-    plan = ws.plan("recipe.yaml")
-    run = ws.run(plan)
-    model, tokenizer = ws.releases["stdlib"].model()
+ws = Workspace.open(".")
+plan = ws.plan("recipe.yaml")
+run = ws.run(plan)
+model, tokenizer = ws.releases["stdlib"].model()
 """
 
 from __future__ import annotations
