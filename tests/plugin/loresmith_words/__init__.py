@@ -1,1 +1,0 @@
-"""A third-party package of steps: what somebody outside writes to extend Loresmith."""
