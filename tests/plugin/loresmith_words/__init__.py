@@ -1,0 +1,1 @@
+"""A third-party package of steps: what somebody outside writes to extend Loresmith."""
