@@ -114,7 +114,7 @@ def _padded(documents: Iterable[Ids], vocabulary_size: int, order: int) -> tuple
 
 
 def _shifted(numbers_N: Integers, first: int) -> Integers:
-    """What stood at the position before. The first position is a begin symbol: nothing is counted or predicted there."""
+    """What stood at the position before; the first position is a begin symbol, where nothing is counted."""
     shifted_N = np.empty_like(numbers_N)
     shifted_N[1:] = numbers_N[:-1]
     shifted_N[:1] = first
