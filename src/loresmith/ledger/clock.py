@@ -1,0 +1,15 @@
+"""The time as the ledger writes it. It is for people: order comes from the log, never from a clock."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+
+def timestamp() -> str:
+    """Now, in UTC, as ISO 8601 with microseconds and a `Z`."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def seconds_since(moment: str) -> float:
+    """How long ago a `timestamp` was; negative when it lies ahead of this machine's clock."""
+    return (datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds()

@@ -1,0 +1,183 @@
+"""The database under a ledger: SQLite or PostgreSQL, and the transactions on it.
+
+SQLite runs in write-ahead mode: readers see the last finished transaction and never wait, writers queue for the one
+write lock. On PostgreSQL the same order is kept by a row lock on the head of the log.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import sqlalchemy as sql
+from sqlalchemy.engine import URL, Connection, Engine, make_url
+
+from loresmith.errors import Failure, UserError
+from loresmith.ledger import schema
+from loresmith.ledger.faults import database_faults
+
+LOCK_WAIT_SECONDS = 30.0
+"""How long a writer waits for others; an address may say otherwise (`sqlite:///...?timeout=5`)."""
+
+# Any number will do, as long as no other program takes the same one in the same database.
+_MIGRATION_LOCK = 7_310_414_926
+
+
+class Database:
+    """One open database, at the schema that this Loresmith knows.
+
+    Args:
+        address: `sqlite:////absolute/path.db` or `postgresql+pg8000://user@host/name`.
+        create: make the ledger where there is none; otherwise that is a UserError.
+    """
+
+    def __init__(self, address: str, *, create: bool = False) -> None:
+        url = _parsed(address)
+        self.path = Path(url.database or "") if url.get_backend_name() == "sqlite" else None
+        self.where = str(self.path) if self.path else url.render_as_string(hide_password=True)
+        self.writable = True
+        if self.path:
+            self._prepare_file(self.path, create=create)
+            self.engine = _sqlite_engine(url, self.path, writable=self.writable)
+        else:
+            self.engine = _postgresql_engine(url)
+        try:
+            self._bring_up_to_date(create=create)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that sees one state of the ledger throughout, and delays nobody."""
+        with database_faults(self.where), self.engine.connect() as connection, connection.begin():
+            if not self.path:
+                connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction in which nobody else adds to the log; all of it is kept, or none.
+
+        Raises:
+            Failure: the ledger is read-only, or stayed locked.
+        """
+        with self.write_aside() as connection:
+            if not self.path:
+                connection.execute(sql.select(schema.LOG_HEAD.c.size).with_for_update())
+            yield connection
+
+    @contextmanager
+    def write_aside(self) -> Iterator[Connection]:
+        """A transaction on the operational tables, which the log does not cover (claims, heartbeats)."""
+        if not self.writable:
+            raise Failure("the ledger cannot be written: it is read-only", where=self.where)
+        with (
+            database_faults(self.where),
+            self.engine.connect().execution_options(begin="BEGIN IMMEDIATE") as connection,
+            connection.begin(),
+        ):
+            yield connection
+
+    def _prepare_file(self, path: Path, *, create: bool) -> None:
+        if not path.exists():
+            if not create:
+                raise UserError("there is no ledger here", where=str(path), hint="make one with `loresmith init`")
+            return
+        if path.is_dir():
+            raise UserError("this is a directory, not a ledger", where=str(path))
+        self.writable = os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
+
+    def _bring_up_to_date(self, *, create: bool) -> None:
+        with self.read() as connection:
+            found = _version(connection)
+            foreign = found is None and bool(sql.inspect(connection).get_table_names())
+        if found == schema.VERSION:
+            return
+        if foreign:
+            raise UserError("this database belongs to something else", where=self.where, hint="give the ledger its own")
+        if found is None and not create:
+            raise UserError("there is no ledger here", where=self.where, hint="make one with `loresmith init`")
+        if found is not None and (not found.isdigit() or found > schema.VERSION):
+            raise UserError(
+                f"this workspace was made by a newer Loresmith: its schema is {found}, and this one knows {schema.VERSION}",
+                where=self.where,
+                hint="upgrade Loresmith",
+            )
+        self._migrate()
+
+    def _migrate(self) -> None:
+        from loresmith.ledger.migrations import upgrade
+
+        if self.path:
+            # This is remembered in the file, and cannot be done within a transaction.
+            with database_faults(self.where), self.engine.connect().execution_options(begin="") as connection:
+                connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+        with self.write_aside() as connection:
+            if not self.path:
+                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")
+            if _version(connection) != schema.VERSION:
+                upgrade(connection)
+
+
+def _parsed(address: str) -> URL:
+    try:
+        url = make_url(address)
+    except sql.exc.ArgumentError as error:
+        raise UserError("this is not a database's address", where=address) from error
+    backend = url.get_backend_name()
+    if backend == "postgresql":
+        return url.set(drivername="postgresql+pg8000")
+    if backend != "sqlite":
+        raise UserError(f"a ledger lives in SQLite or PostgreSQL, not in {backend}", where=url.render_as_string())
+    if not url.database or url.database == ":memory:":
+        raise UserError("the ledger needs a file", where=address, hint="sqlite:////absolute/path/ledger.db")
+    return url
+
+
+def _version(connection: Connection) -> str | None:
+    """The ledger's schema version; None for a database without a ledger."""
+    if not sql.inspect(connection).has_table(schema.VERSION_TABLE):
+        return None
+    found = connection.exec_driver_sql(f"SELECT version_num FROM {schema.VERSION_TABLE}").scalar()
+    return None if found is None else str(found)
+
+
+def _sqlite_engine(url: URL, path: Path, *, writable: bool) -> Engine:
+    query = dict(url.query)
+    timeout = float(str(query.pop("timeout", LOCK_WAIT_SECONDS)))
+    if writable:
+        target = url.set(query=query)
+    else:
+        # A ledger that was closed properly has no write-ahead file. SQLite would want to make one, and cannot here;
+        # told that nothing can change, it does not.
+        log = path.with_name(path.name + "-wal")
+        settled = not (log.exists() and log.stat().st_size)
+        query |= {"mode": "ro", "uri": "true"} | ({"immutable": "1"} if settled else {})
+        target = url.set(database="file:" + quote(str(path)), query=query)
+    engine = sql.create_engine(target, connect_args={"timeout": timeout})
+
+    @sql.event.listens_for(engine, "connect")
+    def configure(connection: Any, _record: Any) -> None:
+        # The driver's own guesses about when a transaction starts are switched off: `begin` below decides.
+        connection.isolation_level = None
+        connection.execute("PRAGMA foreign_keys=ON")
+        connection.execute("PRAGMA synchronous=FULL")
+
+    @sql.event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        if statement := connection.get_execution_options().get("begin", "BEGIN"):
+            connection.exec_driver_sql(statement)
+
+    return engine
+
+
+def _postgresql_engine(url: URL) -> Engine:
+    return sql.create_engine(url, pool_pre_ping=True)

@@ -1,0 +1,90 @@
+"""The ledger: what exists in a workspace and how it came to be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+
+from loresmith.ledger.actions import Actions
+from loresmith.ledger.assets import Assets
+from loresmith.ledger.blobs import BlobStore, open_blobs
+from loresmith.ledger.checkpoints import Checkpoints
+from loresmith.ledger.claims import Claims
+from loresmith.ledger.database import Database
+from loresmith.ledger.lineage import Lineage, lineage_of
+from loresmith.ledger.log import Log
+from loresmith.ledger.receipts import Receipts
+from loresmith.ledger.releases import Releases
+from loresmith.ledger.runs import Runs
+from loresmith.ledger.signing import make_key
+
+
+class Ledger:
+    """One open ledger.
+
+    Any number of processes and threads may use the same ledger at once. Each process opens its own: an open ledger does
+    not survive a fork.
+
+    Attributes:
+        blobs: bytes by digest.
+        assets: immutable directories of files.
+        actions: what steps did.
+        runs: executions of plans.
+        claims: who is at work on what.
+        checkpoints: states from which a step can go on.
+        receipts: signed outcomes of checks.
+        releases: names that point at assets.
+        log: the Merkle log of every change.
+    """
+
+    def __init__(self, database: Database, blobs: BlobStore, views: Path, key_file: Path, actor: str) -> None:
+        self._database = database
+        self.blobs = blobs
+        self.log = Log(database, actor)
+        self.assets = Assets(database, self.log, blobs, views)
+        self.receipts = Receipts(database, self.log, key_file, actor)
+        self.actions = Actions(database, self.log, self.assets, self.receipts, actor)
+        self.runs = Runs(database, self.log, actor)
+        self.claims = Claims(database)
+        self.checkpoints = Checkpoints(database, self.log)
+        self.releases = Releases(database, self.log, self.assets, actor)
+
+    @classmethod
+    def open(
+        cls, *, database: str, blobs: str | Path, views: Path, key_file: Path, actor: str, create: bool = False
+    ) -> Ledger:
+        """Open a ledger.
+
+        Args:
+            database: `sqlite:////absolute/path.db`, or `postgresql+pg8000://user@host/name` with the extra `postgres`.
+            blobs: a folder, or an fsspec URL.
+            views: a folder on this machine in which assets appear as directories, on the blobs' file system if possible.
+            key_file: the private key that signs receipts; the public one lies beside it.
+            actor: who is on the record for what is done through this object, such as `ada@host`.
+            create: make the ledger, and the key, where there is none.
+
+        Raises:
+            UserError: there is no ledger, it belongs to a newer Loresmith, or an address is wrong.
+            Failure: the database is damaged, locked or out of reach.
+        """
+        store = open_blobs(blobs)
+        opened = Database(database, create=create)
+        if create:
+            make_key(key_file)
+        return cls(opened, store, views, key_file, actor)
+
+    def lineage(self, digest: str) -> Lineage:
+        """All that an asset came from. Raises UserError if there is no such asset."""
+        return lineage_of(self._database, self.assets.get(digest).digest)
+
+    def close(self) -> None:
+        """Let go of the database. The ledger must not be used afterwards."""
+        self._database.close()
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,173 @@
+"""The log: one leaf for every change of the ledger, under the Merkle tree of `merkle.py`.
+
+A leaf's payload describes the rows that came with it (`description.py`). `append` writes leaf and rows in the caller's
+transaction; `verify` reads them again and compares.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sql
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import Table
+from sqlalchemy.engine import Connection
+
+from loresmith.errors import UserError
+from loresmith.ledger import merkle, schema
+from loresmith.ledger.clock import timestamp
+from loresmith.ledger.database import Database
+from loresmith.ledger.description import describe
+from loresmith.ledger.digest import canonical_json
+from loresmith.ledger.verification import LogCheck, Verification
+
+Rows = Mapping[Table, Sequence[Mapping[str, Any]]]
+
+
+class Head(BaseModel):
+    """The state of the log: whoever keeps one can later be shown that nothing before it has changed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    size: int = Field(description="How many leaves there are.")
+    root: str = Field(description="The root of the Merkle tree over them, hexadecimal.")
+
+
+class InclusionProof(BaseModel):
+    """Shows that one leaf stands in the log (check with `merkle.verify_inclusion`)."""
+
+    model_config = ConfigDict(frozen=True)
+
+    index: int
+    size: int = Field(description="The size of the log that the proof is about.")
+    leaf: str = Field(description="The leaf's hash, hexadecimal.")
+    path: tuple[str, ...] = Field(description="Sibling hashes from the leaf up, hexadecimal.")
+    root: str
+
+    def holds(self) -> bool:
+        """Whether the hashes lead to the root."""
+        path = [bytes.fromhex(sibling) for sibling in self.path]
+        leaf, root = bytes.fromhex(self.leaf), bytes.fromhex(self.root)
+        return merkle.verify_inclusion(leaf, self.index, self.size, path, root)
+
+
+class ConsistencyProof(BaseModel):
+    """Shows that an older state of the log is the beginning of a newer one (check with `merkle.verify_consistency`)."""
+
+    model_config = ConfigDict(frozen=True)
+
+    old: int = Field(description="The older size.")
+    new: int = Field(description="The newer size.")
+    path: tuple[str, ...]
+    old_root: str
+    new_root: str
+
+    def holds(self) -> bool:
+        """Whether the hashes lead to both roots."""
+        path = [bytes.fromhex(sibling) for sibling in self.path]
+        roots = bytes.fromhex(self.old_root), bytes.fromhex(self.new_root)
+        return merkle.verify_consistency(self.old, self.new, path, *roots)
+
+
+class Log:
+    """The append-only Merkle log of one ledger."""
+
+    def __init__(self, database: Database, actor: str) -> None:
+        self._database = database
+        self._actor = actor
+
+    def append(self, connection: Connection, kind: str, key: str, rows: Rows, *, at: str | None = None) -> int:
+        """Add rows and the one leaf that describes them; returns the leaf's index.
+
+        `connection` comes from `Database.write`, so that nobody else appends before it commits.
+        """
+        found = connection.execute(sql.select(schema.LOG_HEAD.c.size, schema.LOG_HEAD.c.peaks)).one()
+        span = merkle.CompactRange(found.size, [bytes.fromhex(peak) for peak in _json_list(found.peaks)])
+        index = span.size
+        payload = canonical_json(
+            {
+                "actor": self._actor,
+                "at": at or timestamp(),
+                "key": key,
+                "kind": kind,
+                "rows": describe((table, row) for table, new in rows.items() for row in new),
+            }
+        )
+        leaf = merkle.leaf_hash(payload)
+        span.append(leaf)
+        root = span.root().hex()
+        connection.execute(
+            sql.insert(schema.LOG_LEAF).values(
+                index=index, kind=kind, key=key, payload=payload.decode(), hash=leaf.hex(), root=root
+            )
+        )
+        for table in schema.DESCRIBED:
+            if rows.get(table):
+                connection.execute(sql.insert(table), [{**row, "leaf": index} for row in rows[table]])
+        peaks = canonical_json([peak.hex() for peak in span.peaks]).decode()
+        connection.execute(sql.update(schema.LOG_HEAD).values(size=span.size, root=root, peaks=peaks))
+        return index
+
+    def head(self) -> Head:
+        """How many leaves there are, and the root over them."""
+        with self._database.read() as connection:
+            found = connection.execute(sql.select(schema.LOG_HEAD.c.size, schema.LOG_HEAD.c.root)).one()
+        return Head(size=found.size, root=found.root)
+
+    def verify(self) -> LogCheck:
+        """Read the whole log again, recompute the tree, and compare every row with the leaf that describes it."""
+        with self._database.read() as connection:
+            return Verification(connection).carry_out()
+
+    def inclusion_proof(self, index: int, size: int | None = None) -> InclusionProof:
+        """The proof that leaf `index` stands in the log as it was at `size` leaves (now, if None)."""
+        with self._database.read() as connection:
+            now = _size(connection)
+            size = now if size is None else size
+            if not 0 <= index < size <= now:
+                raise UserError(f"there is no leaf {index} among the first {size}", hint=f"the log has {now} leaves")
+            path = merkle.inclusion_path(_hashes(connection), index, size)
+            leaf = next(iter(_hashes(connection)(index, index + 1)))
+            root = _root(connection, size)
+        return InclusionProof(
+            index=index, size=size, leaf=leaf.hex(), path=tuple(sibling.hex() for sibling in path), root=root
+        )
+
+    def consistency_proof(self, old: int, new: int | None = None) -> ConsistencyProof:
+        """The proof that the log at `old` leaves is the beginning of the log at `new` leaves (now, if None)."""
+        with self._database.read() as connection:
+            now = _size(connection)
+            new = now if new is None else new
+            if not 1 <= old <= new <= now:
+                raise UserError(f"the log never went from {old} to {new} leaves", hint=f"it has {now}")
+            path = merkle.consistency_path(_hashes(connection), old, new)
+            roots = _root(connection, old), _root(connection, new)
+        return ConsistencyProof(
+            old=old, new=new, path=tuple(sibling.hex() for sibling in path), old_root=roots[0], new_root=roots[1]
+        )
+
+
+def _json_list(text: str) -> list[str]:
+    return [str(item) for item in json.loads(text)]
+
+
+def _size(connection: Connection) -> int:
+    return int(connection.execute(sql.select(schema.LOG_HEAD.c.size)).scalar_one())
+
+
+def _root(connection: Connection, size: int) -> str:
+    column = schema.LOG_LEAF.c.root
+    return str(connection.execute(sql.select(column).where(schema.LOG_LEAF.c.index == size - 1)).scalar_one())
+
+
+def _hashes(connection: Connection) -> merkle.LeafHashes:
+    leaf = schema.LOG_LEAF.c
+
+    def between(start: int, stop: int) -> Iterator[bytes]:
+        query = sql.select(leaf.hash).where(leaf.index >= start, leaf.index < stop).order_by(leaf.index)
+        for (found,) in connection.execute(query, execution_options={"yield_per": 1000}):
+            yield bytes.fromhex(found)
+
+    return between

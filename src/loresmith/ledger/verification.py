@@ -1,0 +1,152 @@
+"""Does the ledger still say what it said? Every leaf against the tree, and every row against its leaf.
+
+This finds whatever somebody with write access to the database changed without rewriting the whole log after it. Who
+rewrites all of it is found by anyone who kept an older head: there is no consistency proof between the two.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from typing import Any
+
+import sqlalchemy as sql
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import Table
+from sqlalchemy.engine import Connection, Row
+
+from loresmith.ledger import merkle, schema
+from loresmith.ledger.description import describe
+
+# Leaves are read so many at a time, with their rows: this bounds the memory.
+_WINDOW = 256
+_MOST_PROBLEMS = 100
+
+
+class LogCheck(BaseModel):
+    """What reading the whole log again showed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    size: int = Field(description="How many leaves the head speaks of.")
+    root: str = Field(description="The root recomputed from the leaves that are there.")
+    problems: tuple[str, ...] = Field(description="One sentence each, in the order of the log; at most 100.")
+    first_bad: int | None = Field(description="The first leaf that disagrees with the tree or with its rows.")
+
+
+class Verification:
+    """One pass over the log. `connection` is in a transaction that sees one state throughout."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._problems: list[str] = []
+        self._first_bad: int | None = None
+        self._span = merkle.CompactRange()
+        # Once the tree is off, every later root is, and says nothing new.
+        self._tree_is_off = False
+
+    def carry_out(self) -> LogCheck:
+        head = self._connection.execute(sql.select(schema.LOG_HEAD)).one()
+        last = self._connection.execute(sql.select(sql.func.max(schema.LOG_LEAF.c.index))).scalar()
+        end = max(head.size, 0 if last is None else last + 1)
+        for start in range(0, end, _WINDOW):
+            self._check_window(start, min(start + _WINDOW, end))
+        self._check_head(head)
+        self._check_strays(end)
+        self._check_channels()
+        return LogCheck(
+            size=head.size,
+            root=self._span.root().hex(),
+            problems=tuple(self._problems),
+            first_bad=self._first_bad,
+        )
+
+    def _note(self, problem: str, leaf: int | None = None) -> None:
+        if leaf is not None and (self._first_bad is None or leaf < self._first_bad):
+            self._first_bad = leaf
+        if len(self._problems) < _MOST_PROBLEMS:
+            self._problems.append(problem)
+
+    def _check_window(self, start: int, stop: int) -> None:
+        leaves = {
+            row.index: row
+            for row in self._connection.execute(
+                sql.select(schema.LOG_LEAF).where(schema.LOG_LEAF.c.index >= start, schema.LOG_LEAF.c.index < stop)
+            )
+        }
+        rows: dict[int, list[tuple[Table, Row[Any]]]] = defaultdict(list)
+        for table in schema.DESCRIBED:
+            query = sql.select(table).where(table.c.leaf >= start, table.c.leaf < stop)
+            for row in self._connection.execute(query):
+                rows[row.leaf].append((table, row))
+        for index in range(start, stop):
+            if index in leaves:
+                self._check_leaf(leaves[index])
+                self._check_rows(leaves[index], rows[index])
+            else:
+                self._note(f"leaf {index} is missing", index)
+                self._tree_is_off = True
+
+    def _check_leaf(self, leaf: Row[Any]) -> None:
+        hashed = merkle.leaf_hash(leaf.payload.encode())
+        if hashed.hex() != leaf.hash:
+            self._note(f"leaf {leaf.index} ({leaf.kind} {leaf.key}): its payload does not hash to its hash", leaf.index)
+        self._span.append(hashed)
+        if not self._tree_is_off and self._span.root().hex() != leaf.root:
+            self._tree_is_off = True
+            self._note(f"leaf {leaf.index} ({leaf.kind} {leaf.key}): the tree up to it has another root", leaf.index)
+
+    def _check_rows(self, leaf: Row[Any], rows: list[tuple[Table, Row[Any]]]) -> None:
+        name = f"leaf {leaf.index} ({leaf.kind} {leaf.key})"
+        try:
+            said = json.loads(leaf.payload)
+            kind, key, described = said["kind"], said["key"], said["rows"]
+        except (ValueError, KeyError, TypeError):
+            self._note(f"{name}: its payload cannot be read", leaf.index)
+            return
+        if (kind, key) != (leaf.kind, leaf.key):
+            self._note(f"{name}: its payload speaks of {kind} {key}", leaf.index)
+        found = describe(rows)
+        for table in sorted(described.keys() | found.keys()):
+            if described.get(table) != found.get(table):
+                self._note(
+                    f"{name}: the table {table} {_difference(described.get(table), found.get(table))}", leaf.index
+                )
+
+    def _check_head(self, head: Row[Any]) -> None:
+        if head.size != self._span.size:
+            self._note(f"the head speaks of {head.size} leaves, and there are {self._span.size}", self._span.size)
+        elif head.root != self._span.root().hex() or json.loads(head.peaks) != [p.hex() for p in self._span.peaks]:
+            self._note("the head has another root than the leaves", None if self._first_bad is not None else head.size)
+
+    def _check_strays(self, end: int) -> None:
+        """Rows that name a leaf before the first or after the last."""
+        for table in schema.DESCRIBED:
+            query = sql.select(sql.func.count()).where((table.c.leaf < 0) | (table.c.leaf >= end))
+            count = self._connection.execute(query.select_from(table)).scalar_one()
+            if count:
+                self._note(f"the table {table.name} has {count} rows that no leaf describes")
+
+    def _check_channels(self) -> None:
+        """The projection of releases against the newest event of each channel."""
+        event, channel = schema.RELEASE_EVENT.c, schema.RELEASE_CHANNEL.c
+        newest = sql.select(sql.func.max(event.leaf)).group_by(event.name, event.channel)
+        events = sql.select(event.name, event.channel, event.asset, event.leaf).where(event.leaf.in_(newest))
+        expected = {(row.name, row.channel): (row.asset, row.leaf) for row in self._connection.execute(events)}
+        channels = sql.select(channel.name, channel.channel, channel.asset, channel.event)
+        found = {(row.name, row.channel): (row.asset, row.event) for row in self._connection.execute(channels)}
+        for name, way in sorted(expected.keys() | found.keys()):
+            said = expected.get((name, way))
+            if said != found.get((name, way)):
+                self._note(
+                    f"the release {name}@{way} does not point where its last event says",
+                    said[1] if said is not None else found[name, way][1],
+                )
+
+
+def _difference(described: Any, found: Any) -> str:
+    if found is None:
+        return "lacks the rows that it describes"
+    if described is None:
+        return "has rows that it does not describe"
+    return "has other rows than it describes"
