@@ -103,7 +103,7 @@ def parse_recipe(written: Mapped, folder: Path, settings: Sequence[str] = ()) ->
         raise UserError("a recipe is a mapping with the keys `name` and `steps`", where=written.source)
     data = _changed(written.data, settings)
     file = validate(RecipeFile, data, written.lines, written.source)
-    steps = {name: _recipe_step(name, keys, file.steps.keys(), written, folder) for name, keys in file.steps.items()}
+    steps = {name: _recipe_step(name, keys, written, folder) for name, keys in file.steps.items()}
     recipe = Recipe(file.name, file.seed, file.compute, _ordered(steps, written), file.release, written)
     if file.release is not None:
         produced_by(recipe, file.release.asset, ("release", "asset"))
@@ -131,7 +131,7 @@ def _with(data: dict[str, Any], path: Sequence[str], value: Any, whole: str) -> 
     return {**data, head: _with(below, rest, value, whole)}
 
 
-def _recipe_step(name: str, keys: dict[str, Any], names: Any, written: Mapped, folder: Path) -> RecipeStep:
+def _recipe_step(name: str, keys: dict[str, Any], written: Mapped, folder: Path) -> RecipeStep:
     path: YamlPath = ("steps", name)
     kind = keys.get("step")
     if not isinstance(kind, str):

@@ -115,7 +115,7 @@ class StepContext(Protocol):
     def output(self, role: str) -> Path:
         """An empty directory in which to write the output of this role."""
 
-    def progress(self, done: float, total: float | None, unit: str, **numbers: float) -> None:
+    def progress(self, done: float, total: float | None, unit: str, /, **numbers: float) -> None:
         """Say how far the step is; `numbers` are those a person wants to see (loss, bits per byte)."""
 
     def metric(self, name: str, value: float, position: float) -> None:

@@ -51,7 +51,7 @@ class WorkerContext:
         directory.mkdir(parents=True, exist_ok=True)
         return directory
 
-    def progress(self, done: float, total: float | None, unit: str, **numbers: float) -> None:
+    def progress(self, done: float, total: float | None, unit: str, /, **numbers: float) -> None:
         moment = time.monotonic()
         if moment - self._last_progress < _PROGRESS_INTERVAL and done != total:
             return
