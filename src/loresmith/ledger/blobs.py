@@ -99,5 +99,5 @@ def damaged(digest: str, found: str, where: object) -> Failure:
     return Failure(
         f"blob {digest} is damaged: its bytes hash to {found}",
         where=str(where),
-        hint="restore it from a backup of the blobs, or make its asset again",
+        hint="restore it from a backup of the blobs, or add the same file again",
     )

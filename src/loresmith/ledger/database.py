@@ -21,7 +21,7 @@ from loresmith.ledger import schema
 from loresmith.ledger.faults import database_faults
 
 LOCK_WAIT_SECONDS = 30.0
-"""How long a writer waits for others; an address may say otherwise (`sqlite:///...?timeout=5`)."""
+"""How long a writer waits for others; an address may say otherwise (`sqlite:////...?lock_wait=5`)."""
 
 # Any number will do, as long as no other program takes the same one in the same database.
 _MIGRATION_LOCK = 7_310_414_926
@@ -36,15 +36,15 @@ class Database:
     """
 
     def __init__(self, address: str, *, create: bool = False) -> None:
-        url = _parsed(address)
+        url, lock_wait = _parsed(address)
         self.path = Path(url.database or "") if url.get_backend_name() == "sqlite" else None
         self.where = str(self.path) if self.path else url.render_as_string(hide_password=True)
         self.writable = True
         if self.path:
             self._prepare_file(self.path, create=create)
-            self.engine = _sqlite_engine(url, self.path, writable=self.writable)
+            self.engine = _sqlite_engine(url, self.path, lock_wait, writable=self.writable)
         else:
-            self.engine = _postgresql_engine(url)
+            self.engine = _postgresql_engine(url, lock_wait)
         try:
             self._bring_up_to_date(create=create)
         except BaseException:
@@ -107,7 +107,7 @@ class Database:
             raise UserError("there is no ledger here", where=self.where, hint="make one with `loresmith init`")
         if found is not None and (not found.isdigit() or found > schema.VERSION):
             raise UserError(
-                f"this workspace was made by a newer Loresmith: its schema is {found}, and this one knows {schema.VERSION}",
+                f"this workspace was made by a newer Loresmith: schema {found}, and this one knows {schema.VERSION}",
                 where=self.where,
                 hint="upgrade Loresmith",
             )
@@ -127,19 +127,22 @@ class Database:
                 upgrade(connection)
 
 
-def _parsed(address: str) -> URL:
+def _parsed(address: str) -> tuple[URL, float]:
+    """The address without what is ours, and how many seconds to wait for a lock."""
     try:
         url = make_url(address)
-    except sql.exc.ArgumentError as error:
-        raise UserError("this is not a database's address", where=address) from error
+        lock_wait = float(str(url.query.get("lock_wait", LOCK_WAIT_SECONDS)))
+    except (sql.exc.ArgumentError, ValueError) as error:
+        raise UserError(f"this is not a database's address: {error}", where=address) from error
+    url = url.difference_update_query(["lock_wait"])
     backend = url.get_backend_name()
     if backend == "postgresql":
-        return url.set(drivername="postgresql+pg8000")
+        return url.set(drivername="postgresql+pg8000"), lock_wait
     if backend != "sqlite":
         raise UserError(f"a ledger lives in SQLite or PostgreSQL, not in {backend}", where=url.render_as_string())
     if not url.database or url.database == ":memory:":
         raise UserError("the ledger needs a file", where=address, hint="sqlite:////absolute/path/ledger.db")
-    return url
+    return url, lock_wait
 
 
 def _version(connection: Connection) -> str | None:
@@ -150,19 +153,16 @@ def _version(connection: Connection) -> str | None:
     return None if found is None else str(found)
 
 
-def _sqlite_engine(url: URL, path: Path, *, writable: bool) -> Engine:
-    query = dict(url.query)
-    timeout = float(str(query.pop("timeout", LOCK_WAIT_SECONDS)))
-    if writable:
-        target = url.set(query=query)
-    else:
+def _sqlite_engine(url: URL, path: Path, lock_wait: float, *, writable: bool) -> Engine:
+    target = url
+    if not writable:
         # A ledger that was closed properly has no write-ahead file. SQLite would want to make one, and cannot here;
         # told that nothing can change, it does not.
         log = path.with_name(path.name + "-wal")
         settled = not (log.exists() and log.stat().st_size)
-        query |= {"mode": "ro", "uri": "true"} | ({"immutable": "1"} if settled else {})
-        target = url.set(database="file:" + quote(str(path)), query=query)
-    engine = sql.create_engine(target, connect_args={"timeout": timeout})
+        query = {"mode": "ro", "uri": "true"} | ({"immutable": "1"} if settled else {})
+        target = url.set(database="file:" + quote(str(path)), query={**url.query, **query})
+    engine = sql.create_engine(target, connect_args={"timeout": lock_wait})
 
     @sql.event.listens_for(engine, "connect")
     def configure(connection: Any, _record: Any) -> None:
@@ -179,5 +179,11 @@ def _sqlite_engine(url: URL, path: Path, *, writable: bool) -> Engine:
     return engine
 
 
-def _postgresql_engine(url: URL) -> Engine:
-    return sql.create_engine(url, pool_pre_ping=True)
+def _postgresql_engine(url: URL, lock_wait: float) -> Engine:
+    milliseconds = str(round(lock_wait * 1000))
+    try:
+        return sql.create_engine(
+            url, pool_pre_ping=True, connect_args={"startup_params": {"lock_timeout": milliseconds}}
+        )
+    except ImportError as error:
+        raise UserError("PostgreSQL needs the extra `postgres`", hint="pip install 'loresmith[postgres]'") from error

@@ -56,9 +56,9 @@ class Ledger:
         """Open a ledger.
 
         Args:
-            database: `sqlite:////absolute/path.db`, or `postgresql+pg8000://user@host/name` with the extra `postgres`.
+            database: `sqlite:////absolute/path.db`, or `postgresql+pg8000://user@host/name` (the extra `postgres`).
             blobs: a folder, or an fsspec URL.
-            views: a folder on this machine in which assets appear as directories, on the blobs' file system if possible.
+            views: a folder in which assets appear as directories, best on the file system of the blobs.
             key_file: the private key that signs receipts; the public one lies beside it.
             actor: who is on the record for what is done through this object, such as `ada@host`.
             create: make the ledger, and the key, where there is none.

@@ -45,11 +45,11 @@ class ActionNode(BaseModel):
 class LineageEdge(BaseModel):
     """`source` went into, or came out as, `target` in this role."""
 
-    model_config = ConfigDict(frozen=True, populate_by_name=True, serialize_by_alias=True)
+    model_config = ConfigDict(frozen=True, serialize_by_alias=True)
 
     role: str
-    source: str = Field(alias="from")
-    target: str = Field(alias="to")
+    source: str = Field(serialization_alias="from")
+    target: str = Field(serialization_alias="to")
 
 
 class ReleaseMark(BaseModel):

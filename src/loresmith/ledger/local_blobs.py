@@ -45,7 +45,7 @@ class LocalBlobs:
     def put_bytes(self, data: bytes) -> str:
         digest = digest_bytes(data)
         with file_faults(self.root):
-            if not self._stands(digest, len(data)):
+            if not self._is_whole(digest):
                 with self._staging() as staged:
                     staged[digest] = self._temporary()
                     staged[digest].write_bytes(data)
@@ -93,8 +93,7 @@ class LocalBlobs:
             if reflink(source, target):
                 target.chmod(0o444 if mode == "link" else 0o644)
             elif mode == "copy" or not _linked(source, target):
-                with open(source, "rb") as read, open(target, "xb") as written:
-                    shutil.copyfileobj(read, written, _CHUNK_BYTES)
+                _copy(source, target)
                 target.chmod(0o444 if mode == "link" else 0o644)
 
     def _path(self, digest: str) -> Path:
@@ -106,29 +105,26 @@ class LocalBlobs:
             raise missing(digest, self.root)
         return path
 
-    def _stands(self, digest: str, size: int) -> bool:
-        """Whether the blob is there at its right length; one that was cut short is written again."""
-        try:
-            return self._path(digest).stat().st_size == size
-        except FileNotFoundError:
-            return False
+    def _is_whole(self, digest: str) -> bool:
+        """Whether the blob is there and undamaged; one that is not is written again."""
+        path = self._path(digest)
+        return path.is_file() and digest_file(path) == digest
 
     def _put_batch(self, paths: Sequence[Path], *, link: bool) -> list[str]:
         digests = [digest_file(path) for path in paths]
-        new = {
-            digest: path
-            for digest, path in zip(digests, paths, strict=True)
-            if not self._stands(digest, path.stat().st_size)
-        }
+        sources = dict(zip(digests, paths, strict=True))
+        new = {digest: path for digest, path in sources.items() if not self._is_whole(digest)}
         if new:
             with self._staging() as staged:
                 for digest, path in new.items():
                     staged[digest] = self._temporary()
                     # A file with other names could still be written through them.
-                    if not (link and path.stat().st_nlink == 1 and _linked(path, staged[digest])):
+                    if link and path.stat().st_nlink == 1 and _linked(path, staged[digest]):
+                        continue
+                    if not reflink(path, staged[digest]):
                         _copy(path, staged[digest])
-                        if digest_file(staged[digest]) != digest:
-                            raise Failure("this file changed while it was being stored", where=str(path))
+                    if digest_file(staged[digest]) != digest:
+                        raise Failure("this file changed while it was being stored", where=str(path))
         return digests
 
     @contextmanager
@@ -157,7 +153,7 @@ class LocalBlobs:
         for folder in folders:
             folder.mkdir(parents=True, exist_ok=True)
         for digest, temporary in staged.items():
-            os.replace(temporary, self._path(digest))
+            temporary.replace(self._path(digest))
         _flush(self.root, [*folders, self.root / "sha256", self.root])
 
     def _temporary(self) -> Path:
@@ -177,9 +173,13 @@ def _linked(source: Path, target: Path) -> bool:
 
 
 def _copy(source: Path, target: Path) -> None:
-    if not reflink(source, target):
-        with open(source, "rb") as read, open(target, "xb") as written:
+    """Copy a file to one that is new; nothing is left of it when that fails."""
+    with open(source, "rb") as read, open(target, "xb") as written:
+        try:
             shutil.copyfileobj(read, written, _CHUNK_BYTES)
+        except OSError:
+            target.unlink()
+            raise
 
 
 def _flush(root: Path, paths: Sequence[Path]) -> None:

@@ -15,12 +15,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Table
 from sqlalchemy.engine import Connection
 
-from loresmith.errors import UserError
+from loresmith.errors import Failure, UserError
 from loresmith.ledger import merkle, schema
 from loresmith.ledger.clock import timestamp
 from loresmith.ledger.database import Database
 from loresmith.ledger.description import describe
-from loresmith.ledger.digest import canonical_json
+from loresmith.ledger.digest import canonical_json, is_digest
 from loresmith.ledger.verification import LogCheck, Verification
 
 Rows = Mapping[Table, Sequence[Mapping[str, Any]]]
@@ -83,8 +83,7 @@ class Log:
 
         `connection` comes from `Database.write`, so that nobody else appends before it commits.
         """
-        found = connection.execute(sql.select(schema.LOG_HEAD.c.size, schema.LOG_HEAD.c.peaks)).one()
-        span = merkle.CompactRange(found.size, [bytes.fromhex(peak) for peak in _json_list(found.peaks)])
+        span = _span(connection)
         index = span.size
         payload = canonical_json(
             {
@@ -149,8 +148,15 @@ class Log:
         )
 
 
-def _json_list(text: str) -> list[str]:
-    return [str(item) for item in json.loads(text)]
+def _span(connection: Connection) -> merkle.CompactRange:
+    """The tree as the head remembers it."""
+    head = connection.execute(sql.select(schema.LOG_HEAD.c.size, schema.LOG_HEAD.c.peaks)).one()
+    try:
+        return merkle.CompactRange(head.size, [bytes.fromhex(peak) for peak in json.loads(head.peaks)])
+    except (ValueError, TypeError) as error:
+        raise Failure(
+            "the head of the log is damaged; nothing was written", hint="`loresmith ledger verify` says more"
+        ) from error
 
 
 def _size(connection: Connection) -> int:
@@ -168,6 +174,8 @@ def _hashes(connection: Connection) -> merkle.LeafHashes:
     def between(start: int, stop: int) -> Iterator[bytes]:
         query = sql.select(leaf.hash).where(leaf.index >= start, leaf.index < stop).order_by(leaf.index)
         for (found,) in connection.execute(query, execution_options={"yield_per": 1000}):
+            if not is_digest(found):
+                raise Failure("the log is damaged: a hash is not one", hint="`loresmith ledger verify` says more")
             yield bytes.fromhex(found)
 
     return between

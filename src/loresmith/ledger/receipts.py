@@ -14,7 +14,6 @@ from typing import Any
 import sqlalchemy as sql
 from pydantic import BaseModel, ConfigDict, Field
 
-
 from loresmith.errors import Failure, UserError
 from loresmith.ledger.clock import timestamp
 from loresmith.ledger.database import Database
@@ -95,7 +94,7 @@ class Receipts:
             return [_receipt(row.envelope) for row in connection.execute(query)]
 
     def verify(self, receipt: Receipt) -> None:
-        """Raise Failure unless the signature holds under this workspace's public key and covers what the receipt says."""
+        """Raise Failure unless this workspace's key signed just what the receipt says."""
         payload = verify(receipt.envelope, PAYLOAD, self._key_file)
         said = _said(json.loads(payload))
         for name, value in said.items():

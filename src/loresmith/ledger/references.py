@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterable
 
 import sqlalchemy as sql
 from sqlalchemy.engine import Connection
 
 from loresmith.errors import UserError
 from loresmith.ledger.schema import ACTION, ASSET, EDGE, RELEASE_CHANNEL
+from loresmith.nearest import unknown_name
 
 _PREFIX = re.compile(r"[0-9a-f]{8,63}")
 
@@ -22,13 +21,6 @@ def resolve(connection: Connection, reference: str) -> str:
     if _PREFIX.fullmatch(reference):
         return _beginning_with(connection, reference)
     return _released(connection, reference)
-
-
-def nearest(name: str, names: Iterable[str]) -> str | None:
-    """A hint that names what there is, nearest first; None if there is nothing."""
-    known = sorted(set(names))
-    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5) or known[:10]
-    return f"did you mean {', '.join(close)}?" if close else None
 
 
 def _beginning_with(connection: Connection, prefix: str) -> str:
@@ -45,39 +37,35 @@ def _beginning_with(connection: Connection, prefix: str) -> str:
 def _released(connection: Connection, reference: str) -> str:
     name, at, channel = reference.partition("@")
     channels = RELEASE_CHANNEL.c
-    found = dict(
-        connection.execute(sql.select(channels.channel, channels.asset).where(channels.name == name)).tuples().all()
-    )
+    query = sql.select(channels.channel, channels.asset).where(channels.name == name)
+    found = {str(its_channel): str(asset) for its_channel, asset in connection.execute(query)}
     for wanted in [channel] if at else ["production", "candidate"]:
         if wanted in found:
             return found[wanted]
     if found:
-        raise UserError(f"the release {name} has no channel {channel}", where=reference, hint=nearest(channel, found))
-    known = list(connection.execute(sql.select(channels.name).distinct()).scalars())
-    raise UserError(f"there is no release {name}", where=reference, hint=nearest(name, known))
+        raise UserError(unknown_name("channel", channel, found, inside=f"release {name}"))
+    known = connection.execute(sql.select(channels.name).distinct()).scalars()
+    raise UserError(
+        unknown_name("release", name, known),
+        hint="an asset is written as a digest, release, release@channel, recipe/step or recipe/step.output",
+    )
 
 
 def _made_by(connection: Connection, reference: str) -> str:
     recipe, _, rest = reference.partition("/")
     name, dot, role = rest.partition(".")
-    query = (
-        sql.select(ACTION.c.key)
-        .where(ACTION.c.recipe == recipe, ACTION.c.name == name)
-        .order_by(ACTION.c.leaf.desc())
-        .limit(1)
-    )
-    action = connection.execute(query).scalar()
-    if action is None:
-        known = connection.execute(sql.select(ACTION.c.recipe, ACTION.c.name).distinct()).tuples()
+    action = ACTION.c
+    newest = sql.select(action.key).where(action.recipe == recipe, action.name == name).order_by(action.leaf.desc())
+    key = connection.execute(newest.limit(1)).scalar()
+    if key is None:
+        known = connection.execute(sql.select(action.recipe, action.name).distinct())
         made = [f"{its_recipe}/{its_name}" for its_recipe, its_name in known]
-        raise UserError(
-            f"no step {name} of a recipe {recipe} has finished", where=reference, hint=nearest(f"{recipe}/{name}", made)
-        )
-    edges = sql.select(EDGE.c.role, EDGE.c.asset).where(EDGE.c.action == action, EDGE.c.direction == "output")
-    outputs = dict(connection.execute(edges).tuples().all())
+        raise UserError(unknown_name("finished step", f"{recipe}/{name}", made))
+    edges = sql.select(EDGE.c.role, EDGE.c.asset).where(EDGE.c.action == key, EDGE.c.direction == "output")
+    outputs = {str(its_role): str(asset) for its_role, asset in connection.execute(edges)}
     if dot:
         if role not in outputs:
-            raise UserError(f"{recipe}/{name} has no output {role}", where=reference, hint=nearest(role, outputs))
+            raise UserError(unknown_name("output", role, outputs, inside=f"{recipe}/{name}"))
         return outputs[role]
     if len(outputs) != 1:
         choices = ", ".join(f"{recipe}/{name}.{each}" for each in sorted(outputs))

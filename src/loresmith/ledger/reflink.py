@@ -11,7 +11,7 @@ _FICLONE = 0x40049409
 
 
 def reflink(source: Path, target: Path) -> bool:
-    """Make `target`, a new file, share the storage of `source`; False where that cannot be done, and then no target is left.
+    """Make `target`, a new file, share the storage of `source`. Where that cannot be done: False, and none is left.
 
     Raises OSError when the target exists or cannot be made.
     """
@@ -25,7 +25,7 @@ def reflink(source: Path, target: Path) -> bool:
             fcntl.ioctl(made, _FICLONE, read.fileno())
     except OSError:
         # Whatever the reason (another file system, no support, a full disk), the caller's next way tells it better.
-        os.unlink(target)
+        target.unlink()
         return False
     finally:
         os.close(made)

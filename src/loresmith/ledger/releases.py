@@ -14,8 +14,8 @@ from loresmith.ledger.assets import Assets
 from loresmith.ledger.clock import timestamp
 from loresmith.ledger.database import Database
 from loresmith.ledger.log import Log
-from loresmith.ledger.references import nearest
 from loresmith.ledger.schema import RELEASE_CHANNEL, RELEASE_EVENT
+from loresmith.nearest import unknown_name
 
 Channel = Literal["candidate", "production"]
 
@@ -91,17 +91,8 @@ class Releases:
                 )
             return self._enter(connection, name, channel, "rollback", target, reason)
 
-    def list(self) -> list[Release]:
-        """All releases, by name."""
-        query = sql.select(RELEASE_CHANNEL.c.name, RELEASE_CHANNEL.c.channel, RELEASE_CHANNEL.c.asset)
-        found: dict[str, dict[Channel, str]] = {}
-        with self._database.read() as connection:
-            for name, channel, asset in connection.execute(query):
-                found.setdefault(name, {})[channel] = asset
-        return [Release(name=name, channels=dict(sorted(found[name].items()))) for name in sorted(found)]
-
     def history(self, name: str) -> list[ReleaseEvent]:
-        """All that happened to a release, the oldest first. Raises UserError, with the nearest names, if there is none."""
+        """All that happened to a release, the oldest first. Raises UserError if there is none."""
         with self._database.read() as connection:
             events = _events(connection, name)
             if not events:
@@ -151,6 +142,15 @@ class Releases:
                 hint="the channel was left as it is; restore the blobs, or promote another asset",
             )
 
+    def list(self) -> list[Release]:
+        """All releases, by name."""
+        query = sql.select(RELEASE_CHANNEL.c.name, RELEASE_CHANNEL.c.channel, RELEASE_CHANNEL.c.asset)
+        found: dict[str, dict[Channel, str]] = {}
+        with self._database.read() as connection:
+            for name, channel, asset in connection.execute(query):
+                found.setdefault(name, {})[channel] = asset
+        return [Release(name=name, channels=dict(sorted(found[name].items()))) for name in sorted(found)]
+
 
 def _check_name(name: str) -> None:
     if not _NAME.fullmatch(name) or _LIKE_A_DIGEST.fullmatch(name):
@@ -162,7 +162,7 @@ def _check_name(name: str) -> None:
 
 def _check_channel(channel: str) -> None:
     if channel not in get_args(Channel):
-        raise UserError(f"there is no channel {channel}", hint=nearest(channel, get_args(Channel)))
+        raise UserError(unknown_name("channel", channel, get_args(Channel)))
 
 
 def _target(connection: Connection, name: str, channel: str) -> str | None:
@@ -199,4 +199,4 @@ def _before(connection: Connection, name: str, channel: str) -> str:
 
 def _unknown(connection: Connection, name: str) -> UserError:
     known = connection.execute(sql.select(RELEASE_CHANNEL.c.name).distinct()).scalars()
-    return UserError(f"there is no release {name}", hint=nearest(name, known))
+    return UserError(unknown_name("release", name, known))

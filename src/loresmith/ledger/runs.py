@@ -19,8 +19,8 @@ from loresmith.ledger.database import Database
 from loresmith.ledger.digest import canonical_json
 from loresmith.ledger.liveness import Process, this_host
 from loresmith.ledger.log import Log
-from loresmith.ledger.references import nearest
 from loresmith.ledger.schema import HEARTBEAT, METRIC, RUN, RUN_EVENT
+from loresmith.nearest import unknown_name
 
 EventKind = Literal["step-started", "step-cached", "step-finished", "step-failed", "finished", "failed", "interrupted"]
 Status = Literal["completed", "failed", "interrupted", "running"]
@@ -131,14 +131,6 @@ class Runs:
         with self._database.read() as connection:
             return require_run(connection, run)
 
-    def list(self, limit: int | None = None) -> list[Run]:
-        """The runs, those last started first."""
-        with self._database.read() as connection:
-            return [
-                _run(connection, row)
-                for row in connection.execute(_query().order_by(RUN.c.leaf.desc()).limit(limit)).all()
-            ]
-
     def events(self, run: str) -> list[RunEvent]:
         """What happened in a run, in order."""
         query = sql.select(RUN_EVENT).where(RUN_EVENT.c.run == run).order_by(RUN_EVENT.c.leaf)
@@ -188,13 +180,21 @@ class Runs:
                 for row in connection.execute(query)
             ]
 
+    def list(self, limit: int | None = None) -> list[Run]:
+        """The runs, those last started first."""
+        with self._database.read() as connection:
+            return [
+                _run(connection, row)
+                for row in connection.execute(_query().order_by(RUN.c.leaf.desc()).limit(limit)).all()
+            ]
+
 
 def require_run(connection: Connection, run: str) -> Run:
     """The run of this id. Raises UserError, with the nearest ids, if there is none."""
     row = connection.execute(_query().where(RUN.c.id == run)).first()
     if row is None:
         known = connection.execute(sql.select(RUN.c.id).order_by(RUN.c.leaf.desc()).limit(100)).scalars()
-        raise UserError(f"there is no run {run}", hint=nearest(run, known))
+        raise UserError(unknown_name("run", run, known))
     return _run(connection, row)
 
 
@@ -210,10 +210,7 @@ def _run(connection: Connection, row: Row[Any]) -> Run:
         .limit(1)
     )
     end = connection.execute(ends).first()
-    if end is not None:
-        status = _ENDS[end.kind]
-    else:
-        status = "running" if _is_alive(row) else "interrupted"
+    unsaid: Status = "running" if _is_alive(row) else "interrupted"
     return Run(
         id=row.id,
         plan_digest=row.plan_digest,
@@ -225,7 +222,7 @@ def _run(connection: Connection, row: Row[Any]) -> Run:
         started_at=row.started_at,
         ended_at=None if end is None else end.at,
         beat_at=row.beat_at,
-        status=status,
+        status=unsaid if end is None else _ENDS[end.kind],
     )
 
 

@@ -8,13 +8,10 @@ import secrets
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from loresmith.errors import Failure
 from loresmith.ledger.faults import file_faults
-
-if TYPE_CHECKING:
-    from securesystemslib.signer import SSlibKey
 
 
 def make_key(path: Path) -> None:
@@ -22,15 +19,16 @@ def make_key(path: Path) -> None:
 
     Of several processes that make it at once, all end with the same one.
     """
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
     with file_faults(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists():
-            from securesystemslib.signer import CryptoSigner
-
-            _write_once(path, CryptoSigner.generate_ed25519().private_bytes, 0o600)
+            private = Ed25519PrivateKey.generate()
+            pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+            _write_once(path, pem, 0o600)
         if not public_file(path).exists():
-            from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
             public = _private_key(path).public_key()
             pem = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
             _write_once(public_file(path), pem, 0o444)
@@ -44,7 +42,7 @@ def public_file(path: Path) -> Path:
 def sign(payload: bytes, payload_type: str, key_file: Path) -> dict[str, Any]:
     """The DSSE envelope around a payload. Raises Failure if the key is missing or not readable."""
     from securesystemslib.dsse import Envelope
-    from securesystemslib.signer import CryptoSigner
+    from securesystemslib.signer import CryptoSigner  # type: ignore[attr-defined]
 
     envelope = Envelope(payload, payload_type, {})
     envelope.sign(CryptoSigner(_private_key(key_file)))
@@ -105,9 +103,9 @@ def _private_key(path: Path) -> Any:
         raise Failure("this is not a private key in PEM", where=str(path)) from error
 
 
-def _public_key(path: Path) -> SSlibKey:
+def _public_key(path: Path) -> Any:
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
-    from securesystemslib.signer import SSlibKey
+    from securesystemslib.signer import SSlibKey  # type: ignore[attr-defined]
 
     with file_faults(public_file(path)):
         pem = public_file(path).read_bytes()

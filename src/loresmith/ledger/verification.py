@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sql
@@ -17,6 +18,7 @@ from sqlalchemy.engine import Connection, Row
 
 from loresmith.ledger import merkle, schema
 from loresmith.ledger.description import describe
+from loresmith.ledger.digest import canonical_json
 
 # Leaves are read so many at a time, with their rows: this bounds the memory.
 _WINDOW = 256
@@ -42,17 +44,17 @@ class Verification:
         self._problems: list[str] = []
         self._first_bad: int | None = None
         self._span = merkle.CompactRange()
-        # Once the tree is off, every later root is, and says nothing new.
+        # Once the tree is off every later root is, and says nothing new.
         self._tree_is_off = False
 
     def carry_out(self) -> LogCheck:
         head = self._connection.execute(sql.select(schema.LOG_HEAD)).one()
-        last = self._connection.execute(sql.select(sql.func.max(schema.LOG_LEAF.c.index))).scalar()
-        end = max(head.size, 0 if last is None else last + 1)
-        for start in range(0, end, _WINDOW):
-            self._check_window(start, min(start + _WINDOW, end))
-        self._check_head(head)
-        self._check_strays(end)
+        start = 0
+        while leaves := self._leaves(start):
+            self._check_window(start, leaves)
+            start = leaves[-1].number + 1
+        self._check_head(head, start)
+        self._check_strays(start)
         self._check_channels()
         return LogCheck(
             size=head.size,
@@ -67,65 +69,73 @@ class Verification:
         if len(self._problems) < _MOST_PROBLEMS:
             self._problems.append(problem)
 
-    def _check_window(self, start: int, stop: int) -> None:
-        leaves = {
-            row.index: row
-            for row in self._connection.execute(
-                sql.select(schema.LOG_LEAF).where(schema.LOG_LEAF.c.index >= start, schema.LOG_LEAF.c.index < stop)
-            )
-        }
+    def _leaves(self, start: int) -> Sequence[Row[Any]]:
+        """The next leaves that there are, from `start` on."""
+        leaf = schema.LOG_LEAF.c
+        columns = (leaf.index.label("number"), leaf.kind, leaf.key, leaf.payload, leaf.hash, leaf.root)
+        query: sql.Select[Any] = sql.select(*columns)
+        return self._connection.execute(query.where(leaf.index >= start).order_by(leaf.index).limit(_WINDOW)).all()
+
+    def _check_window(self, start: int, leaves: Sequence[Row[Any]]) -> None:
         rows: dict[int, list[tuple[Table, Row[Any]]]] = defaultdict(list)
         for table in schema.DESCRIBED:
-            query = sql.select(table).where(table.c.leaf >= start, table.c.leaf < stop)
+            query = sql.select(table).where(table.c.leaf >= start, table.c.leaf <= leaves[-1].number)
             for row in self._connection.execute(query):
                 rows[row.leaf].append((table, row))
-        for index in range(start, stop):
-            if index in leaves:
-                self._check_leaf(leaves[index])
-                self._check_rows(leaves[index], rows[index])
-            else:
-                self._note(f"leaf {index} is missing", index)
+        expected = start
+        for leaf in leaves:
+            if leaf.number > expected:
+                missing = f"leaf {expected} is" if leaf.number == expected + 1 else f"leaves from {expected} on are"
+                self._note(f"{missing} missing", expected)
                 self._tree_is_off = True
+            expected = leaf.number + 1
+            self._check_leaf(leaf)
+            self._check_rows(leaf, rows.pop(leaf.number, []))
+        for number in sorted(rows):
+            self._note(f"the table {rows[number][0][0].name} has rows of leaf {number}, which is missing", number)
 
     def _check_leaf(self, leaf: Row[Any]) -> None:
         hashed = merkle.leaf_hash(leaf.payload.encode())
         if hashed.hex() != leaf.hash:
-            self._note(f"leaf {leaf.index} ({leaf.kind} {leaf.key}): its payload does not hash to its hash", leaf.index)
+            self._note(f"{_name(leaf)}: its payload does not hash to its hash", leaf.number)
         self._span.append(hashed)
         if not self._tree_is_off and self._span.root().hex() != leaf.root:
             self._tree_is_off = True
-            self._note(f"leaf {leaf.index} ({leaf.kind} {leaf.key}): the tree up to it has another root", leaf.index)
+            self._note(f"{_name(leaf)}: the tree up to it has another root", leaf.number)
 
     def _check_rows(self, leaf: Row[Any], rows: list[tuple[Table, Row[Any]]]) -> None:
-        name = f"leaf {leaf.index} ({leaf.kind} {leaf.key})"
         try:
             said = json.loads(leaf.payload)
-            kind, key, described = said["kind"], said["key"], said["rows"]
+            kind, key, described = said["kind"], said["key"], dict(said["rows"])
         except (ValueError, KeyError, TypeError):
-            self._note(f"{name}: its payload cannot be read", leaf.index)
+            self._note(f"{_name(leaf)}: its payload cannot be read", leaf.number)
             return
         if (kind, key) != (leaf.kind, leaf.key):
-            self._note(f"{name}: its payload speaks of {kind} {key}", leaf.index)
+            self._note(f"{_name(leaf)}: its payload speaks of {kind} {key}", leaf.number)
         found = describe(rows)
         for table in sorted(described.keys() | found.keys()):
             if described.get(table) != found.get(table):
-                self._note(
-                    f"{name}: the table {table} {_difference(described.get(table), found.get(table))}", leaf.index
-                )
+                difference = _difference(described.get(table), found.get(table))
+                self._note(f"{_name(leaf)}: the table {table} {difference}", leaf.number)
 
-    def _check_head(self, head: Row[Any]) -> None:
-        if head.size != self._span.size:
-            self._note(f"the head speaks of {head.size} leaves, and there are {self._span.size}", self._span.size)
-        elif head.root != self._span.root().hex() or json.loads(head.peaks) != [p.hex() for p in self._span.peaks]:
-            self._note("the head has another root than the leaves", None if self._first_bad is not None else head.size)
+    def _check_head(self, head: Row[Any], end: int) -> None:
+        """The head against the leaves, which end before `end`."""
+        if head.size != end:
+            self._note(f"the head speaks of {head.size} leaves, and they end at {end}", min(head.size, end))
+            return
+        peaks = canonical_json([peak.hex() for peak in self._span.peaks]).decode()
+        if not self._tree_is_off and (head.root != self._span.root().hex() or head.peaks != peaks):
+            self._note("the head has another root than the leaves")
 
     def _check_strays(self, end: int) -> None:
-        """Rows that name a leaf before the first or after the last."""
+        """Leaves before the first, and rows before the first leaf or after the last."""
+        count = sql.select(sql.func.count())
+        if self._connection.execute(count.where(schema.LOG_LEAF.c.index < 0)).scalar_one():
+            self._note("there are leaves before the first")
         for table in schema.DESCRIBED:
-            query = sql.select(sql.func.count()).where((table.c.leaf < 0) | (table.c.leaf >= end))
-            count = self._connection.execute(query.select_from(table)).scalar_one()
-            if count:
-                self._note(f"the table {table.name} has {count} rows that no leaf describes")
+            strays = self._connection.execute(count.where((table.c.leaf < 0) | (table.c.leaf >= end))).scalar_one()
+            if strays:
+                self._note(f"the table {table.name} has {strays} rows that no leaf describes")
 
     def _check_channels(self) -> None:
         """The projection of releases against the newest event of each channel."""
@@ -142,6 +152,10 @@ class Verification:
                     f"the release {name}@{way} does not point where its last event says",
                     said[1] if said is not None else found[name, way][1],
                 )
+
+
+def _name(leaf: Row[Any]) -> str:
+    return f"leaf {leaf.number} ({leaf.kind} {leaf.key})"
 
 
 def _difference(described: Any, found: Any) -> str:

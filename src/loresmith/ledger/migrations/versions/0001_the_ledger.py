@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.schema import SchemaItem
 
 revision = "0001"
 down_revision = None
@@ -26,11 +27,11 @@ APPEND_ONLY = {
 }
 
 
-def text(name: str, *constraints: sa.SchemaItem, primary_key: bool = False, nullable: bool = False) -> sa.Column[str]:
+def text(name: str, *constraints: SchemaItem, primary_key: bool = False, nullable: bool = False) -> sa.Column[str]:
     return sa.Column(name, sa.Text, *constraints, primary_key=primary_key, nullable=nullable)
 
 
-def whole(name: str, *constraints: sa.SchemaItem, primary_key: bool = False) -> sa.Column[int]:
+def whole(name: str, *constraints: SchemaItem, primary_key: bool = False) -> sa.Column[int]:
     return sa.Column(name, sa.BigInteger, *constraints, primary_key=primary_key, autoincrement=False, nullable=False)
 
 
