@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from loresmith.errors import UserError
 from loresmith.factory.registry import find_step
 from loresmith.factory.step import Step, StepConfig
+from loresmith.ledger.releases import Channel
 from loresmith.nearest import unknown_name
 from loresmith.validation import validate
 from loresmith.yaml_lines import Mapped, YamlPath, load_yaml, read_yaml
@@ -37,7 +38,7 @@ class ReleaseTarget(BaseModel):
 
     name: Name = Field(description="The release, such as `acme-assistant`.")
     asset: str = Field(description="The step whose output is released: `step`, or `step.output` where it has several.")
-    channel: Name = Field(default="candidate", description="The channel that points at it when the run has finished.")
+    channel: Channel = Field(default="candidate", description="The channel that points at it when the run has finished.")
 
 
 class RecipeFile(BaseModel):

@@ -37,6 +37,7 @@ class StepRecord:
             self._metrics.append((event["name"], event["value"], event["position"], event["at"]))
             return
         if kind == "checkpoint":
+            self._flush()  # a step that goes on from here does not say again what came before
             self._checkpoint(self._work / event["path"], event["path"], event["position"])
         elif kind == "log":
             self._log.write(f"{event['at']} {event['message']}\n")
@@ -46,16 +47,17 @@ class StepRecord:
 
     def flush_when_due(self) -> None:
         due = time.monotonic() - self._flushed_at >= FLUSH_SECONDS or len(self._metrics) >= FLUSH_ROWS
-        if self._metrics and due:
+        if due:
             self._flush()
 
     def close(self) -> None:
-        if self._metrics:
-            self._flush()
+        self._flush()
         self._events.close()
         self._log.close()
 
     def _flush(self) -> None:
+        if not self._metrics:
+            return
         self._ledger.runs.add_metrics(self._run, self._step, self._metrics)
         self._metrics = []
         self._flushed_at = time.monotonic()

@@ -30,6 +30,9 @@ Observer = Callable[[Mapping[str, Any]], None]
 WAIT_SECONDS = 0.5
 BEAT_SECONDS = 5.0
 
+VERIFIED_BYTES = 4 << 30
+"""Inputs up to this size are hashed again before a step reads them: a few seconds against hours on damaged data."""
+
 
 def default_threads() -> int:
     """The cores that this process may run on."""
@@ -158,6 +161,8 @@ class _Execution:
         given = {}
         for role, digest in inputs.items():
             asset = self.ledger.assets.get(digest)
+            if asset.size <= VERIFIED_BYTES:
+                self._require_undamaged(planned.name, role, digest)
             given[role] = {
                 "digest": digest,
                 "kind": asset.kind,
@@ -175,6 +180,15 @@ class _Execution:
             "inputs": given,
             "parent": os.getpid(),
         }
+
+    def _require_undamaged(self, name: str, role: str, digest: str) -> None:
+        problems = self.ledger.assets.verify(digest).problems
+        if problems:
+            raise Failure(
+                f"the input {role!r} is damaged: {problems[0]}",
+                where=f"step {name!r}",
+                hint=f"`loresmith assets verify {digest[:12]}` lists all damage; restore the blob from a copy",
+            )
 
     def _listen(
         self, process: StepProcess, record: StepRecord, name: str, key: str, stop: StopRequest
@@ -247,9 +261,9 @@ class _Execution:
                 inputs=dict(inputs),
                 outputs=outputs,
                 books=books,
-                checks=[
+                checks=tuple(
                     (check["output"], check["kind"], check["passed"], check["evidence"]) for check in finished["checks"]
-                ],
+                ),
                 seconds=finished["seconds"],
                 peak_bytes=finished["peak_bytes"],
             )

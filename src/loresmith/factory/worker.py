@@ -17,10 +17,11 @@ import sys
 import threading
 import time
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from loresmith.errors import Interrupted, LoresmithError, os_failure
+from loresmith.errors import Failure, Interrupted, LoresmithError, os_failure
 from loresmith.factory.events import EventWriter
 from loresmith.factory.registry import find_step
 from loresmith.factory.step import InputAsset, Result
@@ -151,24 +152,27 @@ def main(arguments: list[str]) -> int:
         events.send("stopped")
         return Interrupted.exit_status
     except LoresmithError as error:
-        cause = error
+        return _failed(events, error)
     except OSError as error:
-        traceback.print_exc()
-        cause = os_failure(error, where=f"step {request['name']!r}")
+        return _failed(events, os_failure(error, where=f"step {request['name']!r}"))
     except MemoryError:
-        events.send("failed", what="the step ran out of memory", where=None, hint=None, status=1)
-        return 1
+        return _failed(events, Failure("the step ran out of memory"))
     except Exception as error:  # noqa: BLE001 - the last place where a defect of a step can be told from a crash
+        return _failed(events, Failure(f"{type(error).__name__}: {error}", hint="see the log"))
+
+
+def _failed(events: EventWriter, error: LoresmithError) -> int:
+    """Tell the factory first, then the log, which may be on the disk that is full."""
+    events.send("failed", what=error.what, where=error.where, hint=error.hint, status=error.exit_status)
+    with suppress(OSError):
         traceback.print_exc()
-        events.send("failed", what=f"{type(error).__name__}: {error}", where=None, hint="see the log", status=1)
-        return 1
-    events.send("failed", what=cause.what, where=cause.where, hint=cause.hint, status=cause.exit_status)
-    return cause.exit_status
+    return error.exit_status
 
 
 if __name__ == "__main__":
     status = main(sys.argv[1:])
-    sys.stdout.flush()
-    sys.stderr.flush()
+    with suppress(OSError):
+        sys.stdout.flush()
+        sys.stderr.flush()
     # Native libraries sometimes abort while the interpreter tears down, after all the work is done and reported.
     os._exit(status)

@@ -8,19 +8,22 @@ model, tokenizer = ws.releases["stdlib"].model()
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from loresmith.errors import UserError
+from loresmith.errors import UserError, os_failure
 from loresmith.factory.plan import Plan, make_plan, read_plan, require_unchanged
 from loresmith.factory.recipe import read_recipe
 from loresmith.factory.run import Observer, execute
-from loresmith.ledger import Action, Asset, AssetCheck, Ledger, Lineage, LogCheck, Metric, ReleaseEvent, Run
+from loresmith.ledger import Action, Asset, AssetCheck, Ledger, Lineage, LogCheck, Metric, Receipt, ReleaseEvent, Run
+from loresmith.ledger.releases import Channel
 from loresmith.nearest import unknown_name
+from loresmith.sdk.following import follow
 from loresmith.sdk.place import Place, find_place, make_place, present_actor
+from loresmith.sdk.step_states import Cause, StepState, cause_of, step_states
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -32,6 +35,7 @@ class Workspace:
     def __init__(self, place: Place, ledger: Ledger) -> None:
         self.place = place
         self.ledger = ledger
+        self._models: dict[str, tuple[PreTrainedModel, PreTrainedTokenizerBase]] = {}
 
     @classmethod
     def open(cls, folder: str | Path = ".") -> Workspace:
@@ -81,6 +85,13 @@ class Workspace:
         require_unchanged(plan, self.ledger)
         return plan
 
+    def write_plan(self, plan: Plan, path: str | Path) -> None:
+        """Write a plan to a file that `read_plan` and `loresmith run` take."""
+        try:
+            Path(path).write_text(plan.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise os_failure(error) from error
+
     def run(self, plan: Plan | str | Path, observer: Observer | None = None) -> RunHandle:
         """Carry out a plan, or a recipe file. Returns when all is done; raises what stopped it.
 
@@ -120,6 +131,14 @@ class Workspace:
         """The workspace's runs, newest first; `ws.runs[id]`."""
         return Runs(self)
 
+    def loaded_model(self, digest: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+        """A model and its tokenizer; the one that was asked for last stays in memory while the workspace is open."""
+        if digest not in self._models:
+            from loresmith.models.storage import load_model
+
+            self._models = {digest: load_model(self.ledger.assets.directory(digest))}
+        return self._models[digest]
+
     def verify(self) -> LogCheck:
         """Recompute the ledger's Merkle log and hold every row against it."""
         return self.ledger.log.verify()
@@ -132,6 +151,7 @@ class AssetHandle:
     """One asset of a workspace."""
 
     def __init__(self, workspace: Workspace, asset: Asset) -> None:
+        self._workspace = workspace
         self._ledger = workspace.ledger
         self.asset = asset
 
@@ -147,6 +167,16 @@ class AssetHandle:
     def lineage(self) -> Lineage:
         """Everything that it was made from."""
         return self._ledger.lineage(self.digest)
+
+    def made_by(self) -> Action | None:
+        """The action that made it first; None for what was added by hand."""
+        makers = [edge.source for edge in self.lineage().edges if edge.target == self.digest]
+        actions = [action for action in map(self._ledger.actions.find, makers) if action is not None]
+        return min(actions, key=lambda action: action.finished_at, default=None)
+
+    def receipts(self) -> list[Receipt]:
+        """The checks that were made on it, the oldest first."""
+        return self._ledger.receipts.list(self.digest)
 
     def verify(self) -> AssetCheck:
         """Hash every file of it again."""
@@ -165,9 +195,7 @@ class AssetHandle:
         """
         if self.asset.kind != "model":
             raise UserError(f"this asset is a {self.asset.kind}, not a model", where=self.digest[:12])
-        from loresmith.models.storage import load_model
-
-        return load_model(self.directory)
+        return self._workspace.loaded_model(self.digest)
 
 
 class Assets:
@@ -205,12 +233,12 @@ class ReleaseHandle:
         """The released transformers model and its tokenizer."""
         return self.asset(channel).model()
 
-    def promote(self, asset: str, channel: str = "production", because: str = "") -> ReleaseEvent:
+    def promote(self, asset: str, channel: Channel = "production", because: str = "") -> ReleaseEvent:
         """Point a channel at an asset, by any reference."""
         digest = self._workspace.ledger.assets.find(asset).digest
         return self._workspace.ledger.releases.promote(self.name, digest, channel, reason=because)
 
-    def rollback(self, channel: str = "production", because: str = "") -> ReleaseEvent:
+    def rollback(self, channel: Channel = "production", because: str = "") -> ReleaseEvent:
         """Point a channel back at its previous target, if that still verifies."""
         return self._workspace.ledger.releases.rollback(self.name, channel, reason=because)
 
@@ -234,7 +262,7 @@ class Releases:
     def __iter__(self) -> Iterator[str]:
         return iter(sorted({release.name for release in self._workspace.ledger.releases.list()}))
 
-    def promote(self, name: str, asset: str, channel: str = "production", because: str = "") -> ReleaseEvent:
+    def promote(self, name: str, asset: str, channel: Channel = "production", because: str = "") -> ReleaseEvent:
         """Promote an asset under a name that may be new."""
         return ReleaseHandle(self._workspace, name).promote(asset, channel, because)
 
@@ -263,6 +291,28 @@ class RunHandle:
     def plan(self) -> Plan:
         return Plan.model_validate(self.record.plan)
 
+    def steps(self) -> tuple[StepState, ...]:
+        """How far each step of its plan is, in running order."""
+        numbers: dict[str, dict[str, float]] = {}
+        for metric in self._workspace.ledger.runs.metrics(self.id):
+            numbers.setdefault(metric.step, {})[metric.name] = metric.value
+        record = self.record
+        events = self._workspace.ledger.runs.events(self.id)
+        return step_states(Plan.model_validate(record.plan), record.status, events, numbers, self._workspace.ledger)
+
+    @property
+    def cause(self) -> Cause | None:
+        """What stopped it, if it failed or was interrupted and said so."""
+        ends = [event for event in self._workspace.ledger.runs.events(self.id) if event.kind in _RESUMABLE]
+        return cause_of(ends[-1]) if ends else None
+
+    def follow(self, pause: float = 0.5) -> Iterator[Mapping[str, Any]]:
+        """Its events, past and to come, until it no longer runs; `pause` is in seconds.
+
+        They have the form in which an observer of `Workspace.run` gets them.
+        """
+        return follow(self._workspace.ledger, self.id, self.folder / "events.jsonl", pause)
+
     def actions(self) -> dict[str, Action]:
         """What was done for each finished step of its plan, by this run or by an earlier one, in plan order."""
         keys = {
@@ -278,16 +328,25 @@ class RunHandle:
 
         A run that goes on from a checkpoint repeats what came after it; the newest row of a position counts.
         """
-        action = self.actions().get(step)
         runs = self._workspace.ledger.runs
-        if action is None:
-            return runs.metrics(self.id, step, name)
         latest: dict[tuple[str, float], Metric] = {}
-        for run in runs.of_action(action.key):
-            for metric in runs.metrics(run, None, name):
-                if metric.step == action.name or metric.step == step:
-                    latest[metric.name, metric.position] = metric
+        for run, name_there in self._workers_on(step):
+            for metric in runs.metrics(run, name_there, name):
+                latest[metric.name, metric.position] = metric
         return sorted(latest.values(), key=lambda metric: (metric.name, metric.position))
+
+    def _workers_on(self, step: str) -> list[tuple[str, str]]:
+        """The runs that worked on the same action as this run's step, oldest first, with the step's name there."""
+        action = self.actions().get(step)
+        if action is None:
+            return [(self.id, step)]
+        runs = self._workspace.ledger.runs
+        return [
+            (run.id, event.step)
+            for run in reversed(runs.list(limit=None))
+            for event in runs.events(run.id)
+            if event.kind == "step-started" and event.step is not None and event.data.get("key") == action.key
+        ]
 
 
 class Runs:
