@@ -78,6 +78,7 @@ def test_the_reference_itself_is_whole_and_parses() -> None:
 def test_a_completion_ends_with_its_function(output: str, kept: str, parses: bool) -> None:
     passage = next(passage for passage in functions(document(SOURCE)) if passage.name == "Stack.push")
     assert passage.cut(output) == kept
+    assert passage.ended(output) is (len(output) > len(kept))
     assert passage.parses(output) is parses
 
 

@@ -37,12 +37,14 @@ class Sample:
     """What is measured, and of how much.
 
     Attributes:
+        split: which part of the corpus.
         documents: ordered by path.
         bytes: of the sample.
         of_documents, of_bytes: the whole split.
         digest: sha256 over the ids of the sample: equal for two measurements of the same text.
     """
 
+    split: Split
     documents: tuple[Document, ...]
     bytes: int
     of_documents: int
@@ -85,7 +87,7 @@ def draw_sample(corpus: Path, split: Split, max_documents: int | None = None, ma
         taken += sizes[document]
     documents = sorted(_read(files, split, chosen), key=lambda document: (document.path, document.id))
     digest = hashlib.sha256("\n".join(sorted(chosen)).encode()).hexdigest()
-    return Sample(tuple(documents), taken, len(sizes), sum(sizes.values()), digest)
+    return Sample(split, tuple(documents), taken, len(sizes), sum(sizes.values()), digest)
 
 
 def group_of(document: Document, group_by: GroupBy) -> str:

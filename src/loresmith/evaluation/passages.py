@@ -46,15 +46,24 @@ class Passage:
 
     def cut(self, output: str) -> str:
         """An output up to where the function ends, or all of it where there is no function."""
+        end = self._end(output)
+        return output if end is None else output[:end].rstrip()
+
+    def ended(self, output: str) -> bool:
+        """Whether whatever else is written no longer belongs to the function."""
+        end = self._end(output)
+        return end is not None and end < len(output)
+
+    def _end(self, output: str) -> int | None:
         if self.indent is None:
-            return output
-        kept: list[str] = []
+            return None
+        end = 0
         for line in _lines(output):
             width = len(line) - len(line.lstrip())
-            if kept and line.strip() and width <= self.indent:
+            if end and line.strip() and width <= self.indent:
                 break
-            kept.append(line)
-        return "".join(kept).rstrip()
+            end += len(line)
+        return end
 
     def parses(self, output: str) -> bool | None:
         """Whether the function, with this as its body, is Python; None where it is no function."""

@@ -1,0 +1,194 @@
+"""The measurement of a model: held-out text, a suite, samples, and the baselines it is held against."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from loresmith.errors import UserError
+from loresmith.evaluation.bits_per_byte import TokenDocument, score_documents
+from loresmith.evaluation.comparison import hold_against
+from loresmith.evaluation.completions import Complete, make_samples, run_suite
+from loresmith.evaluation.encoding import Encoder
+from loresmith.evaluation.held_out import GroupBy, Sample, group_of
+from loresmith.evaluation.passages import choose_passages
+from loresmith.evaluation.reports import (
+    BaselineReport,
+    EvaluationReport,
+    GroupScore,
+    MeasuredBaselines,
+    Rows,
+    SampleFacts,
+    SuiteScore,
+    Verdict,
+    document_rows,
+)
+from loresmith.evaluation.scores import DocumentScore, bits_per_byte, bits_per_byte_interval
+from loresmith.evaluation.settings import EvaluateSettings
+from loresmith.evaluation.suite import Suite
+from loresmith.models.generate import complete
+from loresmith.models.storage import load_model
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+WINDOW_WITHOUT_POSITIONS = 2048
+"""For models whose context has no end, such as state-space models."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is evaluated, and on what.
+
+    Attributes:
+        model: directory of the model.
+        model_digest, corpus_digest: what the report names them by.
+        sample: the held-out text.
+        suite: cases to put to the model, if any.
+        baselines: what it is held against, if anything.
+    """
+
+    model: Path
+    model_digest: str
+    corpus_digest: str
+    sample: Sample
+    suite: Suite | None
+    baselines: MeasuredBaselines | None
+
+
+def evaluate(
+    subject: Subject, settings: EvaluateSettings, look: Callable[[float], None]
+) -> tuple[EvaluationReport, Rows]:
+    """Measure a model.
+
+    Args:
+        subject: what is measured.
+        settings: how.
+        look: called between batches and between pieces of text with the share of held-out tokens that is scored; it
+            may raise to stop.
+
+    Returns:
+        The report, and the rows of cases.jsonl: documents, then the suite's cases, then samples.
+
+    Raises:
+        UserError: the model is none, or has fewer positions than the window asked for; the baselines are of other text.
+    """
+    if subject.baselines is not None:
+        _require_same_text(subject, subject.baselines.report)
+    model, tokenizer = load_model(subject.model, getattr(torch, settings.precision))
+    window = _window(model, settings.window)
+    stride = min(window, settings.stride or max(1, window // 2))
+
+    documents = _encoded(subject, settings.group_by, tokenizer)
+    tokens = sum(len(document.ids) - 1 for document in documents)
+    scores = score_documents(
+        model,
+        documents,
+        window=window,
+        stride=stride,
+        batch_tokens=settings.batch_tokens,
+        on_batch=lambda counted: look(counted / max(1, tokens)),
+    )
+    suite, suite_rows = _put(subject.suite, partial(complete, model, tokenizer), partial(look, 1.0))
+    samples, sample_rows = make_samples(
+        choose_passages(subject.sample.documents, settings.samples),
+        partial(complete, model, tokenizer),
+        settings.sample_tokens,
+        partial(look, 1.0),
+    )
+    report = EvaluationReport(
+        model=subject.model_digest,
+        corpus=subject.corpus_digest,
+        sample=SampleFacts.of(subject.sample),
+        bits_per_byte=bits_per_byte(scores),
+        interval=bits_per_byte_interval(scores, settings.resamples, settings.seed),
+        tokens=tokens,
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        window=window,
+        stride=stride,
+        precision=settings.precision,
+        seed=settings.seed,
+        resamples=settings.resamples,
+        group_by=settings.group_by,
+        groups=_groups(scores, settings),
+        verdicts=_verdicts(scores, subject.baselines, settings),
+        suite=suite,
+        samples=samples,
+    )
+    return report, [*document_rows(subject.sample, scores), *suite_rows, *sample_rows]
+
+
+def _require_same_text(subject: Subject, baselines: BaselineReport) -> None:
+    own, theirs = SampleFacts.of(subject.sample), baselines.sample
+    if (baselines.corpus, theirs.digest) != (subject.corpus_digest, own.digest):
+        raise UserError(
+            f"the baselines were measured on other text ({theirs.documents} documents of the split {theirs.split!r}) "
+            f"than this model ({own.documents} of {own.split!r})",
+            where="baseline",
+            hint="give both steps the same corpus, split, max_documents and max_bytes",
+        )
+
+
+def _window(model: PreTrainedModel, wanted: int | None) -> int:
+    positions = int(getattr(model.config.get_text_config(), "max_position_embeddings", 0) or 0)
+    if wanted is not None and positions and wanted > positions:
+        raise UserError(f"a window of {wanted} tokens, and the model has {positions} positions", where="window")
+    return wanted or positions or WINDOW_WITHOUT_POSITIONS
+
+
+def _encoded(subject: Subject, group_by: GroupBy, tokenizer: PreTrainedTokenizerBase) -> list[TokenDocument]:
+    before = tokenizer.eos_token_id
+    if before is None:
+        raise UserError(
+            "the tokenizer names no end-of-document token (eos_token), from which every document begins",
+            where=str(subject.model),
+        )
+    encoder = Encoder.load(subject.model)
+    return [
+        TokenDocument(
+            key=document.id,
+            group=group_of(document, group_by),
+            ids=np.concatenate([[before], encoder.ids(document.text)]),
+            bytes=document.bytes,
+        )
+        for document in subject.sample.documents
+    ]
+
+
+def _put(suite: Suite | None, writer: Complete, look: Callable[[], None]) -> tuple[SuiteScore | None, Rows]:
+    return (None, []) if suite is None else run_suite(suite, writer, look)
+
+
+def _groups(scores: Sequence[DocumentScore], settings: EvaluateSettings) -> tuple[GroupScore, ...]:
+    by_group: dict[str, list[DocumentScore]] = {}
+    for score in scores:
+        by_group.setdefault(score.group, []).append(score)
+    groups = [
+        GroupScore(
+            group=group,
+            documents=len(members),
+            bytes=sum(score.bytes for score in members),
+            tokens=sum(score.tokens for score in members),
+            bits_per_byte=bits_per_byte(members),
+            interval=bits_per_byte_interval(members, settings.resamples, settings.seed),
+        )
+        for group, members in by_group.items()
+    ]
+    return tuple(sorted(groups, key=lambda group: (-group.bytes, group.group)))
+
+
+def _verdicts(
+    scores: Sequence[DocumentScore], baselines: MeasuredBaselines | None, settings: EvaluateSettings
+) -> tuple[Verdict, ...]:
+    if baselines is None:
+        return ()
+    return tuple(
+        hold_against(baseline, scores, baselines.nats.get(baseline.name), settings.resamples, settings.seed)
+        for baseline in baselines.report.baselines
+    )

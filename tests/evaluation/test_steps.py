@@ -1,0 +1,173 @@
+"""The steps end to end on a small corpus: their reports agree with each other and with the definitions."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loresmith.errors import Interrupted, UserError
+from loresmith.evaluation.held_out import draw_sample
+from loresmith.evaluation.steps import BASELINE, EVALUATE, BaselineConfig, EvaluateConfig
+from loresmith.factory.step import Result
+from loresmith.factory.worker import WorkerContext
+
+from .conftest import asset
+
+SUITE = """\
+name: anything
+cases:
+  - {name: whatever, prompt: "import", expected: "(?s).*", scorer: regex, max_new_tokens: 3}
+  - {name: never, prompt: "import", expected: "no such text", scorer: contains, max_new_tokens: 3}
+"""
+
+
+def report_of(result: Result) -> tuple[dict[str, Any], str, list[dict[str, Any]]]:
+    directory = result.outputs["report"].directory
+    rows = [json.loads(line) for line in (directory / "cases.jsonl").read_text("utf-8").splitlines()]
+    return json.loads((directory / "report.json").read_text()), (directory / "report.md").read_text("utf-8"), rows
+
+
+def run_baseline(context: WorkerContext, corpus: Path, tokenizer: Path, **settings: Any) -> Result:
+    config = BaselineConfig(resamples=100, **settings)
+    return BASELINE.run(
+        context, config, {"corpus": asset("corpus", corpus), "tokenizer": asset("tokenizer", tokenizer)}
+    )
+
+
+def run_evaluate(
+    context: WorkerContext, corpus: Path, model: Path, baseline: Path | None = None, **settings: Any
+) -> Result:
+    config = EvaluateConfig(resamples=100, **{"samples": 2, "sample_tokens": 4, "precision": "float32"} | settings)
+    inputs = {"corpus": asset("corpus", corpus), "model": asset("model", model)}
+    if baseline is not None:
+        inputs["baseline"] = asset("report", baseline)
+    return EVALUATE.run(context, config, inputs)
+
+
+@pytest.fixture
+def suite_file(tmp_path: Path) -> Path:
+    path = tmp_path / "suite.yaml"
+    path.write_text(SUITE)
+    return path
+
+
+def test_baselines_and_a_model_that_learnt_nothing(
+    context: WorkerContext, corpus: Path, tokenizer: Path, model: Path, suite_file: Path
+) -> None:
+    made = run_baseline(context, corpus, tokenizer)
+    made.books.require_balance("baseline")
+    baselines, page, rows = report_of(made)
+    numbers = {each["name"]: each["bits_per_byte"] for each in baselines["baselines"]}
+    assert set(numbers) == {"xz", "5-gram", "xz-with-training"}
+    assert 0 <= numbers["xz-with-training"] < numbers["xz"] < 8
+    assert 0 < numbers["5-gram"] < 3
+    assert all(each["title"] in page for each in baselines["baselines"])
+    assert sum(row["nats"] for row in rows) / math.log(2) / baselines["sample"]["bytes"] == pytest.approx(
+        numbers["5-gram"]
+    )
+
+    kept = context.work / "baseline"
+    made.outputs["report"].directory.rename(kept)
+    result = run_evaluate(context, corpus, model, kept, suite_file=suite_file)
+    result.books.require_balance("evaluate")
+    report, page, rows = report_of(result)
+    assert report["sample"] == baselines["sample"]
+    assert report["sample"]["documents"] == 25
+    documents = [row for row in rows if row["kind"] == "document"]
+    assert report["bits_per_byte"] == pytest.approx(
+        sum(row["nats"] for row in documents) / math.log(2) / sum(row["bytes"] for row in documents)
+    )
+    assert report["bits_per_byte"] == pytest.approx(
+        math.log2(320) * report["tokens"] / report["sample"]["bytes"], rel=0.05
+    )
+    assert report["interval"]["low"] < report["bits_per_byte"] < report["interval"]["high"]
+    assert {group["group"]: group["documents"] for group in report["groups"]} == {
+        "pkg0": 12,
+        "pkg1": 12,
+        "(top level)": 1,
+    }
+    verdicts = {each["baseline"]["name"]: each for each in report["verdicts"]}
+    for name, verdict in verdicts.items():
+        assert verdict["verdict"] == "above"
+        assert verdict["difference"] == pytest.approx(report["bits_per_byte"] - numbers[name])
+        assert verdict["paired"] is (name == "5-gram")
+    assert (report["suite"]["passed"], report["suite"]["failed"]) == (1, ["never"])
+    assert [row["name"] for row in rows if row["kind"] == "case"] == ["whatever", "never"]
+    samples = [row for row in rows if row["kind"] == "sample"]
+    assert len(samples) == report["samples"]["count"] == 2
+    assert "not reached" in page
+    assert "no such text" in page
+
+
+def test_the_same_measurement_makes_the_same_bytes(context: WorkerContext, corpus: Path, model: Path) -> None:
+    contents = []
+    for _ in range(2):
+        directory = run_evaluate(context, corpus, model, max_documents=12).outputs["report"].directory
+        contents.append({path.name: path.read_bytes() for path in directory.iterdir()})
+    assert contents[0] == contents[1]
+
+
+def test_bfloat16_and_batches_change_little(context: WorkerContext, corpus: Path, model: Path) -> None:
+    numbers = [
+        report_of(run_evaluate(context, corpus, model, samples=0, **settings))[0]["bits_per_byte"]
+        for settings in ({}, {"batch_tokens": 100}, {"precision": "bfloat16"}, {"window": 64, "stride": 32})
+    ]
+    assert numbers[1] == pytest.approx(numbers[0], rel=1e-5)
+    assert numbers[2] == pytest.approx(numbers[0], rel=1e-2)
+    assert numbers[3] == pytest.approx(numbers[0], rel=1e-2)
+
+
+def test_baselines_of_other_text_are_refused(
+    context: WorkerContext, corpus: Path, tokenizer: Path, model: Path
+) -> None:
+    kept = context.work / "baseline"
+    run_baseline(context, corpus, tokenizer, max_documents=5).outputs["report"].directory.rename(kept)
+    with pytest.raises(UserError, match="other text"):
+        run_evaluate(context, corpus, model, kept)
+    report = run_evaluate(context, corpus, model, samples=0).outputs["report"].directory.rename(context.work / "other")
+    with pytest.raises(UserError, match="not one of the step `baseline`"):
+        run_evaluate(context, corpus, model, report)
+
+
+def test_a_stop_is_heeded(context: WorkerContext, corpus: Path, tokenizer: Path, model: Path) -> None:
+    context.request_stop()
+    with pytest.raises(Interrupted):
+        run_evaluate(context, corpus, model)
+    with pytest.raises(Interrupted):
+        run_baseline(context, corpus, tokenizer)
+
+
+def test_what_cannot_be_measured_is_said(context: WorkerContext, corpus: Path, tokenizer: Path, model: Path) -> None:
+    with pytest.raises(UserError, match="128 positions"):
+        run_evaluate(context, corpus, model, window=4096)
+    with pytest.raises(UserError, match="no documents in the split 'validation'"):
+        run_evaluate(context, corpus, model, split="validation")
+    with pytest.raises(UserError, match="not a corpus"):
+        run_baseline(context, tokenizer, tokenizer)
+
+
+def test_the_sample_does_not_depend_on_what_else_is_there(corpus: Path) -> None:
+    few, more = (draw_sample(corpus, "test", max_documents=count) for count in (5, 15))
+    assert {document.id for document in few.documents} < {document.id for document in more.documents}
+    small = draw_sample(corpus, "test", max_bytes=1)
+    assert len(small.documents) == 1
+    assert draw_sample(corpus, "test", max_bytes=few.bytes).digest == few.digest
+    assert (few.of_documents, few.of_bytes) == (more.of_documents, more.of_bytes)
+
+
+def test_the_fingerprint_is_of_the_suites_content_and_its_mistakes_come_early(suite_file: Path) -> None:
+    fingerprint = EVALUATE.fingerprint
+    assert fingerprint is not None
+    first = fingerprint(EvaluateConfig(suite_file=suite_file))
+    suite_file.write_text(SUITE + "\n")
+    assert fingerprint(EvaluateConfig(suite_file=suite_file)) != first
+    suite_file.write_text(SUITE.replace("cases:", "casse:"))
+    with pytest.raises(UserError, match="did you mean 'cases'"):
+        fingerprint(EvaluateConfig(suite_file=suite_file))
+    suite_file.unlink()
+    with pytest.raises(UserError, match="cannot be read"):
+        fingerprint(EvaluateConfig(suite_file=suite_file))
