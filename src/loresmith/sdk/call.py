@@ -8,18 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from loresmith.sdk.workspace import Workspace
+if TYPE_CHECKING:
+    from loresmith.sdk.workspace import Workspace
 
 
 class Request(BaseModel):
     """Base of all requests: frozen, unknown keys rejected, a sentence under each field.
 
-    A field declared with `Field(json_schema_extra={"positional": True})` is an argument of the CLI command; the
-    others are options. `{"short": "c"}` gives an option a letter.
+    What a command line needs to know beyond the type stands in `Field(json_schema_extra={...})`:
+
+    - `positional`: the field is an argument; the others are options.
+    - `option`: the option's name where it is not the field's, such as `set` for `settings`.
+    - `short`: a letter for the option.
+    - `bare`: the value of the option when it is written without one.
+    - `api_only`: the field is for programs; the command line has another way to it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -34,6 +41,11 @@ class Answer(BaseModel):
 RequestT = TypeVar("RequestT", bound=Request)
 AnswerT = TypeVar("AnswerT", bound=Answer)
 Emit = Callable[[Mapping[str, Any]], None]
+"""Takes the events of long work: progress, or text as it is generated."""
+
+
+def _fine(_answer: Any) -> bool:
+    return False
 
 
 @dataclass(frozen=True)
@@ -44,8 +56,9 @@ class Call(Generic[RequestT, AnswerT]):
         name: the words of the CLI command, such as `assets ls`.
         summary: one sentence; the first line of its help.
         request, answer: what goes in and what comes out.
-        run: the function that does it. `emit` takes events of long work (progress, text as it is generated).
+        run: the function that does it, in an open workspace.
         failed: says of an answer whether it means failure, for an exit status of 1 (a verification that found damage).
+        example: a command line that shows it at work, without the name of the program.
     """
 
     name: str
@@ -53,4 +66,35 @@ class Call(Generic[RequestT, AnswerT]):
     request: type[RequestT]
     answer: type[AnswerT]
     run: Callable[[Workspace, RequestT, Emit], AnswerT]
-    failed: Callable[[AnswerT], bool] = lambda _answer: False
+    failed: Callable[[AnswerT], bool] = _fine
+    example: str = ""
+
+    def perform(self, folder: Path, request: RequestT, emit: Emit) -> AnswerT:
+        """Do it in the workspace that `folder` is in."""
+        from loresmith.sdk.workspace import Workspace
+
+        with Workspace.open(folder) as workspace:
+            return self.run(workspace, request, emit)
+
+
+@dataclass(frozen=True)
+class FolderCall(Generic[RequestT, AnswerT]):
+    """A call that does not open the workspace: it makes one, looks at one that may be broken, or needs none.
+
+    Attributes as of `Call`, but that `run` gets the folder that the caller stands in.
+    """
+
+    name: str
+    summary: str
+    request: type[RequestT]
+    answer: type[AnswerT]
+    run: Callable[[Path, RequestT, Emit], AnswerT]
+    failed: Callable[[AnswerT], bool] = _fine
+    example: str = ""
+
+    def perform(self, folder: Path, request: RequestT, emit: Emit) -> AnswerT:
+        """Do it."""
+        return self.run(folder, request, emit)
+
+
+AnyCall = Call[Any, Any] | FolderCall[Any, Any]

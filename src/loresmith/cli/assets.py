@@ -1,0 +1,103 @@
+"""`loresmith assets`, for people."""
+
+from __future__ import annotations
+
+from loresmith.cli.command import command
+from loresmith.cli.groups import noun
+from loresmith.cli.live import live_run
+from loresmith.cli.screen import Screen, moment, short, size
+from loresmith.sdk.calls.assets import (
+    EXPORT,
+    LS,
+    SHOW,
+    VERIFY,
+    AssetDetail,
+    AssetList,
+    ExportAnswer,
+    ExportRequest,
+    ListRequest,
+    ShowRequest,
+    VerifyAnswer,
+    VerifyRequest,
+)
+
+
+def _show_list(answer: AssetList, _request: ListRequest, screen: Screen) -> None:
+    if not answer.assets:
+        screen.line("no assets; `loresmith run` makes some")
+        return
+    screen.table(
+        ("digest", "kind", "files", "size", "since", "labels"),
+        (
+            (
+                short(asset.digest),
+                asset.kind,
+                str(asset.files),
+                size(asset.size),
+                moment(asset.created_at),
+                " ".join(asset.labels),
+            )
+            for asset in answer.assets
+        ),
+        right=("files", "size"),
+    )
+
+
+def _show_detail(answer: AssetDetail, _request: ShowRequest, screen: Screen) -> None:
+    asset = answer.asset
+    facts = [
+        ("digest", asset.digest),
+        ("kind", asset.kind),
+        ("size", f"{size(asset.size)} in {len(asset.files)} files"),
+        ("labels", ", ".join(asset.labels) or "none"),
+        ("since", moment(asset.created_at)),
+        ("directory", str(answer.directory)),
+        *((f"metadata.{key}", str(value)) for key, value in asset.metadata.items()),
+    ]
+    if answer.made_by is not None:
+        made = answer.made_by
+        facts.append(("made by", f"{made.recipe}/{made.name} ({made.step}), run {made.run}, by {made.actor}"))
+        facts += [(f"from {role}", digest) for role, digest in made.inputs.items()]
+    screen.facts(facts)
+    screen.line()
+    screen.table(
+        ("file", "size", "sha256"),
+        ((path, size(file.size), file.digest) for path, file in asset.files.items()),
+        right=("size",),
+    )
+    if answer.receipts:
+        screen.line()
+        screen.table(
+            ("check", "outcome", "when", "by"),
+            (
+                (receipt.kind, "passed" if receipt.passed else "failed", moment(receipt.at), receipt.actor)
+                for receipt in answer.receipts
+            ),
+        )
+
+
+def _show_verification(answer: VerifyAnswer, _request: VerifyRequest, screen: Screen) -> None:
+    for check in answer.checks:
+        for problem in check.problems:
+            screen.line(f"{short(check.digest)}: {problem}")
+    files = sum(check.files for check in answer.checks)
+    bad = sum(bool(check.problems) for check in answer.checks)
+    total = size(sum(check.bytes for check in answer.checks))
+    verdict = f"{bad} damaged" if bad else "all sound"
+    screen.line(f"{len(answer.checks)} assets, {files} files, {total}: {verdict}")
+
+
+def _show_export(answer: ExportAnswer, _request: ExportRequest, screen: Screen) -> None:
+    screen.line(f"{answer.kind} {short(answer.digest)}: {answer.files} files, {size(answer.size)}, in {answer.folder}")
+
+
+COMMANDS = {
+    "assets": noun(
+        "assets",
+        "Assets: list, show, verify, export.",
+        command(LS, _show_list),
+        command(SHOW, _show_detail),
+        command(VERIFY, _show_verification, live=live_run),
+        command(EXPORT, _show_export),
+    )
+}

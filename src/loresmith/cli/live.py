@@ -1,0 +1,190 @@
+"""A run as it goes on: bars on a terminal, lines with the time of day elsewhere. All of it on standard error.
+
+Both show for the step under way how much is done, the rate, the time left, and the numbers that the step wants seen.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from loresmith.cli.screen import duration, number, short, size
+from loresmith.sdk.call import Emit
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+LINE_SECONDS = 10.0
+"""Seconds between two lines of progress of one step, where there is no terminal."""
+
+PACE_SECONDS = 30.0
+"""The rate is that of so many seconds past: a pause of a minute ago is forgotten."""
+
+Event = Mapping[str, Any]
+
+
+@contextmanager
+def live_run() -> Iterator[Emit]:
+    """Show the events of a run."""
+    if sys.stderr.isatty():
+        with _Bars() as bars:
+            yield bars.take
+    else:
+        yield _Lines(lambda: time.monotonic()).take
+
+
+class Pace:
+    """How fast a step is, from its progress events."""
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, float]] = deque()
+
+    def add(self, event: Event) -> None:
+        at = datetime.fromisoformat(event["at"]).timestamp() if "at" in event else time.time()
+        if self._seen and event["done"] < self._seen[-1][1]:  # another phase of the step, or another attempt
+            self._seen.clear()
+        self._seen.append((at, event["done"]))
+        while len(self._seen) > 2 and at - self._seen[1][0] > PACE_SECONDS:
+            self._seen.popleft()
+
+    @property
+    def rate(self) -> float | None:
+        """Units a second; None while that is not known."""
+        if len(self._seen) < 2:
+            return None
+        (before, less), (now, more) = self._seen[0], self._seen[-1]
+        return (more - less) / (now - before) if now > before and more > less else None
+
+    def left(self, event: Event) -> float | None:
+        """Seconds until the step is done; None while that is not known."""
+        rate, total = self.rate, event.get("total")
+        return (total - event["done"]) / rate if rate and total else None
+
+
+def amount(event: Event) -> str:
+    """How much is done: `1.2M/2.0M tokens`."""
+    of = f"/{number(event['total'])}" if event.get("total") else ""
+    return f"{number(event['done'])}{of} {event['unit']}"
+
+
+def numbers(event: Event) -> str:
+    """What the step wants seen: `loss 2.31, bits_per_byte 1.79`."""
+    return ", ".join(f"{name} {value:.4g}" for name, value in event.get("numbers", {}).items())
+
+
+def sentence(event: Event) -> str | None:
+    """One line on an event that is not progress; None for one that need not be told."""
+    step = event.get("step")
+    match event["event"]:
+        case "run-started":
+            return f"run {event['run']}"
+        case "step-started":
+            return f"{step}: started ({event['kind']})"
+        case "step-cached":
+            return f"{step}: cached"
+        case "step-waiting":
+            return f"{step}: waiting for run {event['run']}, which is at it"
+        case "step-finished":
+            return f"{step}: done in {duration(event['seconds'])}, at most {size(event['peak_bytes'])} of memory"
+        case "step-failed":
+            return f"{step}: failed: {event['what']}"
+        case "log":
+            return f"{step}: {event['message']}"
+        case "released":
+            return f"released {short(event['asset'])} as {event['release']}@{event['channel']}"
+    return None
+
+
+class _Lines:
+    """Lines for a log file. Whoever reads them may go away: the run does not end because of that."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._paces: dict[str, Pace] = {}
+        self._told_at: dict[str, float] = {}
+
+    def take(self, event: Event) -> None:
+        if event["event"] != "progress":
+            self._tell(sentence(event))
+            return
+        step = event["step"]
+        pace = self._paces.setdefault(step, Pace())
+        pace.add(event)
+        now = self._clock()
+        if now - self._told_at.setdefault(step, now) >= LINE_SECONDS:
+            self._told_at[step] = now
+            rate, left = pace.rate, pace.left(event)
+            parts = (
+                amount(event),
+                f"{number(rate)} {event['unit']}/s" if rate else "",
+                f"{duration(left)} left" if left is not None else "",
+                numbers(event),
+            )
+            self._tell(f"{step}: {', '.join(filter(None, parts))}")
+
+    def _tell(self, text: str | None) -> None:
+        if text is not None:
+            with suppress(BrokenPipeError):
+                print(f"{datetime.now():%Y-%m-%d %H:%M:%S} {text}", file=sys.stderr, flush=True)
+
+
+class _Bars:
+    """Bars for a terminal: one for the step under way, and a line for each that is finished."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+        self._progress: Progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[said]}", markup=False),
+            console=Console(stderr=True, highlight=False),
+            transient=True,
+        )
+        self._tasks: dict[str, TaskID] = {}
+        self._paces: dict[str, Pace] = {}
+
+    def __enter__(self) -> _Bars:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def take(self, event: Event) -> None:
+        if event["event"] == "progress":
+            self._advance(event)
+            return
+        step = event.get("step")
+        if event["event"] == "step-started":
+            self._tasks[step or ""] = self._progress.add_task(step or "", total=None, said="")
+        elif event["event"] in ("step-finished", "step-failed") and step in self._tasks:
+            self._progress.remove_task(self._tasks.pop(step))
+        said = None if event["event"] == "step-started" else sentence(event)
+        if said is not None:
+            style = "dim" if event["event"] == "log" else None
+            self._progress.console.print(said, style=style, markup=False, soft_wrap=True)
+
+    def _advance(self, event: Event) -> None:
+        step = event["step"]
+        if step not in self._tasks:
+            self._tasks[step] = self._progress.add_task(step, total=None, said="")
+        pace = self._paces.setdefault(step, Pace())
+        pace.add(event)
+        rate, left = pace.rate, pace.left(event)
+        parts = (
+            amount(event),
+            f"{number(rate)}/s" if rate else "",
+            f"{duration(left)} left" if left is not None else "",
+            numbers(event),
+        )
+        self._progress.update(
+            self._tasks[step], completed=event["done"], total=event.get("total"), said=" · ".join(filter(None, parts))
+        )

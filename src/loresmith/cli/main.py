@@ -1,0 +1,101 @@
+"""The command line: `loresmith`. One thin file a noun; what each command takes and does is declared in sdk/calls."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from contextlib import suppress
+
+import click
+
+from loresmith import __version__
+from loresmith.cli.groups import Entry, LazyGroup
+from loresmith.cli.refusal import DEBUG, defect, refuse, usage_error
+from loresmith.errors import Interrupted, LoresmithError, os_failure
+
+ENTRIES = {
+    "init": Entry("workspace", "Make a workspace in a folder, with a starter recipe that runs."),
+    "plan": Entry("recipes", "Show what a recipe would do: what is cached, what is to do, and what it will take."),
+    "run": Entry("recipes", "Carry out a recipe or a plan; finished steps are never done again."),
+    "runs": Entry("runs", "Runs: list, show, watch."),
+    "assets": Entry("assets", "Assets: list, show, verify, export."),
+    "lineage": Entry("lineage", "Show how an asset came to be, from files to release."),
+    "releases": Entry("releases", "Releases: list, promote, roll back, show their history."),
+    "complete": Entry("models", "Have a released model go on from a text."),
+    "chat": Entry("models", "Talk with a released model."),
+    "ledger": Entry("ledger", "The ledger's log: verify, prove."),
+    "steps": Entry("steps", "List the installed steps, or document one: inputs, outputs and settings."),
+    "doctor": Entry(
+        "workspace", "Check the machine and the workspace: packages, space, database, blobs, log, telemetry."
+    ),
+}
+
+
+def _print_version(ctx: click.Context, _option: click.Parameter, asked: bool) -> None:
+    if asked:
+        click.echo(f"loresmith {__version__}")
+        ctx.exit()
+
+
+LORESMITH = LazyGroup(
+    ENTRIES,
+    name="loresmith",
+    help="A self-hosted model factory: from your own files to a language model that you own, with books that balance.",
+    epilog="Every command has --help and --json. Exit status: 0 fine, 1 failure, 2 wrong request, 130 interrupted.",
+    context_settings={"max_content_width": 100, "help_option_names": ["-h", "--help"]},
+)
+LORESMITH.params.append(
+    click.Option(
+        ["--version"],
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        help="Print the version.",
+        callback=_print_version,
+    )
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status.
+
+    0: fine. 1: the request was sound and the work failed, or a check found damage. 2: the request cannot be carried
+    out as it was made. 130: interrupted.
+    """
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if not os.environ.get(DEBUG) and not sys.warnoptions:
+        warnings.simplefilter("ignore")
+    try:
+        status = _status(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read our output has seen enough. What is still in the buffer must not raise again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return status
+
+
+def _status(arguments: list[str]) -> int:
+    as_json = "--json" in arguments
+    try:
+        answer = LORESMITH.main(arguments, prog_name="loresmith", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        print(error.format_message())
+        return 2
+    except click.ClickException as error:
+        return refuse(usage_error(error), as_json)
+    except LoresmithError as error:
+        return refuse(error, as_json)
+    except (KeyboardInterrupt, click.Abort):
+        with suppress(OSError):
+            return refuse(Interrupted("interrupted"), as_json)
+        return Interrupted.exit_status
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        return refuse(os_failure(error), as_json)
+    except Exception as error:  # noqa: BLE001 - the last place before a person would see a traceback
+        return refuse(defect(error), as_json)
+    return answer if isinstance(answer, int) else 0

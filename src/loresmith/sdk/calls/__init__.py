@@ -1,0 +1,19 @@
+"""Everything that can be asked of a workspace: one file a noun, one `Call` a command."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib import import_module
+
+from loresmith.sdk.call import AnyCall, Call, FolderCall
+
+NOUNS = ("workspace", "recipes", "runs", "assets", "lineage", "releases", "models", "ledger", "steps")
+"""The files of this folder, in the order in which a person meets them."""
+
+
+def all_calls() -> Iterator[AnyCall]:
+    """Every call, in the order of the documentation."""
+    for noun in NOUNS:
+        for value in vars(import_module(f"{__name__}.{noun}")).values():
+            if isinstance(value, Call | FolderCall):
+                yield value

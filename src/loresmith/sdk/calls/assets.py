@@ -1,0 +1,163 @@
+"""Look at assets: list them, show one, hash them again, copy one out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from loresmith.factory.step import AssetKind
+from loresmith.ledger import Action, Asset, AssetCheck, Receipt
+from loresmith.sdk.call import Answer, Call, Emit, Request
+
+if TYPE_CHECKING:
+    from loresmith.sdk.workspace import Workspace
+
+REFERENCE = (
+    "The asset: its digest or the first 8 digits of it, `release`, `release@channel`, `recipe/step` or "
+    "`recipe/step.output`."
+)
+
+
+class ListRequest(Request):
+    """What `assets ls` takes."""
+
+    kind: AssetKind | None = Field(default=None, description="List assets of this kind only.")
+    limit: int | None = Field(default=None, ge=1, description="How many to list at most, the newest first.")
+
+
+class AssetLine(Answer):
+    """One asset of a list."""
+
+    digest: str = Field(description="The asset's identity.")
+    kind: str = Field(description="What it is.")
+    files: int = Field(description="How many files it has.")
+    size: int = Field(description="The bytes of all files together.")
+    labels: tuple[str, ...] = Field(description="Access labels.")
+    created_at: str = Field(description="When the ledger first saw it; ISO 8601, UTC.")
+
+
+class AssetList(Answer):
+    """Some assets."""
+
+    assets: tuple[AssetLine, ...] = Field(description="The newest first.")
+
+
+class ShowRequest(Request):
+    """What `assets show` takes."""
+
+    asset: str = Field(description=REFERENCE, json_schema_extra={"positional": True})
+
+
+class AssetDetail(Answer):
+    """One asset, how it was made and what was checked on it."""
+
+    asset: Asset = Field(description="What the ledger knows of it.")
+    made_by: Action | None = Field(description="The action that made it first; null for what was added by hand.")
+    receipts: tuple[Receipt, ...] = Field(description="The checks that were made on it, the oldest first.")
+    directory: Path = Field(description="A read-only folder with its files.")
+
+
+class VerifyRequest(Request):
+    """What `assets verify` takes."""
+
+    asset: str | None = Field(
+        default=None, description=f"{REFERENCE} Default: all assets.", json_schema_extra={"positional": True}
+    )
+
+
+class VerifyAnswer(Answer):
+    """What hashing files again showed."""
+
+    checks: tuple[AssetCheck, ...] = Field(description="One for each asset.")
+    sound: bool = Field(description="Whether no asset has a problem.")
+
+
+class ExportRequest(Request):
+    """What `assets export` takes."""
+
+    asset: str = Field(description=REFERENCE, json_schema_extra={"positional": True})
+    folder: Path = Field(description="A folder that is new or empty.", json_schema_extra={"positional": True})
+
+
+class ExportAnswer(Answer):
+    """A copy of an asset."""
+
+    digest: str = Field(description="The asset's identity.")
+    kind: str = Field(description="What it is.")
+    folder: Path = Field(description="Where its files are now.")
+    files: int = Field(description="How many files were written.")
+    size: int = Field(description="How many bytes were written.")
+
+
+def _list(workspace: Workspace, request: ListRequest, _emit: Emit) -> AssetList:
+    return AssetList(
+        assets=tuple(
+            AssetLine(
+                digest=asset.digest,
+                kind=asset.kind,
+                files=len(asset.files),
+                size=asset.size,
+                labels=asset.labels,
+                created_at=asset.created_at,
+            )
+            for asset in workspace.ledger.assets.list(kind=request.kind, limit=request.limit)
+        )
+    )
+
+
+def _show(workspace: Workspace, request: ShowRequest, _emit: Emit) -> AssetDetail:
+    handle = workspace.assets[request.asset]
+    return AssetDetail(
+        asset=handle.asset,
+        made_by=handle.made_by(),
+        receipts=tuple(handle.receipts()),
+        directory=handle.directory,
+    )
+
+
+def _verify(workspace: Workspace, request: VerifyRequest, emit: Emit) -> VerifyAnswer:
+    chosen = [workspace.assets[request.asset]] if request.asset is not None else list(workspace.assets)
+    checks = []
+    for done, handle in enumerate(chosen):
+        emit({"event": "progress", "step": "verify", "done": done, "total": len(chosen), "unit": "assets"})
+        checks.append(handle.verify())
+    return VerifyAnswer(checks=tuple(checks), sound=not any(check.problems for check in checks))
+
+
+def _export(workspace: Workspace, request: ExportRequest, _emit: Emit) -> ExportAnswer:
+    handle = workspace.assets[request.asset]
+    folder = handle.export(request.folder)
+    asset = handle.asset
+    return ExportAnswer(digest=asset.digest, kind=asset.kind, folder=folder, files=len(asset.files), size=asset.size)
+
+
+LS = Call(
+    "assets ls", "List the assets, the newest first.", ListRequest, AssetList, _list, example="assets ls --kind model"
+)
+SHOW = Call(
+    "assets show",
+    "Show an asset: its files, what made it, and what was checked on it.",
+    ShowRequest,
+    AssetDetail,
+    _show,
+    example="assets show stdlib/base",
+)
+VERIFY = Call(
+    "assets verify",
+    "Hash the files of an asset, or of all, again.",
+    VerifyRequest,
+    VerifyAnswer,
+    _verify,
+    failed=lambda answer: not answer.sound,
+    example="assets verify stdlib@production",
+)
+EXPORT = Call(
+    "assets export",
+    "Copy the files of an asset to a folder of your own.",
+    ExportRequest,
+    ExportAnswer,
+    _export,
+    example="assets export stdlib my-model",
+)
