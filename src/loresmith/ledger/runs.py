@@ -6,7 +6,7 @@ import json
 import math
 import secrets
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Literal
 
 import sqlalchemy as sql
@@ -93,7 +93,7 @@ class Runs:
         plan_text = canonical_json(dict(plan)).decode()
         with self._database.write() as connection:
             at = timestamp()
-            run = _new_id(connection)
+            run = _new_id(connection, at)
             row = {
                 "id": run,
                 "plan_digest": plan_digest,
@@ -233,8 +233,8 @@ def _is_alive(row: Row[Any]) -> bool:
     return row.beat_at is not None and seconds_since(row.beat_at) < BEAT_SECONDS
 
 
-def _new_id(connection: Connection) -> str:
+def _new_id(connection: Connection, at: str) -> str:
     while True:
-        run = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+        run = f"{datetime.fromisoformat(at):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
         if not connection.execute(sql.select(RUN.c.id).where(RUN.c.id == run)).first():
             return run

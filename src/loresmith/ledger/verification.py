@@ -138,7 +138,11 @@ class Verification:
                 self._note(f"the table {table.name} has {strays} rows that no leaf describes")
 
     def _check_channels(self) -> None:
-        """The projection of releases against the newest event of each channel."""
+        """The projection of releases against the newest event of each channel.
+
+        It is only as good as the events: while a leaf before it is bad, that one is the first.
+        """
+        known_bad = self._first_bad is not None
         event, channel = schema.RELEASE_EVENT.c, schema.RELEASE_CHANNEL.c
         newest = sql.select(sql.func.max(event.leaf)).group_by(event.name, event.channel)
         events = sql.select(event.name, event.channel, event.asset, event.leaf).where(event.leaf.in_(newest))
@@ -148,10 +152,8 @@ class Verification:
         for name, way in sorted(expected.keys() | found.keys()):
             said = expected.get((name, way))
             if said != found.get((name, way)):
-                self._note(
-                    f"the release {name}@{way} does not point where its last event says",
-                    said[1] if said is not None else found[name, way][1],
-                )
+                leaf = None if known_bad else (said or found[name, way])[1]
+                self._note(f"the release {name}@{way} does not point where its last event says", leaf)
 
 
 def _name(leaf: Row[Any]) -> str:

@@ -1,0 +1,131 @@
+"""Where a ledger lives in a test, and somebody who changes its database behind its back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sql
+
+from loresmith.ledger import Action, ActionRecord, Asset, Ledger, OutputRecord
+from loresmith.ledger.books import Books
+from loresmith.ledger.digest import digest_of
+from loresmith.ledger.schema import APPEND_ONLY
+
+AT = "2026-01-01T00:00:00.000000Z"
+
+
+class Place:
+    """The addresses of one ledger."""
+
+    def __init__(self, folder: Path, database: str | None = None, blobs: str | Path | None = None) -> None:
+        self.folder = folder
+        self.database = database or f"sqlite:///{folder}/ledger.db"
+        self.blobs = blobs or folder / "blobs"
+        self.views = folder / "views"
+        self.key_file = folder / "key.pem"
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.database.startswith("sqlite")
+
+    def open(self, *, actor: str = "ada@host", create: bool = False, **changed: Any) -> Ledger:
+        addresses = {"database": self.database, "blobs": self.blobs, "views": self.views, "key_file": self.key_file}
+        return Ledger.open(**{**addresses, **changed}, actor=actor, create=create)
+
+    def files(self, name: str, content: Mapping[str, str | bytes]) -> Path:
+        """A new directory with files in it."""
+        directory = self.folder / name
+        for path, data in content.items():
+            file = directory / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(data.encode() if isinstance(data, str) else data)
+        return directory
+
+    @contextmanager
+    def behind_its_back(self) -> Iterator[sql.Connection]:
+        """A transaction of somebody with all rights on the database, whom no trigger and no foreign key stops."""
+        engine = sql.create_engine(self.database)
+        with engine.connect() as connection:
+            if self.is_sqlite:
+                names = (
+                    connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'trigger'").scalars().all()
+                )
+                for name in names:
+                    connection.exec_driver_sql(f"DROP TRIGGER {name}")
+            else:
+                connection.exec_driver_sql("SET session_replication_role = replica")
+            yield connection
+            connection.commit()
+        engine.dispose()
+
+    def counts(self) -> dict[str, int]:
+        """How many rows each append-only table has."""
+        engine = sql.create_engine(self.database)
+        with engine.connect() as connection:
+            count = sql.select(sql.func.count())
+            found = {table.name: connection.execute(count.select_from(table)).scalar_one() for table in APPEND_ONLY}
+        engine.dispose()
+        return found
+
+
+def add_asset(ledger: Ledger, place: Place, text: str, kind: str = "source", **details: Any) -> Asset:
+    """An asset of one file with this text."""
+    directory = place.files(f"new-{digest_of([text, kind])[:12]}", {"text.txt": text})
+    return ledger.assets.add(kind, directory, **details)
+
+
+def record_action(
+    ledger: Ledger,
+    place: Place,
+    name: str,
+    inputs: Mapping[str, str],
+    outputs: Mapping[str, str],
+    run: str | None = None,
+    **changed: Any,
+) -> Action:
+    """An action of the recipe `demo` whose outputs are assets of one file with the given text."""
+    run = run or ledger.runs.start("0" * 64, "demo", {})
+    facts = {
+        "key": digest_of([name, dict(inputs), dict(outputs)]),
+        "run": run,
+        "name": name,
+        "recipe": "demo",
+        "step": "copy",
+        "step_version": 1,
+        "config": {"rate": 0.001},
+        "seed": 7,
+        "environment": {"host": "here", "python": "3.11"},
+        "inputs": dict(inputs),
+        "outputs": {
+            role: OutputRecord(kind="corpus", directory=place.files(f"{name}-{role}-{run}", {"text.txt": text}))
+            for role, text in outputs.items()
+        },
+        "books": Books(),
+        "seconds": 1.5,
+        "peak_bytes": 1000,
+    }
+    return ledger.actions.record(ActionRecord(**{**facts, **changed}))
+
+
+def furnish(ledger: Ledger, place: Place) -> None:
+    """Do something of every kind, so that every table has rows."""
+    first = add_asset(ledger, place, "in", metadata={"language": "en"}, labels=["restricted"])
+    second = add_asset(ledger, place, "another")
+    run = ledger.runs.start("0" * 64, "demo", {"steps": ["copy", "join"]})
+    ledger.runs.event(run, "step-started", "copy")
+    ledger.runs.add_metrics(run, "copy", [("loss", 1 / (1 + step), step, AT) for step in range(20)])
+    action = record_action(ledger, place, "copy", {"text": first.digest}, {"text": "copied"}, run)
+    ledger.checkpoints.add(action.key, run, "state", "0" * 64, 1.0, 1)
+    joined = {"left": action.outputs["text"], "right": second.digest}
+    checks = [("text", "parity", True, {"difference": 0.0}), ("text", "gate", False, {"p": 0.4})]
+    record_action(ledger, place, "join", joined, {"text": "joined", "note": "a note"}, run, checks=checks)
+    ledger.runs.event(run, "finished", data={"seconds": 1.0})
+    ledger.receipts.add(first.digest, "gate", True, {"cases": 500})
+    ledger.releases.promote("acme", first.digest, "candidate", "to try")
+    ledger.releases.promote("acme", first.digest, "production", "it was good")
+    ledger.releases.promote("acme", second.digest, "production", "it was better")
+    ledger.releases.rollback("acme", reason="it was not")
+    assert all(place.counts().values())
