@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import random
-from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,9 +13,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from loresmith.factory.events import EventWriter
 from loresmith.factory.step import InputAsset
-from loresmith.factory.worker import WorkerContext
 
 END_OF_DOCUMENT = "<|end_of_document|>"
 
@@ -104,11 +100,3 @@ def model(tmp_path_factory: pytest.TempPathFactory, tokenizer: Path) -> Path:
 def asset(kind: str, directory: Path) -> InputAsset:
     """A directory as a step sees it."""
     return InputAsset(hashlib.sha256(str(directory).encode()).hexdigest(), kind, directory, {}, ())
-
-
-@pytest.fixture
-def context(tmp_path: Path) -> Iterator[WorkerContext]:
-    """The context that the factory's worker gives a step, with nobody reading its events."""
-    nobody = os.open(os.devnull, os.O_WRONLY)
-    yield WorkerContext(tmp_path / "action", seed=1, threads=1, events=EventWriter(nobody))
-    os.close(nobody)

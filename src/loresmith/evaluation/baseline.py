@@ -85,7 +85,8 @@ def measure_baselines(
             bits_per_byte=bits_per_byte(ngram),
             interval=bits_per_byte_interval(ngram, settings.resamples, settings.seed),
             how="Interpolated modified Kneser-Ney (Chen & Goodman 1999), counted on the training text. Each "
-            "document begins without a past; the probabilities after any context sum to one over the vocabulary.",
+            "document begins without a past, and its end is predicted too; the probabilities after any context sum to "
+            "one over the vocabulary.",
         ),
         Baseline(
             name="xz-with-training",
@@ -144,12 +145,12 @@ def _ngram_scores(
 ) -> list[DocumentScore]:
     encoder = Encoder.load(tokenizer)
     model = KneserNey.fit(
-        (encoder.ids(document.text) for document in work.read(training.documents)),
+        (encoder.document(document.text) for document in work.read(training.documents)),
         encoder.vocabulary_size,
         settings.order,
     )
     documents = held_out.documents
-    nats = model.nats([encoder.ids(document.text) for document in work.read(documents)])
+    nats = model.nats([encoder.document(document.text) for document in work.read(documents)])
     return [
         DocumentScore(document.id, group_of(document, settings.group_by), document.bytes, len(each), float(each.sum()))
         for document, each in zip(documents, nats, strict=True)

@@ -1,7 +1,8 @@
-"""Text to token ids, as `pack` makes them for training."""
+"""Text to token ids, as `pack` lays them down for training: a document's tokens, then the end-of-document token."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -16,18 +17,20 @@ class Encoder:
 
     Attributes:
         vocabulary_size: every id is below it.
+        end_of_document: the id that follows every document, and is all that a model knows before the next.
     """
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
+    def __init__(self, tokenizer: Tokenizer, end_of_document: int) -> None:
         self._tokenizer = tokenizer
         self.vocabulary_size = int(tokenizer.get_vocab_size(with_added_tokens=True))
+        self.end_of_document = end_of_document
 
     @classmethod
     def load(cls, directory: Path) -> Encoder:
         """The tokenizer of a `tokenizer` or `model` asset.
 
         Raises:
-            UserError: there is no tokenizer.json.
+            UserError: there is no tokenizer.json, or no end-of-document token is named.
         """
         file = directory / "tokenizer.json"
         if not file.is_file():
@@ -35,9 +38,19 @@ class Encoder:
         tokenizer = Tokenizer.from_file(str(file))
         tokenizer.no_truncation()
         tokenizer.no_padding()
-        return cls(tokenizer)
+        settings = directory / "tokenizer_config.json"
+        named = json.loads(settings.read_text(encoding="utf-8")).get("eos_token") if settings.is_file() else None
+        token = named["content"] if isinstance(named, dict) else named
+        end_of_document = tokenizer.token_to_id(token) if token is not None else None
+        if end_of_document is None:
+            raise UserError(
+                "the tokenizer names no end-of-document token (eos_token of tokenizer_config.json), from which every "
+                "document begins",
+                where=str(directory),
+            )
+        return cls(tokenizer, end_of_document)
 
-    def ids(self, text: str) -> NDArray[np.int64]:
-        """(n,) token ids of a text: nothing added, nothing cut off."""
+    def document(self, text: str) -> NDArray[np.int64]:
+        """(n + 1,) token ids of a text and of the end of the document."""
         (encoding,) = self._tokenizer.encode_batch_fast([text], add_special_tokens=False)
-        return np.asarray(encoding.ids, dtype=np.int64)
+        return np.asarray([*encoding.ids, self.end_of_document], dtype=np.int64)

@@ -36,7 +36,7 @@ from loresmith.models.generate import complete
 from loresmith.models.storage import load_model
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel
 
 WINDOW_WITHOUT_POSITIONS = 2048
 """For models whose context has no end, such as state-space models."""
@@ -77,15 +77,17 @@ def evaluate(
         The report, and the rows of cases.jsonl: documents, then the suite's cases, then samples.
 
     Raises:
-        UserError: the model is none, or has fewer positions than the window asked for; the baselines are of other text.
+        UserError: the model or its tokenizer cannot be used, it has fewer positions than the window asked for, or the
+            baselines are of other text.
     """
     if subject.baselines is not None:
         _require_same_text(subject, subject.baselines.report)
-    model, tokenizer = load_model(subject.model, getattr(torch, settings.precision))
+    precision = None if settings.precision == "stored" else getattr(torch, settings.precision)
+    model, tokenizer = load_model(subject.model, precision)
     window = _window(model, settings.window)
     stride = min(window, settings.stride or max(1, window // 2))
 
-    documents = _encoded(subject, settings.group_by, tokenizer)
+    documents = _encoded(subject, settings.group_by)
     tokens = sum(len(document.ids) - 1 for document in documents)
     scores = score_documents(
         model,
@@ -112,7 +114,7 @@ def evaluate(
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         window=window,
         stride=stride,
-        precision=settings.precision,
+        precision=str(model.dtype).removeprefix("torch."),
         seed=settings.seed,
         resamples=settings.resamples,
         group_by=settings.group_by,
@@ -142,19 +144,13 @@ def _window(model: PreTrainedModel, wanted: int | None) -> int:
     return wanted or positions or WINDOW_WITHOUT_POSITIONS
 
 
-def _encoded(subject: Subject, group_by: GroupBy, tokenizer: PreTrainedTokenizerBase) -> list[TokenDocument]:
-    before = tokenizer.eos_token_id
-    if before is None:
-        raise UserError(
-            "the tokenizer names no end-of-document token (eos_token), from which every document begins",
-            where=str(subject.model),
-        )
+def _encoded(subject: Subject, group_by: GroupBy) -> list[TokenDocument]:
     encoder = Encoder.load(subject.model)
     return [
         TokenDocument(
             key=document.id,
             group=group_of(document, group_by),
-            ids=np.concatenate([[before], encoder.ids(document.text)]),
+            ids=np.concatenate([[encoder.end_of_document], encoder.document(document.text)]),
             bytes=document.bytes,
         )
         for document in subject.sample.documents

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from loresmith.errors import UserError
+from loresmith.errors import Failure, UserError
 
 if TYPE_CHECKING:
     import pyarrow.dataset
@@ -64,13 +64,16 @@ def draw_sample(corpus: Path, split: Split, max_documents: int | None = None, ma
         max_documents, max_bytes: no maximum by default.
 
     Raises:
-        UserError: the split holds no documents.
+        UserError: this is no corpus, or the split holds no documents.
+        Failure: two documents have the same id.
     """
     import pyarrow.dataset as ds
 
     files = _dataset(corpus)
     rows = files.to_table(columns=["id", "bytes"], filter=ds.field("split") == split).to_pylist()
     sizes: dict[str, int] = {row["id"]: row["bytes"] for row in rows}
+    if len(sizes) < len(rows):
+        raise Failure(f"the corpus holds documents of the same id: {len(rows)} documents, {len(sizes)} ids")
     if not sizes:
         raise UserError(
             f"the corpus has no documents in the split {split!r}", hint="choose another split, or curate more"

@@ -50,8 +50,8 @@ def evaluation_text(report: EvaluationReport, cases: Sequence[Mapping[str, Any]]
         *_suite(report.suite, [case for case in cases if case["kind"] == "case"]),
         *_samples(report.samples, [case for case in cases if case["kind"] == "sample"]),
         "## How it was measured",
-        f"- Text: {_sample(report.sample)}. Every byte of it counts and every token is predicted once: "
-        f"{_count(report.tokens)} tokens.\n"
+        f"- Text: {_sample(report.sample)}. Every byte counts, and every token is predicted once, the end of each "
+        f"document included: {_count(report.tokens)} tokens.\n"
         f"- Model: {_count(report.parameters)} parameters, computed in {report.precision}. It starts each document "
         f"afresh and sees at most {_count(report.window)} tokens; a longer one is read in overlapping windows that "
         f"advance by {_count(report.stride)}, so that every later token has at least "

@@ -18,7 +18,6 @@ from loresmith.errors import UserError
 from loresmith.evaluation.held_out import GroupBy, Sample, Split
 from loresmith.evaluation.intervals import Interval
 from loresmith.evaluation.scores import DocumentScore
-from loresmith.evaluation.settings import Precision
 
 REPORT_FILE, TEXT_FILE, CASES_FILE = "report.json", "report.md", "cases.jsonl"
 
@@ -133,7 +132,7 @@ class EvaluationReport(Facts):
     parameters: int = Field(description="Weights of the model, shared ones counted once.")
     window: int = Field(description="Tokens of context at most.")
     stride: int = Field(description="Tokens by which windows over a long document advance.")
-    precision: Precision = Field(description="Numbers that the forward pass was computed in.")
+    precision: str = Field(description="Numbers that the forward pass was computed in.")
     seed: int = Field(description="Of the bootstrap.")
     resamples: int = Field(description="Samples that the bootstrap drew.")
     group_by: GroupBy = Field(description="What the groups are.")

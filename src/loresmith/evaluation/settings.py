@@ -8,8 +8,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from loresmith.evaluation.held_out import GroupBy
 
-Precision = Literal["bfloat16", "float32"]
-
 
 class HeldOutSettings(BaseModel):
     """Which text is measured, and how doubt about the numbers is put in numbers."""
@@ -73,9 +71,10 @@ class EvaluateSettings(HeldOutSettings):
     batch_tokens: int = Field(
         default=8192, ge=1, description="Tokens in one forward pass; decides about speed and memory."
     )
-    precision: Precision = Field(
-        default="bfloat16",
-        description="Numbers that the forward pass is computed in; probabilities are float32 in either case.",
+    precision: Literal["stored", "bfloat16", "float32"] = Field(
+        default="stored",
+        description="Numbers that the forward pass is computed in: those that the weights are `stored` in, which is "
+        "what ships, or others; probabilities are float32 in any case.",
     )
     samples: int = Field(
         default=8,
