@@ -20,6 +20,9 @@ ENTRIES = {
     "plan": Entry("recipes", "Show what a recipe would do: what is cached, what is to do, and what it will take."),
     "run": Entry("recipes", "Carry out a recipe or a plan; finished steps are never done again."),
     "runs": Entry("runs", "Runs: list, show, watch."),
+    "summary": Entry(
+        "summary", "Show one page on a run: what went in and out, the curve, the scores, what to do next."
+    ),
     "assets": Entry("assets", "Assets: list, show, verify, export."),
     "lineage": Entry("lineage", "Show how an asset came to be, from files to release."),
     "releases": Entry("releases", "Releases: list, promote, roll back, show their history."),

@@ -38,7 +38,7 @@ class ReleaseTarget(BaseModel):
 
     name: Name = Field(description="The release, such as `acme-assistant`.")
     asset: str = Field(description="The step whose output is released: `step`, or `step.output` where it has several.")
-    channel: Channel = Field(default="candidate", description="The channel that points at it when the run has finished.")
+    channel: Channel = Field(default="candidate", description="The channel that points at it when the run is done.")
 
 
 class RecipeFile(BaseModel):
