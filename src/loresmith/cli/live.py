@@ -67,14 +67,33 @@ class Pace:
 
 
 def amount(event: Event) -> str:
-    """How much is done: `1.2M/2.0M tokens`."""
+    """How much is done: `1.2M/2.0M tokens`, or `40 % of held-out text` where a step counts its whole as 1."""
+    if event.get("total") == 1:
+        return f"{event['done']:.0%} of {event['unit']}"
     of = f"/{number(event['total'])}" if event.get("total") else ""
     return f"{number(event['done'])}{of} {event['unit']}"
+
+
+def speed(event: Event, rate: float | None) -> str:
+    """Units a second: `3.1k tokens/s`; empty where that says nothing."""
+    return "" if rate is None or event.get("total") == 1 else f"{number(rate)} {event['unit']}/s"
 
 
 def numbers(event: Event) -> str:
     """What the step wants seen: `loss 2.31, bits_per_byte 1.79`."""
     return ", ".join(f"{name} {value:.4g}" for name, value in event.get("numbers", {}).items())
+
+
+def state(event: Event, pace: Pace) -> list[str]:
+    """Everything that is worth telling of a step's progress."""
+    left = pace.left(event)
+    parts = (
+        amount(event),
+        speed(event, pace.rate),
+        f"{duration(left)} left" if left is not None else "",
+        numbers(event),
+    )
+    return [part for part in parts if part]
 
 
 def sentence(event: Event) -> str | None:
@@ -118,14 +137,7 @@ class _Lines:
         now = self._clock()
         if now - self._told_at.setdefault(step, now) >= LINE_SECONDS:
             self._told_at[step] = now
-            rate, left = pace.rate, pace.left(event)
-            parts = (
-                amount(event),
-                f"{number(rate)} {event['unit']}/s" if rate else "",
-                f"{duration(left)} left" if left is not None else "",
-                numbers(event),
-            )
-            self._tell(f"{step}: {', '.join(filter(None, parts))}")
+            self._tell(f"{step}: {', '.join(state(event, pace))}")
 
     def _tell(self, text: str | None) -> None:
         if text is not None:
@@ -178,13 +190,6 @@ class _Bars:
             self._tasks[step] = self._progress.add_task(step, total=None, said="")
         pace = self._paces.setdefault(step, Pace())
         pace.add(event)
-        rate, left = pace.rate, pace.left(event)
-        parts = (
-            amount(event),
-            f"{number(rate)}/s" if rate else "",
-            f"{duration(left)} left" if left is not None else "",
-            numbers(event),
-        )
         self._progress.update(
-            self._tasks[step], completed=event["done"], total=event.get("total"), said=" · ".join(filter(None, parts))
+            self._tasks[step], completed=event["done"], total=event.get("total"), said=" · ".join(state(event, pace))
         )

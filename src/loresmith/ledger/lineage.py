@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any, Literal
 
 import sqlalchemy as sql
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 from sqlalchemy.engine import Connection
 
 from loresmith.ledger.database import Database
@@ -48,8 +48,8 @@ class LineageEdge(BaseModel):
     model_config = ConfigDict(frozen=True, serialize_by_alias=True)
 
     role: str
-    source: str = Field(serialization_alias="from")
-    target: str = Field(serialization_alias="to")
+    source: str = Field(validation_alias=AliasChoices("source", "from"), serialization_alias="from")
+    target: str = Field(validation_alias=AliasChoices("target", "to"), serialization_alias="to")
 
 
 class ReleaseMark(BaseModel):

@@ -48,7 +48,10 @@ class FieldDoc(BaseModel):
 def describe(model: type[BaseModel]) -> tuple[FieldDoc, ...]:
     """The fields of a model in the order of their declaration, with those of the models inside it."""
     schema = model.model_json_schema(mode="validation")
-    return _fields(schema, schema.get("$defs", {}))
+    definitions = schema.get("$defs", {})
+    if "$ref" in schema:  # a model that holds itself
+        schema = definitions[schema["$ref"].rpartition("/")[2]]
+    return _fields(schema, definitions)
 
 
 def _fields(schema: Schema, definitions: Mapping[str, Schema], above: tuple[str, ...] = ()) -> tuple[FieldDoc, ...]:

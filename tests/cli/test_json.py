@@ -1,0 +1,88 @@
+"""`--json` prints one JSON object, which is the call's answer, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from loresmith.sdk.calls import all_calls
+from tests.cli.conftest import CommandLine
+
+CALLS = {call.name: call for call in all_calls()}
+
+Words = Callable[[CommandLine], list[str]]
+
+
+def newest_run(cli: CommandLine) -> str:
+    return str(cli("runs", "--json").json["runs"][0]["id"])
+
+
+WORDS: dict[str, Words] = {
+    "init": lambda cli: [str(cli.folder / "another")],
+    "plan": lambda cli: ["recipe.yaml", "--out", str(cli.folder / "plan.json")],
+    "run": lambda _: ["recipe.yaml"],
+    "runs ls": lambda _: ["--limit", "3"],
+    "runs show": lambda cli: [newest_run(cli)],
+    "runs watch": lambda cli: [newest_run(cli)],
+    "summary": lambda _: [],
+    "assets ls": lambda _: ["--kind", "corpus"],
+    "assets show": lambda _: ["words@production"],
+    "assets verify": lambda _: [],
+    "assets export": lambda cli: ["words", str(cli.folder / "exported")],
+    "lineage": lambda _: ["words", "--format", "mermaid"],
+    "releases ls": lambda _: [],
+    "releases promote": lambda _: ["more", "words/bye", "--because", "a test", "--channel", "candidate"],
+    "releases rollback": lambda cli: ["twice", "--because", "a test"],
+    "releases history": lambda _: ["words"],
+    "complete": lambda _: ["writer", "hello", "--max-new-tokens", "4"],
+    "chat": lambda _: ["writer", "-m", "hello", "--max-new-tokens", "4"],
+    "ledger verify": lambda _: [],
+    "ledger proof": lambda _: ["3"],
+    "steps": lambda _: ["join-text"],
+    "doctor": lambda _: [],
+}
+
+
+def test_every_call_is_tried_here() -> None:
+    assert WORDS.keys() == CALLS.keys()
+
+
+@pytest.mark.parametrize("name", WORDS)
+def test_json_is_the_answer(name: str, cli: CommandLine) -> None:
+    if name == "releases rollback":
+        for asset in ("words/hello", "words/both"):
+            assert cli("releases", "promote", "twice", asset, "--because", "a test").status == 0
+    words = WORDS[name](cli)
+    done = cli(*name.split(), *words, "--json")
+    assert done.status == 0, done.err
+    assert done.err == ""
+    answer = CALLS[name].answer.model_validate_json(done.out)
+    assert answer.model_dump(mode="json") == done.json
+
+
+@pytest.mark.parametrize("name", sorted(WORDS.keys() - {"releases rollback", "init", "assets export"}))
+def test_without_json_a_person_reads_something_else(name: str, cli: CommandLine) -> None:
+    done = cli(*name.split(), *WORDS[name](cli))
+    assert done.status == 0, done.err
+    assert done.out.strip()
+    assert not done.out.startswith("{")
+
+
+def test_an_error_is_one_json_object_too(cli: CommandLine) -> None:
+    done = cli("lineage", "wrods", "--json")
+    assert done.status == done.json["exit_status"] == 2
+    assert "did you mean 'words'" in done.json["error"]["what"]
+    assert done.json.keys() == {"error", "exit_status"}
+    assert done.json["error"].keys() == {"what", "where", "hint"}
+    assert done.json["error"]["what"] in done.err
+
+
+def test_a_wrong_option_is_an_error_object_as_well(cli: CommandLine) -> None:
+    done = cli("runs", "show", "--json")
+    assert done.status == done.json["exit_status"] == 2
+    assert "RUN" in done.json["error"]["what"]
+
+
+def test_the_json_of_a_lineage_does_not_depend_on_how_it_is_asked_for(cli: CommandLine) -> None:
+    assert cli("lineage", "words", "--format", "json").json == cli("lineage", "words", "--json").json

@@ -1,0 +1,46 @@
+"""A released model writes: the same text for the same seed, streamed to a person, whole in JSON."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from loresmith import Workspace
+from tests.cli.conftest import CommandLine
+
+ASKED = ["complete", "writer", "hello", "--max-new-tokens", "12"]
+
+
+def test_the_same_seed_gives_the_same_text(cli: CommandLine) -> None:
+    first, second = (cli(*ASKED, "--seed", "7", "--json").json for _ in range(2))
+    assert first["text"] == second["text"]
+    assert first["prompt"] == "hello"
+    assert first["text"] != cli(*ASKED, "--seed", "8", "--json").json["text"]
+
+
+def test_what_a_person_sees_is_what_a_program_gets(cli: CommandLine) -> None:
+    assert cli(*ASKED).out == cli(*ASKED, "--json").json["text"] + "\n"
+
+
+def test_a_channel_decides_which_model_writes(cli: CommandLine) -> None:
+    assert cli(*ASKED, "--channel", "production", "--json").json["asset"] == cli(*ASKED, "--json").json["asset"]
+    done = cli(*ASKED, "--channel", "candidate")
+    assert done.status == 2
+    assert "candidate" in done.err
+
+
+def test_a_conversation_keeps_its_history_and_its_model(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = cli("chat", "writer", "-m", "hello", "--max-new-tokens", "6", "--system", "Be brief.", "--json").json
+    assert [message["role"] for message in first["messages"]] == ["system", "user", "assistant"]
+    monkeypatch.setattr("sys.stdin", io.StringIO("hello\n\nbye\n"))
+    done = cli("chat", "writer", "--max-new-tokens", "6", "--system", "Be brief.")
+    assert done.status == 0
+    assert done.out.startswith(first["reply"] + "\n")
+    from loresmith.sdk.calls.models import CHAT, ChatRequest
+
+    with Workspace.open(cli.folder) as workspace:
+        request = ChatRequest(release="writer", message="bye", history=tuple(first["messages"]), max_new_tokens=6)
+        second = CHAT.run(workspace, request, lambda _event: None)
+        assert workspace.releases["writer"].model()[0] is workspace.releases["writer"].model()[0]
+    assert done.out == f"{first['reply']}\n{second.reply}\n"
