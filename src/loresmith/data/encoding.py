@@ -1,0 +1,68 @@
+"""Text to token ids, in the one way in which packing, scoring and baselines do it.
+
+A document is its text's tokens, then the end-of-document token. Text that spells a special token (`<|im_end|>` in a
+document about chat templates) is encoded as the characters that it is: nobody can end a turn or a document by writing
+it down.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from loresmith.errors import UserError
+
+
+class Encoder:
+    """A fast tokenizer, reduced to what turning documents into ids needs.
+
+    Attributes:
+        vocabulary_size: every id is below it.
+        end_of_document: the id that follows every document, and is all that a model knows before the next.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, end_of_document: int) -> None:
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        tokenizer.encode_special_tokens = True  # that is: as ordinary text
+        self._tokenizer = tokenizer
+        self.vocabulary_size = int(tokenizer.get_vocab_size(with_added_tokens=True))
+        self.end_of_document = end_of_document
+
+    @classmethod
+    def load(cls, directory: Path) -> Encoder:
+        """The tokenizer of a `tokenizer` or `model` asset.
+
+        Raises:
+            UserError: there is no tokenizer.json, or no end-of-document token is named.
+        """
+        file = directory / "tokenizer.json"
+        if not file.is_file():
+            raise UserError("there is no fast tokenizer here: no tokenizer.json", where=str(directory))
+        settings = directory / "tokenizer_config.json"
+        named = json.loads(settings.read_text(encoding="utf-8")).get("eos_token") if settings.is_file() else None
+        token = named["content"] if isinstance(named, dict) else named
+        tokenizer = Tokenizer.from_file(str(file))
+        end_of_document = tokenizer.token_to_id(token) if token is not None else None
+        if end_of_document is None:
+            raise UserError(
+                "the tokenizer names no end-of-document token (eos_token of tokenizer_config.json), from which every "
+                "document begins",
+                where=str(directory),
+            )
+        return cls(tokenizer, end_of_document)
+
+    def document(self, text: str) -> NDArray[np.int64]:
+        """(n + 1,) token ids of a text and of the end of the document."""
+        (ids,) = self.documents([text])
+        return ids
+
+    def documents(self, texts: Sequence[str]) -> list[NDArray[np.int64]]:
+        """The ids of several documents, encoded on as many threads as the process may use."""
+        encodings = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+        return [np.asarray([*encoding.ids, self.end_of_document], dtype=np.int64) for encoding in encodings]

@@ -1,0 +1,20 @@
+"""The special tokens of a tokenizer made here, and what each is for."""
+
+from __future__ import annotations
+
+from loresmith.models.chat_template import CHAT_TOKENS
+
+END_OF_DOCUMENT = "<|endoftext|>"
+"""Follows every document; a model that writes it has finished."""
+
+PAD = "<|pad|>"
+"""Fills a batch up; never learnt from."""
+
+FILL_IN_THE_MIDDLE = ("<|fim_prefix|>", "<|fim_middle|>", "<|fim_suffix|>")
+"""Mark the parts of a document that is learnt out of order (Bavarian et al. 2022, https://arxiv.org/abs/2207.14255)."""
+
+
+def special_tokens(reserved: int) -> tuple[str, ...]:
+    """All special tokens in the order of their ids, with `reserved` that later training may give a meaning."""
+    free = tuple(f"<|reserved_{number}|>" for number in range(reserved))
+    return (END_OF_DOCUMENT, PAD, *CHAT_TOKENS, *FILL_IN_THE_MIDDLE, *free)

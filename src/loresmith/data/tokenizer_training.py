@@ -1,0 +1,92 @@
+"""Training a tokenizer: byte-level byte-pair encoding (Sennrich et al. 2016, https://arxiv.org/abs/1508.07909)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from loresmith.data.special_tokens import END_OF_DOCUMENT, PAD, special_tokens
+from loresmith.errors import UserError
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+WORD_PATTERN = (
+    r"[^\r\n\p{L}\p{N}]?\p{L}+"  # letters, with the one space, quote, dot or underscore before them
+    r"|\p{N}{1,3}"  # digits by threes, so that no number is a word of its own
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*"  # punctuation, with the line end that follows it in code
+    r"|\s*[\r\n]+"  # line ends, with trailing blanks
+    r"|\s+(?!\S)"  # indentation, but for the last space, which belongs to the word
+    r"|\s+"
+)
+"""Where byte pairs may not merge across. It is the pattern of GPT-4's tokenizer (cl100k) without its rule for English
+contractions, which splits `'self'` into `'s` and `elf'`; runs of spaces are one token, so that indentation is cheap."""
+
+SMALLEST = 256
+"""The byte alphabet, which every vocabulary holds: nothing is ever unknown."""
+
+
+def train_byte_pairs(texts: Iterable[str], vocabulary_size: int, reserved: int) -> Tokenizer:
+    """Learn a vocabulary from texts. The same texts in the same order give the same vocabulary.
+
+    Args:
+        texts: what to learn from.
+        vocabulary_size: tokens in all: special ones, the 256 bytes, and as many merges as there is room for.
+        reserved: how many special tokens to keep free for later.
+
+    Raises:
+        UserError: the vocabulary cannot hold the bytes and the special tokens, or the texts do not fill it.
+    """
+    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    specials = special_tokens(reserved)
+    if vocabulary_size < SMALLEST + len(specials):
+        raise UserError(
+            f"a vocabulary of {vocabulary_size} has no room for the {SMALLEST} bytes and {len(specials)} special tokens",
+            where="vocabulary_size",
+            hint=f"ask for at least {SMALLEST + len(specials)}",
+        )
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(WORD_PATTERN), behavior="isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary_size,
+        special_tokens=list(specials),
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    found = tokenizer.get_vocab_size(with_added_tokens=True)
+    if found < vocabulary_size:
+        raise UserError(
+            f"the training text has only enough repetition for {found} tokens, not {vocabulary_size}",
+            where="vocabulary_size",
+            hint=f"ask for {found} or fewer, or add text",
+        )
+    return tokenizer
+
+
+def save_tokenizer(tokenizer: Tokenizer, directory: Path) -> None:
+    """Save as a transformers fast tokenizer with a chat template, which loads without a network."""
+    from loresmith.models import offline  # noqa: F401 - before transformers
+    from loresmith.models.chat_template import CHAT_TEMPLATE, TURN_END
+    from transformers import PreTrainedTokenizerFast
+
+    specials = [token.content for token in tokenizer.get_added_tokens_decoder().values()]
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        eos_token=END_OF_DOCUMENT,
+        pad_token=PAD,
+        extra_special_tokens=[token for token in specials if token not in (END_OF_DOCUMENT, PAD)],
+        clean_up_tokenization_spaces=False,
+        model_input_names=["input_ids", "attention_mask"],
+    )
+    assert TURN_END in specials
+    fast.chat_template = CHAT_TEMPLATE
+    fast.save_pretrained(str(directory))
