@@ -43,7 +43,7 @@ def train_byte_pairs(texts: Iterable[str], vocabulary_size: int, reserved: int) 
     specials = special_tokens(reserved)
     if vocabulary_size < SMALLEST + len(specials):
         raise UserError(
-            f"a vocabulary of {vocabulary_size} has no room for the {SMALLEST} bytes and {len(specials)} special tokens",
+            f"a vocabulary of {vocabulary_size} has no room for {SMALLEST} bytes and {len(specials)} special tokens",
             where="vocabulary_size",
             hint=f"ask for at least {SMALLEST + len(specials)}",
         )
@@ -74,12 +74,11 @@ def train_byte_pairs(texts: Iterable[str], vocabulary_size: int, reserved: int) 
 
 def save_tokenizer(tokenizer: Tokenizer, directory: Path) -> None:
     """Save as a transformers fast tokenizer with a chat template, which loads without a network."""
-    from loresmith.models import offline  # noqa: F401 - before transformers
     from loresmith.models.chat_template import CHAT_TEMPLATE, TURN_END
-    from transformers import PreTrainedTokenizerFast
+    from loresmith.models.offline import transformers
 
     specials = [token.content for token in tokenizer.get_added_tokens_decoder().values()]
-    fast = PreTrainedTokenizerFast(
+    fast = transformers.PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         eos_token=END_OF_DOCUMENT,
         pad_token=PAD,
