@@ -102,6 +102,7 @@ def test_baselines_and_a_model_that_learnt_nothing(
     assert len(samples) == report["samples"]["count"] == 2
     assert "not reached" in page
     assert "no such text" in page
+    assert context.progressed[-1][:3] == (report["tokens"], report["tokens"], "tokens")
     assert ("bits_per_byte", report["bits_per_byte"], report["sample"]["bytes"]) in context.metrics
 
 
@@ -146,9 +147,11 @@ def test_a_stop_is_heeded(context: RecordingContext, corpus: Path, tokenizer: Pa
 def test_what_cannot_be_measured_is_said(context: RecordingContext, corpus: Path, tokenizer: Path, model: Path) -> None:
     with pytest.raises(UserError, match="128 positions"):
         run_evaluate(context, corpus, model, window=4096)
+    with pytest.raises(UserError, match="leaves gaps"):
+        run_evaluate(context, corpus, model, window=64, stride=65)
     with pytest.raises(UserError, match="no documents in the split 'validation'"):
         run_evaluate(context, corpus, model, split="validation")
-    with pytest.raises(UserError, match="not a corpus"):
+    with pytest.raises(UserError, match="no documents"):
         run_baseline(context, tokenizer, tokenizer)
 
 

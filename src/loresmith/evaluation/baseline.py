@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from threading import Event
 from typing import Any
 
+from loresmith.data.encoding import Encoder
 from loresmith.errors import Interrupted, UserError
 from loresmith.evaluation.compression import LARGEST_DICTIONARY, dictionary_size, xz_bytes
-from loresmith.evaluation.encoding import Encoder
 from loresmith.evaluation.held_out import Document, Sample, group_of
 from loresmith.evaluation.ngram import KneserNey
 from loresmith.evaluation.reports import Baseline
@@ -20,6 +21,10 @@ from loresmith.evaluation.settings import BaselineSettings
 
 LOOK_EVERY = 0.2
 """Seconds between looks at how far the work is and whether it should stop."""
+
+
+PIECE_BYTES = 1 << 20
+"""What is compressed at once: about a second's work."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,7 @@ def measure_baselines(
     tokenizer: Path,
     settings: BaselineSettings,
     threads: int,
-    look: Callable[[float], None],
+    look: Callable[[int, int], None],
 ) -> Baselines:
     """Measure all baselines, several at a time.
 
@@ -46,7 +51,8 @@ def measure_baselines(
         tokenizer: directory of the tokenizer whose tokens the n-gram model counts.
         settings: the order of the n-gram model, and the bootstrap's.
         threads: measurements at a time; each takes one thread.
-        look: called from this thread a few times a second with the share that is done; it may raise to stop.
+        look: called from this thread a few times a second with the bytes read and all that are to be read, some of
+            them several times; it may raise to stop.
 
     Raises:
         UserError: there is more text than a compressor keeps in sight.
@@ -60,9 +66,9 @@ def measure_baselines(
     work = _Work(total=2 * training.bytes + 2 * held_out.bytes + both)
     with ThreadPoolExecutor(threads) as pool:  # the longest first
         scores = pool.submit(_ngram_scores, held_out, training, tokenizer, settings, work)
-        joint = pool.submit(xz_bytes, work.text(training.documents, held_out.documents), both)
-        given = pool.submit(xz_bytes, work.text(training.documents), both)
-        alone = pool.submit(xz_bytes, work.text(held_out.documents), held_out.bytes)
+        joint = pool.submit(xz_bytes, work.pieces(training.documents, held_out.documents), both)
+        given = pool.submit(xz_bytes, work.pieces(training.documents), both)
+        alone = pool.submit(xz_bytes, work.pieces(held_out.documents), held_out.bytes)
         try:
             _finish((scores, joint, given, alone), work, look)
         finally:
@@ -104,40 +110,48 @@ class _Work:
     """How much of the text has been read by whom, and whether to stop reading."""
 
     def __init__(self, total: int) -> None:
-        self.total = max(1, total)
+        self.total = total
         self.stop = Event()
-        self._done: list[list[int]] = []
+        self._read: list[list[int]] = []
 
     @property
-    def share(self) -> float:
-        return sum(done for (done,) in self._done) / self.total
+    def done(self) -> int:
+        return sum(read for (read,) in self._read)
+
+    def check(self) -> None:
+        """Called by the threads at safe points."""
+        if self.stop.is_set():
+            raise Interrupted("the measurement was stopped")
 
     def read(self, *parts: Iterable[Document]) -> Iterator[Document]:
         """The documents, counted as they are asked for, until the work stops."""
-        done = [0]  # written by one thread only
-        self._done.append(done)
+        count = [0]  # written by one thread only
+        self._read.append(count)
 
         def documents() -> Iterator[Document]:
-            for part in parts:
-                for document in part:
-                    if self.stop.is_set():
-                        raise Interrupted("the measurement was stopped")
-                    yield document
-                    done[0] += document.bytes
+            for document in chain(*parts):
+                self.check()
+                yield document
+                count[0] += document.bytes
 
         return documents()
 
-    def text(self, *parts: Iterable[Document]) -> Iterator[bytes]:
-        return (document.text.encode() for document in self.read(*parts))
+    def pieces(self, *parts: Iterable[Document]) -> Iterator[bytes]:
+        """The documents' bytes, end to end, in pieces small enough to stop between."""
+        for document in self.read(*parts):
+            text = document.text.encode()
+            for start in range(0, len(text), PIECE_BYTES):
+                self.check()
+                yield text[start : start + PIECE_BYTES]
 
 
-def _finish(tasks: Iterable[Future[Any]], work: _Work, look: Callable[[float], None]) -> None:
+def _finish(tasks: Iterable[Future[Any]], work: _Work, look: Callable[[int, int], None]) -> None:
     pending: set[Future[Any]] = set(tasks)
     while pending:
         done, pending = wait(pending, timeout=LOOK_EVERY, return_when=FIRST_COMPLETED)
         for task in done:
             task.result()
-        look(work.share)
+        look(work.done, work.total)
 
 
 def _ngram_scores(
@@ -148,6 +162,7 @@ def _ngram_scores(
         (encoder.document(document.text) for document in work.read(training.documents)),
         encoder.vocabulary_size,
         settings.order,
+        between=work.check,
     )
     documents = held_out.documents
     nats = model.nats([encoder.document(document.text) for document in work.read(documents)])

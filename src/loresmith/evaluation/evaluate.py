@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from loresmith.data.encoding import Encoder
 from loresmith.errors import UserError
 from loresmith.evaluation.bits_per_byte import TokenDocument, score_documents
 from loresmith.evaluation.comparison import hold_against
-from loresmith.evaluation.completions import Complete, make_samples, run_suite
-from loresmith.evaluation.encoding import Encoder
+from loresmith.evaluation.completions import make_samples, run_suite
 from loresmith.evaluation.held_out import GroupBy, Sample, group_of
 from loresmith.evaluation.passages import choose_passages
 from loresmith.evaluation.reports import (
@@ -25,7 +25,6 @@ from loresmith.evaluation.reports import (
     MeasuredBaselines,
     Rows,
     SampleFacts,
-    SuiteScore,
     Verdict,
     document_rows,
 )
@@ -63,30 +62,28 @@ class Subject:
 
 
 def evaluate(
-    subject: Subject, settings: EvaluateSettings, look: Callable[[float], None]
+    subject: Subject, settings: EvaluateSettings, look: Callable[[int, int], None]
 ) -> tuple[EvaluationReport, Rows]:
     """Measure a model.
 
     Args:
         subject: what is measured.
         settings: how.
-        look: called between batches and between pieces of text with the share of held-out tokens that is scored; it
-            may raise to stop.
+        look: called between batches and between pieces of text with the held-out tokens that are scored and all that
+            there are; it may raise to stop.
 
     Returns:
         The report, and the rows of cases.jsonl: documents, then the suite's cases, then samples.
 
     Raises:
-        UserError: the model or its tokenizer cannot be used, it has fewer positions than the window asked for, or the
-            baselines are of other text.
+        UserError: the model or its tokenizer cannot be used, the window or stride does not fit it, or the baselines are
+            of other text.
     """
     if subject.baselines is not None:
         _require_same_text(subject, subject.baselines.report)
     precision = None if settings.precision == "stored" else getattr(torch, settings.precision)
     model, tokenizer = load_model(subject.model, precision)
-    window = _window(model, settings.window)
-    stride = min(window, settings.stride or max(1, window // 2))
-
+    window, stride = _window(model, settings)
     documents = _encoded(subject, settings.group_by)
     tokens = sum(len(document.ids) - 1 for document in documents)
     scores = score_documents(
@@ -95,15 +92,12 @@ def evaluate(
         window=window,
         stride=stride,
         batch_tokens=settings.batch_tokens,
-        on_batch=lambda counted: look(counted / max(1, tokens)),
+        on_batch=lambda counted: look(counted, tokens),
     )
-    suite, suite_rows = _put(subject.suite, partial(complete, model, tokenizer), partial(look, 1.0))
-    samples, sample_rows = make_samples(
-        choose_passages(subject.sample.documents, settings.samples),
-        partial(complete, model, tokenizer),
-        settings.sample_tokens,
-        partial(look, 1.0),
-    )
+    write, scored = partial(complete, model, tokenizer), partial(look, tokens, tokens)
+    suite, suite_rows = run_suite(subject.suite, write, scored) if subject.suite is not None else (None, [])
+    passages = choose_passages(subject.sample.documents, settings.samples)
+    samples, sample_rows = make_samples(passages, write, settings.sample_tokens, scored)
     report = EvaluationReport(
         model=subject.model_digest,
         corpus=subject.corpus_digest,
@@ -137,11 +131,16 @@ def _require_same_text(subject: Subject, baselines: BaselineReport) -> None:
         )
 
 
-def _window(model: PreTrainedModel, wanted: int | None) -> int:
+def _window(model: PreTrainedModel, settings: EvaluateSettings) -> tuple[int, int]:
+    """The window and the stride, in tokens."""
     positions = int(getattr(model.config.get_text_config(), "max_position_embeddings", 0) or 0)
-    if wanted is not None and positions and wanted > positions:
-        raise UserError(f"a window of {wanted} tokens, and the model has {positions} positions", where="window")
-    return wanted or positions or WINDOW_WITHOUT_POSITIONS
+    window = settings.window or positions or WINDOW_WITHOUT_POSITIONS
+    if positions and window > positions:
+        raise UserError(f"a window of {window} tokens, and the model has {positions} positions", where="window")
+    stride = settings.stride or max(1, window // 2)
+    if stride > window:
+        raise UserError(f"a stride of {stride} tokens leaves gaps between windows of {window}", where="stride")
+    return window, stride
 
 
 def _encoded(subject: Subject, group_by: GroupBy) -> list[TokenDocument]:
@@ -155,10 +154,6 @@ def _encoded(subject: Subject, group_by: GroupBy) -> list[TokenDocument]:
         )
         for document in subject.sample.documents
     ]
-
-
-def _put(suite: Suite | None, writer: Complete, look: Callable[[], None]) -> tuple[SuiteScore | None, Rows]:
-    return (None, []) if suite is None else run_suite(suite, writer, look)
 
 
 def _groups(scores: Sequence[DocumentScore], settings: EvaluateSettings) -> tuple[GroupScore, ...]:

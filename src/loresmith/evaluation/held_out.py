@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
+from loresmith.data.corpus import read_documents
 from loresmith.errors import Failure, UserError
-
-if TYPE_CHECKING:
-    import pyarrow.dataset
 
 Split = Literal["train", "validation", "test"]
 GroupBy = Literal["directory", "language", "none"]
@@ -67,10 +64,7 @@ def draw_sample(corpus: Path, split: Split, max_documents: int | None = None, ma
         UserError: this is no corpus, or the split holds no documents.
         Failure: two documents have the same id.
     """
-    import pyarrow.dataset as ds
-
-    files = _dataset(corpus)
-    rows = files.to_table(columns=["id", "bytes"], filter=ds.field("split") == split).to_pylist()
+    rows = [row for batch in read_documents(corpus, ("id", "bytes"), split) for row in batch.to_pylist()]
     sizes: dict[str, int] = {row["id"]: row["bytes"] for row in rows}
     if len(sizes) < len(rows):
         raise Failure(f"the corpus holds documents of the same id: {len(rows)} documents, {len(sizes)} ids")
@@ -88,7 +82,13 @@ def draw_sample(corpus: Path, split: Split, max_documents: int | None = None, ma
             break
         chosen.add(document)
         taken += sizes[document]
-    documents = sorted(_read(files, split, chosen), key=lambda document: (document.path, document.id))
+    documents = [
+        Document(**row)
+        for batch in read_documents(corpus, ("id", "path", "text", "bytes", "language"), split)
+        for row in batch.to_pylist()
+        if row["id"] in chosen
+    ]
+    documents.sort(key=lambda document: (document.path, document.id))
     digest = hashlib.sha256("\n".join(sorted(chosen)).encode()).hexdigest()
     return Sample(split, tuple(documents), taken, len(sizes), sum(sizes.values()), digest)
 
@@ -101,22 +101,3 @@ def group_of(document: Document, group_by: GroupBy) -> str:
     if group_by == "language":
         return document.language or UNKNOWN_LANGUAGE
     return EVERYTHING
-
-
-def _dataset(corpus: Path) -> pyarrow.dataset.Dataset:
-    import pyarrow.dataset as ds
-
-    files = sorted(str(path) for path in corpus.glob("documents-*.parquet"))
-    if not files:
-        raise UserError("this is not a corpus: it has no documents-*.parquet", where=str(corpus))
-    return ds.dataset(files, format="parquet")
-
-
-def _read(files: pyarrow.dataset.Dataset, split: Split, chosen: set[str]) -> Iterator[Document]:
-    import pyarrow.dataset as ds
-
-    columns = ["id", "path", "text", "bytes", "language"]
-    for batch in files.to_batches(columns=columns, filter=ds.field("split") == split, batch_size=256):
-        for row in batch.to_pylist():
-            if row["id"] in chosen:
-                yield Document(**row)

@@ -19,7 +19,7 @@ Legend: N positions of all documents with their begin symbols, G different n-gra
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,19 +57,26 @@ class KneserNey:
         return len(self._orders)
 
     @classmethod
-    def fit(cls, documents: Iterable[Ids], vocabulary_size: int, order: int = 5) -> KneserNey:
+    def fit(
+        cls,
+        documents: Iterable[Ids],
+        vocabulary_size: int,
+        order: int = 5,
+        between: Callable[[], None] = lambda: None,
+    ) -> KneserNey:
         """Count the documents.
 
         Args:
             documents: token ids of each, all below `vocabulary_size`.
             vocabulary_size: V; the probabilities are over ids 0 .. V - 1.
             order: the longest n-gram, 1 or more.
+            between: called between one order and the next; it may raise to stop.
 
-        Memory is about 100 bytes a training token at order 5; time about 2 s a million tokens.
+        At order 5 it takes about 150 bytes of memory and a microsecond for each training token.
         """
         base = vocabulary_size + 1
         stream_N, text = _padded(documents, vocabulary_size, order)
-        numbers, keys = _number_ngrams(stream_N, base, order)
+        numbers, keys = _number_ngrams(stream_N, base, order, between)
         orders: list[_Order] = []
         counts_G = np.bincount(numbers[-1][text], minlength=len(keys[-1]))
         for n in range(order, 0, -1):
@@ -121,12 +128,15 @@ def _shifted(numbers_N: Integers, first: int) -> Integers:
     return shifted_N
 
 
-def _number_ngrams(stream_N: Integers, base: int, order: int) -> tuple[list[Integers], list[Integers]]:
+def _number_ngrams(
+    stream_N: Integers, base: int, order: int, between: Callable[[], None]
+) -> tuple[list[Integers], list[Integers]]:
     """For n = 1 .. order: the number of the n-gram that ends at each position, and the sorted keys of those numbers."""
     numbers: list[Integers] = []
     keys: list[Integers] = []
     context_N = np.zeros(len(stream_N), dtype=np.int64)
     for _ in range(order):
+        between()
         keys_G, numbers_N = np.unique(context_N * base + stream_N, return_inverse=True)
         keys.append(keys_G)
         numbers.append(numbers_N)

@@ -39,7 +39,7 @@ def _baseline(context: StepContext, config: BaselineConfig, inputs: Mapping[str,
     held_out = draw_sample(corpus.directory, config.split, config.max_documents, config.max_bytes)
     training = draw_sample(corpus.directory, "train", max_bytes=config.train_bytes)
     measured = measure_baselines(
-        held_out, training, tokenizer.directory, config, context.threads, _look(context, "baselines")
+        held_out, training, tokenizer.directory, config, context.threads, _look(context, "bytes")
     )
     report = BaselineReport(
         corpus=corpus.digest,
@@ -83,7 +83,7 @@ def _evaluate(context: StepContext, config: EvaluateConfig, inputs: Mapping[str,
         suite=read_suite(suite_file) if suite_file is not None else None,
         baselines=read_baselines(inputs["baseline"].directory) if "baseline" in inputs else None,
     )
-    report, rows = evaluate(subject, config, _look(context, "held-out text"))
+    report, rows = evaluate(subject, config, _look(context, "tokens"))
     directory = context.output("report")
     write_report(directory, report, evaluation_text(report, rows), rows)
     context.metric("bits_per_byte", report.bits_per_byte, report.sample.bytes)
@@ -94,9 +94,9 @@ def _evaluate(context: StepContext, config: EvaluateConfig, inputs: Mapping[str,
     return Result({"report": Made(directory, metadata)}, _books(report.sample))
 
 
-def _look(context: StepContext, unit: str) -> Callable[[float], None]:
-    def look(share: float) -> None:
-        context.progress(share, 1.0, unit)
+def _look(context: StepContext, unit: str) -> Callable[[int, int], None]:
+    def look(done: int, total: int) -> None:
+        context.progress(done, total, unit)
         if context.stop_requested():
             context.stopped()
 
