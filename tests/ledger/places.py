@@ -84,6 +84,7 @@ def record_action(
     inputs: Mapping[str, str],
     outputs: Mapping[str, str],
     run: str | None = None,
+    /,
     **changed: Any,
 ) -> Action:
     """An action of the recipe `demo` whose outputs are assets of one file with the given text."""

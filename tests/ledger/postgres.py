@@ -24,8 +24,8 @@ _START_SECONDS = 60.0
 class PostgresServer:
     """A running server that listens on a socket in `folder` only. The folder's path must be short: it is the socket's.
 
-    PostgreSQL refuses to run as root. As root it runs as `nobody`, from a copy of the binaries that `nobody` can read,
-    so that no user is made and no mode is changed outside of the temporary directory.
+    PostgreSQL refuses to run as root. As root it runs as `nobody`, from a copy of the binaries where `nobody` cannot
+    reach them, so that no user is made and no mode is changed outside of the temporary directory.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -35,7 +35,9 @@ class PostgresServer:
         packages = _packages()
         if os.geteuid() == 0:
             self._user = {"user": _NOBODY, "group": _NOBODY}
-            packages = self._copied(packages)
+            os.chown(self.folder, _NOBODY, _NOBODY)
+            if not self._can_reach(packages):
+                packages = self._copied(packages)
         binaries = packages / _INSTALLATION / "bin"
         data = self.folder / "data"
         subprocess.run(
@@ -76,6 +78,13 @@ class PostgresServer:
         # At once, without writing down what nobody will read.
         self._process.send_signal(signal.SIGQUIT)
         self._process.wait(timeout=30)
+
+    def _can_reach(self, packages: Path) -> bool:
+        command = [packages / _INSTALLATION / "bin" / "postgres", "--version"]
+        try:
+            return subprocess.run(command, capture_output=True, cwd=self.folder, **self._user).returncode == 0
+        except PermissionError:
+            return False
 
     def _copied(self, packages: Path) -> Path:
         for part in (_INSTALLATION, _LIBRARIES):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loresmith.errors import UserError
@@ -34,6 +34,7 @@ def test_the_example_of_rfc_8785() -> None:
     )
 
 
+@settings(max_examples=30, deadline=None)
 @given(st.dictionaries(st.text(st.characters(codec="utf-8")), VALUES, min_size=2, max_size=5), st.randoms())
 def test_the_order_of_keys_does_not_matter(value: dict[str, Any], random: Any) -> None:
     shuffled = list(value.items())
@@ -41,6 +42,7 @@ def test_the_order_of_keys_does_not_matter(value: dict[str, Any], random: Any) -
     assert digest_of(value) == digest_of(dict(shuffled))
 
 
+@settings(max_examples=30, deadline=None)
 @given(VALUES, VALUES)
 def test_other_values_have_other_digests(left: Any, right: Any) -> None:
     # JSON knows that True is not 1, and Python's equality does not.

@@ -63,7 +63,7 @@ def test_a_refused_change_leaves_no_leaf(ledger: Ledger, place: Place) -> None:
         lambda: ledger.assets.add("source", place.files("nan", {"x": "y"}), {"value": float("nan")}),
         lambda: ledger.runs.event("absent", "finished"),
         lambda: ledger.runs.add_metrics("absent", "copy", [("loss", 1.0, 1.0, AT)]),
-        lambda: record_action(ledger, place, "copy", {"text": "0" * 64}, {"text": "new"}, run="absent"),
+        lambda: record_action(ledger, place, "copy", {"text": "0" * 64}, {"text": "new"}, "absent"),
         lambda: ledger.receipts.add("0" * 64, "gate", True, {}),
         lambda: ledger.releases.promote("acme", "0" * 64, "production", "because"),
         lambda: ledger.releases.promote("acme", asset, "production", " "),

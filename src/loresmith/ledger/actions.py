@@ -48,7 +48,7 @@ class _Facts(BaseModel):
     step: str = Field(description="Which kind of step.")
     step_version: int = Field(ge=0)
     config: dict[str, Any] = Field(description="The settings, to the last default.")
-    seed: int = Field(ge=-(2**63), lt=2**63)
+    seed: int = Field(gt=-(2**53), lt=2**53, description="What all randomness was derived from; JSON holds it exactly.")
     environment: dict[str, Any] = Field(description="Software and machine; `host` names the machine.")
     inputs: dict[str, str] = Field(description="Digest of the asset for each input role.")
     books: Books = Field(description="What went in, and where it went.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 import sqlalchemy as sql
@@ -152,6 +153,23 @@ class Releases:
         return [Release(name=name, channels=dict(sorted(found[name].items()))) for name in sorted(found)]
 
 
+def previous_target(events: Sequence[ReleaseEvent], where: str) -> str:
+    """Where a rollback goes after these events of one channel.
+
+    A promotion puts its target on top of a stack, unless it is there already, and a rollback takes the topmost off.
+    Raises UserError, naming `where`, if nothing is below the current target.
+    """
+    stack: list[str] = []
+    for event in events:
+        if event.action == "rollback":
+            stack.pop()
+        elif not stack or stack[-1] != event.asset:
+            stack.append(event.asset)
+    if len(stack) < 2:
+        raise UserError("there is no earlier target to go back to", where=where)
+    return stack[-2]
+
+
 def _check_name(name: str) -> None:
     if not _NAME.fullmatch(name) or _LIKE_A_DIGEST.fullmatch(name):
         raise UserError(
@@ -182,19 +200,10 @@ def _events(connection: Connection, name: str) -> list[ReleaseEvent]:
 
 
 def _before(connection: Connection, name: str, channel: str) -> str:
-    """Where a rollback goes: promotions put a target on top of a stack, rollbacks take one off."""
-    events = [event for event in _events(connection, name) if event.channel == channel]
+    events = _events(connection, name)
     if not events:
         raise _unknown(connection, name)
-    stack: list[str] = []
-    for event in events:
-        if event.action == "rollback":
-            stack.pop()
-        elif not stack or stack[-1] != event.asset:
-            stack.append(event.asset)
-    if len(stack) < 2:
-        raise UserError("there is no earlier target to go back to", where=f"{name}@{channel}")
-    return stack[-2]
+    return previous_target([event for event in events if event.channel == channel], f"{name}@{channel}")
 
 
 def _unknown(connection: Connection, name: str) -> UserError:
