@@ -1,0 +1,81 @@
+"""Cross-entropy straight from hidden states, without ever holding the logits of a whole batch.
+
+For a chunk of rows at a time: logits = h W^T, the loss, and at once the gradients, since with p = softmax(logits)
+
+    d loss / d logits = p - onehot(target)        dh = d_logits W        dW = d_logits^T h
+
+so that the backward pass has nothing left to compute. The idea is that of Wijmans et al., Cut Your Losses in
+Large-Vocabulary Language Models (2024), and of Liger Kernel's fused linear cross-entropy. Probabilities are taken in
+fp32 whatever the type of the weights; dW is summed over chunks in fp32.
+
+With a weight z on the square of the log-normaliser (z-loss; Chowdhery et al., PaLM, 2022, section 5), the loss of a row
+is nll + z * lse^2, and its d_logits gains 2 z lse p.
+
+Legend: N rows (B * T tokens), D width, V vocabulary, C rows in a chunk.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+LOGITS_AT_MOST = 2**22
+"""Logits held at once. 4 Mi values, 16 MiB in fp32, stay in a processor's last-level cache."""
+
+
+class _LinearCrossEntropy(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor, weights_N: Tensor, z: float) -> Any:
+        rows = max(1, LOGITS_AT_MOST // weight_VD.shape[0])
+        d_hidden_ND = torch.empty_like(hidden_ND)
+        d_weight_VD = torch.zeros(weight_VD.shape, dtype=torch.float32, device=weight_VD.device)
+        total = torch.zeros((), dtype=torch.float32, device=hidden_ND.device)
+        nll_total = torch.zeros_like(total)
+        for start in range(0, len(hidden_ND), rows):
+            h_CD, y_C1 = hidden_ND[start : start + rows], targets_N[start : start + rows, None]
+            w_C1 = weights_N[start : start + rows, None]
+            logits_CV = h_CD @ weight_VD.t()
+            log_p_CV = torch.log_softmax(logits_CV, dim=-1, dtype=torch.float32)
+            nll_C1 = -log_p_CV.gather(1, y_C1)
+            loss_C1 = nll_C1
+            factor_C1 = w_C1
+            if z:
+                lse_C1 = logits_CV.gather(1, y_C1).float() + nll_C1
+                loss_C1 = nll_C1 + z * lse_C1.square()
+                factor_C1 = w_C1 * (1 + 2 * z * lse_C1)
+            total += (loss_C1 * w_C1).sum()
+            nll_total += (nll_C1 * w_C1).sum()
+            d_logits_CV = log_p_CV.exp_().mul_(factor_C1).scatter_add_(1, y_C1, -w_C1).to(hidden_ND.dtype)
+            d_hidden_ND[start : start + rows] = d_logits_CV @ weight_VD
+            d_weight_VD += d_logits_CV.t() @ h_CD
+        ctx.save_for_backward(d_hidden_ND, d_weight_VD.to(weight_VD.dtype))
+        ctx.mark_non_differentiable(nll_total)
+        return total, nll_total
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
+        d_hidden_ND, d_weight_VD = ctx.saved_tensors
+        scale = gradients[0]
+        return d_hidden_ND * scale.to(d_hidden_ND.dtype), d_weight_VD * scale.to(d_weight_VD.dtype), None, None, None
+
+
+def linear_cross_entropy(
+    hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor, weights_N: Tensor, z: float = 0.0
+) -> tuple[Tensor, Tensor]:
+    """The summed, weighted cross-entropy of the next tokens.
+
+    Args:
+        hidden_ND: the backbone's last hidden states.
+        weight_VD: the output embedding.
+        targets_N: int64 ids, each in 0 .. V - 1; where the weight is zero any valid id does.
+        weights_N: fp32 weight of each row; zero masks it.
+        z: weight of the z-loss.
+
+    Returns:
+        The loss to be minimised, sum over rows of weight * (nll + z lse^2), differentiable in `hidden_ND` and
+        `weight_VD`; and the same without the z-loss, for the record. Both fp32 scalars.
+    """
+    loss, nll = _LinearCrossEntropy.apply(hidden_ND, weight_VD, targets_N, weights_N, z)  # type: ignore[no-untyped-call]
+    return loss, nll

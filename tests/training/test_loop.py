@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import copy
+import math
+
+import pytest
+import torch
+
+from loresmith.data.shards import TokenShards
+from loresmith.errors import Failure
+from loresmith.factory.step import InputAsset
+from loresmith.models.architecture import Architecture, transformers_config
+from loresmith.models.build import build_model
+from loresmith.training.batches import TokenBatches
+from loresmith.training.causal_lm import CausalLM
+from loresmith.training.loop import StepReport, Trainer
+from loresmith.training.objective import Batch, MicroBatch
+from loresmith.training.optimiser import Optimiser, group_parameters
+from loresmith.training.schedule import ScheduleSettings
+from loresmith.training.settings import OptimiserSettings
+
+
+def new_trainer(dtype: torch.dtype = torch.float32, **settings: object) -> Trainer:
+    config = transformers_config(Architecture(layers=2, width=32, head_dim=16), vocabulary_size=300, positions=64)
+    model = build_model(config, seed=0)
+    optimiser = Optimiser(model, OptimiserSettings(**settings), dtype)
+    return Trainer(model, optimiser, ScheduleSettings(warmup_tokens=128), budget_tokens=64 * 60, seed=0)
+
+
+def in_parts(batch: Batch, rows: int) -> Batch:
+    """The same batch in micro-batches of so many sequences."""
+    joined = [
+        torch.cat([getattr(part, name) for part in batch.micro_batches]) for name in ("inputs", "targets", "weights")
+    ]
+    return Batch(
+        tuple(MicroBatch(*part) for part in zip(*(tensor.split(rows) for tensor in joined), strict=True)), batch.tokens
+    )
+
+
+@pytest.fixture
+def batches(tokens: InputAsset) -> TokenBatches:
+    return TokenBatches(TokenShards.open(tokens.directory).split("train"), 16, 128, 128, seed=0)
+
+
+def weights(trainer: Trainer) -> dict[str, torch.Tensor]:
+    return {name: master.detach().clone() for name, master in trainer.optimiser.masters.items()}
+
+
+@pytest.mark.parametrize("masked", ["none", "uneven", "a whole micro-batch", "all but one token"])
+def test_eight_micro_batches_of_one_are_one_of_eight(batches: TokenBatches, masked: str) -> None:
+    trainer = new_trainer()
+    objective = CausalLM(trainer.model)
+    for step in range(4):
+        batch = in_parts(batches.batch(step), 8)
+        mask = batch.micro_batches[0].weights
+        if masked == "uneven":
+            mask[torch.rand(mask.shape, generator=torch.Generator().manual_seed(step)) < 0.6] = 0.0
+        elif masked == "a whole micro-batch":
+            mask[3] = 0.0
+        elif masked == "all but one token":
+            mask[:] = 0.0
+            mask[5, 7] = 1.0
+        one_by_one = trainer.forward_backward(in_parts(batch, 1), objective)
+        accumulated = {name: master.grad.clone() for name, master in trainer.optimiser.masters.items()}
+        for master in trainer.optimiser.masters.values():
+            master.grad = None
+        at_once = trainer.forward_backward(batch, objective)
+        assert one_by_one == pytest.approx(at_once, rel=1e-5)
+        for name, master in trainer.optimiser.masters.items():
+            assert torch.allclose(master.grad, accumulated[name], rtol=1e-3, atol=1e-6), name
+        trainer.optim_step(at_once)
+
+
+def test_the_gradient_of_an_accumulated_batch_is_that_of_the_mean_loss(batches: TokenBatches) -> None:
+    trainer = new_trainer()
+    trainer.model.get_output_embeddings().weight.data.normal_(generator=torch.Generator().manual_seed(0))
+    plain = copy.deepcopy(trainer.model)
+    batch = batches.batch(0)
+    trainer.forward_backward(in_parts(batch, 3), CausalLM(trainer.model))
+    (part,) = in_parts(batch, 8).micro_batches
+    logits = plain(part.inputs).logits
+    torch.nn.functional.cross_entropy(logits.flatten(0, 1), part.targets.flatten()).backward()
+    for (name, mine), (_, exact) in zip(trainer.model.named_parameters(), plain.named_parameters(), strict=True):
+        assert torch.allclose(mine.grad, exact.grad, rtol=1e-3, atol=1e-6), name
+
+
+def test_two_calls_before_a_step_are_one_batch_of_twice_the_size(batches: TokenBatches) -> None:
+    trainer = new_trainer()
+    objective = CausalLM(trainer.model)
+    losses = [trainer.forward_backward(batches.batch(step), objective) for step in (0, 1)]
+    report = trainer.optim_step(sum(losses) / 2)
+    assert (report.step, report.tokens) == (1, 256)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_it_learns(batches: TokenBatches, dtype: torch.dtype) -> None:
+    trainer = new_trainer(dtype)
+    reports: list[StepReport] = []
+
+    class Listening:
+        def after_step(self, trainer: Trainer, report: StepReport) -> None:
+            reports.append(report)
+
+    trainer.train(batches.batch, 30, CausalLM(trainer.model), [Listening()])
+    assert reports[0].loss == pytest.approx(math.log(300), rel=0.01)
+    assert reports[-1].loss < 0.5 * reports[0].loss
+    assert [report.step for report in reports] == list(range(1, 31))
+    assert [report.tokens for report in reports] == [128 * step for step in range(1, 31)]
+
+
+def test_masters_collect_what_bf16_would_lose() -> None:
+    trainer = new_trainer(torch.bfloat16, matrix_learning_rate=1e-6)
+    name = "model.layers.0.mlp.up_proj.weight"
+    before = trainer.optimiser.masters[name].clone()
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(3):
+        for parameter in trainer.model.parameters():
+            parameter.grad = torch.randn(parameter.shape, generator=generator).bfloat16()
+        trainer.optimiser.collect()
+        trainer.optimiser.step(1.0)
+    assert trainer.model.get_parameter(name).dtype == torch.bfloat16
+    moved = (trainer.optimiser.masters[name] - before) != 0
+    assert moved.float().mean() > 0.9
+    assert trainer.model.model.rotary_emb.inv_freq.dtype == torch.float32
+
+
+def test_every_parameter_is_trained_by_one_group() -> None:
+    model = new_trainer().model
+    groups = group_parameters(model)
+    assert sorted(name for names in groups.values() for name in names) == sorted(n for n, _ in model.named_parameters())
+    assert groups["embedding"] == ["model.embed_tokens.weight"]
+    assert groups["head"] == ["lm_head.weight"]
+    assert len(groups["matrix"]) == 2 * 7
+    assert all("norm" in name for name in groups["other"])
+
+
+def test_a_diverged_training_stops_before_it_spoils_the_weights(batches: TokenBatches) -> None:
+    trainer = new_trainer()
+    before = weights(trainer)
+    loss = trainer.forward_backward(batches.batch(0), CausalLM(trainer.model))
+    trainer.optimiser.masters["lm_head.weight"].grad[0, 0] = float("inf")
+    with pytest.raises(Failure, match="diverged"):
+        trainer.optim_step(loss)
+    assert all(torch.equal(before[name], after) for name, after in weights(trainer).items())
+
+
+def test_a_batch_of_which_nothing_counts_is_refused(batches: TokenBatches) -> None:
+    trainer = new_trainer()
+    batch = batches.batch(0)
+    for part in batch.micro_batches:
+        part.weights.zero_()
+    with pytest.raises(Failure, match="no token"):
+        trainer.forward_backward(batch, CausalLM(trainer.model))
+
+
+@pytest.mark.parametrize("model_type", ["gemma2", "granite", "qwen3"])
+def test_the_objective_is_the_models_own_cross_entropy_even_if_it_bends_its_logits(model_type: str) -> None:
+    shape = {"num_hidden_layers": 1, "hidden_size": 32, "num_attention_heads": 2, "num_key_value_heads": 2}
+    extra = {"granite": {"logits_scaling": 8.0}, "gemma2": {"final_logit_softcapping": 3.0, "head_dim": 16}}.get(
+        model_type, {}
+    )
+    architecture = Architecture(model_type=model_type, overrides={**shape, "intermediate_size": 48, **extra})
+    model = build_model(transformers_config(architecture, vocabulary_size=60, positions=32), seed=0)
+    model.get_output_embeddings().weight.data.normal_(generator=torch.Generator().manual_seed(0))
+    ids = torch.randint(0, 60, (2, 17), generator=torch.Generator().manual_seed(1))
+    objective = CausalLM(model)
+    _, nll = objective.loss(model, MicroBatch(ids[:, :-1], ids[:, 1:], torch.ones(2, 16)))
+    logits = model(ids[:, :-1]).logits.float()
+    expected = torch.nn.functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten(), reduction="sum")
+    assert torch.allclose(nll, expected, rtol=1e-4)
+    assert objective.linear_head == (model_type == "qwen3")

@@ -1,0 +1,64 @@
+"""A `tokens` asset as small as it can be and as real as any, and settings for a training that takes a second."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+
+from loresmith.data.shards import ShardWriter, dtype_for, write_index
+from loresmith.factory.step import InputAsset
+from tests.models.tiny_tokenizer import make_tokenizer
+
+VOCABULARY = 300
+TINY = {
+    "architecture": {"layers": 2, "width": 32, "head_dim": 16},
+    "sequence_length": 16,
+    "batch_tokens": 64,
+    "micro_batch_tokens": 32,
+    "budget_tokens": 640,
+    "warmup_tokens": 128,
+    "held_out_interval": 256,
+    "held_out_tokens": 200,
+    "precision": "bfloat16",
+}
+"""Settings of a training that takes a second."""
+
+
+def document(number: int) -> str:
+    draw = random.Random(number)
+    return "".join(f"def {draw.choice('fgh')}(x):\n    return x + {draw.randrange(3)}\n" for _ in range(6))
+
+
+def write_tokens(directory: Path, train: int = 30, validation: int = 4) -> InputAsset:
+    """Write an asset with so many documents in each split."""
+    tokenizer = make_tokenizer()
+    tokenizer.save_pretrained(directory / "tokenizer")
+    dtype = dtype_for(VOCABULARY)
+    splits = {}
+    for first, (name, count) in enumerate({"train": train, "validation": validation, "test": 0}.items()):
+        writer, rows = ShardWriter(directory, name, dtype, shard_bytes=1000), []
+        for number in range(count):
+            text = document(1000 * first + number)
+            ids = np.array([*tokenizer(text)["input_ids"], tokenizer.eos_token_id], dtype=dtype)
+            rows.append(
+                {
+                    "id": f"{name}-{number}",
+                    "path": f"{name}/{number}.py",
+                    "group": str(number),
+                    "offset": writer.append(ids),
+                    "tokens": len(ids),
+                    "bytes": len(text.encode()),
+                }
+            )
+        schema = pa.schema(
+            [("id", "string"), ("path", "string"), ("group", "string")]
+            + [(column, "int64") for column in ("offset", "tokens", "bytes")]
+        )
+        pyarrow.parquet.write_table(pa.Table.from_pylist(rows, schema=schema), directory / f"{name}.documents.parquet")
+        splits[name] = writer.index(count, sum(row["bytes"] for row in rows))
+    write_index(directory, dtype, VOCABULARY, tokenizer.eos_token_id, splits)
+    return InputAsset(digest="0" * 64, kind="tokens", directory=directory, metadata={}, labels=())
