@@ -42,6 +42,10 @@ def test_types_and_ranges_are_in_words() -> None:
     }
 
 
+def test_what_can_be_null() -> None:
+    assert [name for name, field in DOCS.items() if field.nullable] == ["maybe"]
+
+
 def test_defaults_and_what_is_required() -> None:
     assert [name for name, field in DOCS.items() if field.required] == ["name"]
     assert DOCS["count"].default_in_words == "3"
@@ -52,6 +56,7 @@ def test_the_fields_of_a_model_inside_are_there_wherever_it_stands() -> None:
     rate = FieldDoc(
         name="rate",
         type="number, more than 0 and at most 1",
+        nullable=False,
         required=False,
         default=0.5,
         description="How much a second.",

@@ -70,7 +70,7 @@ def test_where_there_is_no_terminal_each_line_has_its_time(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("loresmith.cli.live.LINE_SECONDS", 0.0)
-    with live_run() as emit:
+    with live_run(None) as emit:
         emit({"event": "step-started", "step": "base", "kind": "pretrain"})
         emit(progress(0, 0))
         emit({**progress(10, 100), "numbers": {"loss": 2.5}})

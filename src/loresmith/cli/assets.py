@@ -5,7 +5,7 @@ from __future__ import annotations
 from loresmith.cli.command import command
 from loresmith.cli.groups import noun
 from loresmith.cli.live import live_run
-from loresmith.cli.screen import Screen, moment, short, size
+from loresmith.cli.screen import Screen, moment, plain, short, size
 from loresmith.sdk.calls.assets import (
     EXPORT,
     LS,
@@ -51,8 +51,7 @@ def _show_detail(answer: AssetDetail, _request: ShowRequest, screen: Screen) -> 
         ("size", f"{size(asset.size)} in {len(asset.files)} files"),
         ("labels", ", ".join(asset.labels) or "none"),
         ("since", moment(asset.created_at)),
-        ("directory", str(answer.directory)),
-        *((f"metadata.{key}", str(value)) for key, value in asset.metadata.items()),
+        *((f"metadata.{key}", plain(value)) for key, value in asset.metadata.items()),
     ]
     if answer.made_by is not None:
         made = answer.made_by

@@ -20,8 +20,8 @@ from loresmith.sdk.call import AnyCall, Emit, Request
 Render = Callable[[Any, Any, Screen], None]
 """Shows an answer to a person: answer, request, where to."""
 
-Live = Callable[[], AbstractContextManager[Emit]]
-"""Shows the events of long work to a person while it lasts."""
+Live = Callable[[Any], AbstractContextManager[Emit]]
+"""Shows the events of long work to a person while it lasts; takes the request."""
 
 WORKSPACE = click.Option(
     ["--workspace", "-w"],
@@ -43,7 +43,7 @@ def command(call: AnyCall, render: Render, live: Live | None = None) -> click.Co
 
     def run(workspace: Path | None, as_json: bool, **given: Any) -> int:
         request = make_request(call.request, given)
-        showing = nullcontext(_unseen) if as_json or live is None else live()
+        showing = nullcontext(_unseen) if as_json or live is None else live(request)
         with showing as emit:
             answer = call.perform(workspace or Path(), request, emit)
         if as_json:

@@ -29,7 +29,7 @@ Event = Mapping[str, Any]
 
 
 @contextmanager
-def live_run() -> Iterator[Emit]:
+def live_run(_request: object) -> Iterator[Emit]:
     """Show the events of a run."""
     if sys.stderr.isatty():
         with _Bars() as bars:

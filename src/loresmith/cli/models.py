@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,10 @@ from loresmith.sdk.workspace import Workspace
 
 
 @contextmanager
-def _stream() -> Iterator[Emit]:
-    """Show text as it is written."""
+def _stream(request: CompleteRequest) -> Iterator[Emit]:
+    """Show text as it is written; on a terminal after the prompt, so that it reads as one."""
+    if sys.stdout.isatty():
+        _say({"event": "text", "text": request.prompt})
     yield _say
 
 
@@ -54,18 +56,25 @@ def _chat(workspace: Path | None, as_json: bool, **given: Any) -> int:
 
 def _converse(workspace: Workspace, request: ChatRequest) -> None:
     """One line a turn, until the end of the input."""
-    while True:
-        if sys.stdin.isatty():
-            print("> ", end="", flush=True)
-        said = sys.stdin.readline()
-        if not said:
-            return
+    for said in _lines():
         if not said.strip():
             continue
-        turn = request.model_copy(update={"message": said.rstrip("\n")})
+        turn = request.model_copy(update={"message": said})
         answer = CHAT.run(workspace, turn, _say)
         print(flush=True)
         request = request.model_copy(update={"history": answer.messages})
+
+
+def _lines() -> Iterator[str]:
+    """What is typed, with a prompt and the usual keys to edit it, or the lines of a pipe."""
+    if not sys.stdin.isatty():
+        yield from (line.rstrip("\n") for line in sys.stdin)
+        return
+    with suppress(ImportError):
+        import readline  # noqa: F401 - gives `input` its keys
+    with suppress(EOFError):
+        while True:
+            yield input("> ")
 
 
 COMMANDS = {"complete": command(COMPLETE, _end, live=_stream), "chat": bare_command(CHAT, _chat)}

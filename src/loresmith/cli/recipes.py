@@ -5,7 +5,7 @@ from __future__ import annotations
 from loresmith.cli.command import command
 from loresmith.cli.live import live_run
 from loresmith.cli.runs import show_detail
-from loresmith.cli.screen import Screen, duration, short, size
+from loresmith.cli.screen import Screen, duration, plain, short, size
 from loresmith.factory.plan import PlannedStep
 from loresmith.sdk.calls.recipes import PLAN, RUN, PlanAnswer, PlanRequest
 
@@ -23,7 +23,7 @@ def _show_plan(answer: PlanAnswer, _request: PlanRequest, screen: Screen) -> Non
             (role, f"{source.step}.{source.output}" if source.step else f"{source.reference} = {source.asset}")
             for role, source in step.inputs.items()
         ]
-        settings = [(key, str(value)) for key, value in step.resolved_config().items()]
+        settings = [(key, plain(value)) for key, value in step.resolved_config().items()]
         screen.facts((f"  {name}", value) for name, value in (*inputs, *settings))
     screen.line()
     guess = ", part of it a guess for want of past runs here" if answer.guessed else ""

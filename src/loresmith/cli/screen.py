@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from loresmith.sdk.call import Answer
 
@@ -53,6 +54,11 @@ class Screen:
 def print_json(answer: Answer) -> None:
     """An answer as one JSON object."""
     print(answer.model_dump_json(indent=2))
+
+
+def plain(value: Any) -> str:
+    """A value as a person writes it in YAML: text as it is, the rest as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def size(count: float) -> str:

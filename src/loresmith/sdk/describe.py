@@ -34,6 +34,7 @@ class FieldDoc(BaseModel):
 
     name: str = Field(description="The key.")
     type: str = Field(description="What it takes, in words, with the range.")
+    nullable: bool = Field(description="Whether it can also be null.")
     required: bool = Field(description="Whether it has to be given.")
     default: Any = Field(description="What it is when it is not given; null where there is no default.")
     description: str = Field(description="Why it exists, its unit, its range.")
@@ -60,6 +61,7 @@ def _fields(schema: Schema, definitions: Mapping[str, Schema], above: tuple[str,
         FieldDoc(
             name=name,
             type=_in_words(field, definitions),
+            nullable=any(member.get("type") == "null" for member in field.get("anyOf", ())),
             required=name in required,
             default=field.get("default"),
             description=field.get("description", ""),
@@ -102,7 +104,7 @@ def _in_words(field: Schema, definitions: Mapping[str, Schema]) -> str:
     if "enum" in field:
         return " or ".join(json.dumps(choice) for choice in field["enum"])
     kind = str(field.get("type", "anything"))
-    words = "folder or file" if field.get("format") == "path" else _WORDS.get(kind, kind)
+    words = "path" if field.get("format") == "path" else _WORDS.get(kind, kind)
     if kind == "array" and isinstance(field.get("items"), Mapping):
         words = f"list of {_in_words(field['items'], definitions)}"
     elif kind == "object" and isinstance(field.get("additionalProperties"), Mapping):

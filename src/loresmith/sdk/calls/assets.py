@@ -56,7 +56,6 @@ class AssetDetail(Answer):
     asset: Asset = Field(description="What the ledger knows of it.")
     made_by: Action | None = Field(description="The action that made it first; null for what was added by hand.")
     receipts: tuple[Receipt, ...] = Field(description="The checks that were made on it, the oldest first.")
-    directory: Path = Field(description="A read-only folder with its files.")
 
 
 class VerifyRequest(Request):
@@ -113,7 +112,6 @@ def _show(workspace: Workspace, request: ShowRequest, _emit: Emit) -> AssetDetai
         asset=handle.asset,
         made_by=handle.made_by(),
         receipts=tuple(handle.receipts()),
-        directory=handle.directory,
     )
 
 
