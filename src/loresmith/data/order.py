@@ -8,6 +8,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from loresmith.data.mixing import mix
+
 _ROUNDS = 8
 
 
@@ -72,12 +74,5 @@ class SampleOrder:
         side = np.uint64(self._side)
         left, right = values // side, values % side
         for key in keys:
-            left, right = right, (left + _mix(right + key) % side) % side
+            left, right = right, (left + mix(right + key) % side) % side
         return left * side + right
-
-
-def _mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """The finaliser of SplitMix64 (Steele, Lea and Flood, 2014), modulo 2**64."""
-    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
+from loresmith.data.decoding import known_encoding
+from loresmith.data.globs import glob_regex
 from loresmith.factory.step import Guess, Input, InputAsset, Made, Output, Result, Step, StepConfig, StepContext
 from loresmith.ledger.books import Account, Books, Entry
 
@@ -23,6 +27,162 @@ def _stopper(context: StepContext) -> Callable[[], None]:
 
 def _kept(unit: str, count: int) -> Account:
     return Account(unit=unit, entered=count, left=(Entry(disposition="kept", reason="", count=count),))
+
+
+class IngestConfig(StepConfig):
+    """Files of an organisation, as documents."""
+
+    path: str | tuple[str, ...] = Field(
+        json_schema_extra={"location": True},
+        description="A folder, a file, or a list of them. With several, paths begin with the name of theirs.",
+    )
+    include: tuple[str, ...] = Field(
+        default=("**",),
+        min_length=1,
+        description="Patterns of the files wanted, relative to the folder. As in .gitignore: `*.md` and `docs` match "
+        "at any depth, `docs/*.md` and `/setup.py` from the top, `**` any number of folders; a folder stands for all "
+        "in it.",
+    )
+    exclude: tuple[str, ...] = Field(
+        default=(".git", ".hg", ".svn", "__pycache__"),
+        description="Patterns of files and folders left alone, by the same rules; they win over `include`.",
+    )
+    licence: str = Field(
+        default="", description="Under which licence the documents are, such as `Apache-2.0`; empty: not stated."
+    )
+    labels: tuple[str, ...] = Field(
+        default=(), description="Access labels of all documents; everything made from them inherits the labels."
+    )
+    label_rules: dict[str, tuple[str, ...]] = Field(
+        default={},
+        description="More labels for the documents whose path matches a pattern, such as `hr/**: [restricted]`.",
+    )
+    max_file_bytes: int = Field(
+        default=64 << 20,
+        ge=1,
+        le=1 << 30,
+        description="Larger files, in bytes, are quarantined: a file is held in memory while it is read.",
+    )
+    text_field: str = Field(
+        default="text", min_length=1, description="The field of a JSON Lines record that holds the document's text."
+    )
+    encodings: tuple[str, ...] = Field(
+        default=("utf-8",),
+        min_length=1,
+        description="Encodings tried in order for files that neither begin with a byte order mark nor name their own. "
+        "A single-byte one such as `cp1252` accepts almost anything, so it comes last.",
+    )
+
+    @field_validator("include", "exclude", "label_rules")
+    @classmethod
+    def _patterns_mean_something(cls, patterns: Any) -> Any:
+        glob_regex(patterns)
+        return patterns
+
+    @field_validator("encodings")
+    @classmethod
+    def _encodings_exist(cls, encodings: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = [name for name in encodings if not known_encoding(name)]
+        if unknown:
+            raise ValueError(f"no text encoding is called {', '.join(map(repr, unknown))}")
+        return encodings
+
+    @property
+    def places(self) -> list[Path]:
+        return [Path(place) for place in ([self.path] if isinstance(self.path, str) else self.path)]
+
+
+def _ingest(context: StepContext, config: IngestConfig, _inputs: Mapping[str, InputAsset]) -> Result:
+    from loresmith.data.ingest import Rights, Selection, ingest
+    from loresmith.data.readers.record import ReadingRules
+
+    source, documents = context.output("source"), context.output("documents")
+    result = ingest(
+        Selection(config.places, config.include, config.exclude, config.max_file_bytes),
+        ReadingRules(config.encodings, config.text_field),
+        Rights(config.licence, config.labels, config.label_rules),
+        source,
+        documents,
+        context,
+    )
+    for reason, count in result.quarantined.most_common():
+        context.log(f"quarantined {count}: {reason}")
+    labels = tuple(sorted(result.labels))
+    metadata = {
+        "documents": result.documents,
+        "bytes": result.text_bytes,
+        "media_types": dict(result.media_types),
+        "languages": {language or "unknown": count for language, count in result.languages.items()},
+    }
+    held = {"files": result.files, "bytes": result.file_bytes, "content": result.content}
+    return Result({"source": Made(source, held, labels), "documents": Made(documents, metadata, labels)}, result.books)
+
+
+def _ingest_fingerprint(config: IngestConfig) -> str:
+    from loresmith.data.fingerprint import content_fingerprint
+
+    return content_fingerprint(config.places, config.include, config.exclude, config.max_file_bytes)
+
+
+class CurateConfig(StepConfig):
+    """Documents to a corpus: without duplicates, and split so that evaluation is honest."""
+
+    minimum_bytes: int = Field(
+        default=64, ge=1, description="A document with less text, in bytes of UTF-8, is dropped."
+    )
+    similarity: float = Field(
+        default=0.7,
+        ge=0.5,
+        le=1.0,
+        description="From this similarity on, two documents are near-identical and never on two sides of the split: "
+        "the estimated share of runs of five words that they have in common. The estimate is good to about 0.05.",
+    )
+    drop_near_duplicates: bool = Field(
+        default=False, description="Keep only the longest of near-identical documents, instead of all of them."
+    )
+    group_by_folders: int | None = Field(
+        default=None,
+        ge=1,
+        description="Keep documents whose paths share this many first folders on one side, too; none: folders do not "
+        "matter.",
+    )
+    validation_share: float = Field(
+        default=0.03, ge=0, lt=1, description="Share of the groups held out to watch training, from 0 to 1."
+    )
+    test_share: float = Field(
+        default=0.05, ge=0, lt=1, description="Share of the groups held out for evaluation alone, from 0 to 1."
+    )
+
+    @model_validator(mode="after")
+    def _something_is_left_to_train_on(self) -> CurateConfig:
+        if self.validation_share + self.test_share >= 1:
+            raise ValueError("validation_share and test_share leave nothing to train on; together they must be below 1")
+        return self
+
+
+def _curate(context: StepContext, config: CurateConfig, inputs: Mapping[str, InputAsset]) -> Result:
+    from loresmith.data.curate import CurationRules, curate
+    from loresmith.data.splitting import Shares
+
+    corpus = context.output("corpus")
+    rules = CurationRules(
+        config.minimum_bytes,
+        config.similarity,
+        config.drop_near_duplicates,
+        config.group_by_folders,
+        Shares(config.validation_share, config.test_share),
+    )
+    result = curate(inputs["documents"].directory, corpus, rules, context)
+    for group, split in result.moved.items():
+        context.log(f"group {group[:12]} moved to {split}, which was empty")
+    metadata = {
+        "documents": sum(split["documents"] for split in result.splits.values()),
+        "bytes": sum(split["bytes"] for split in result.splits.values()),
+        "splits": result.splits,
+        "near_identical": result.near_identical,
+        "moved_groups": dict(result.moved),
+    }
+    return Result({"corpus": Made(corpus, metadata, tuple(sorted(result.labels)))}, result.books)
 
 
 class TrainTokenizerConfig(StepConfig):
@@ -51,7 +211,7 @@ def _train_tokenizer(context: StepContext, config: TrainTokenizerConfig, inputs:
     def texts() -> Iterator[str]:
         for batch in read_documents(corpus.directory, ("text",), "train"):
             look()
-            for text in batch.column("text").to_pylist():
+            for text in batch.to_pydict()["text"]:
                 read["documents"] += 1
                 read["bytes"] += len(text.encode("utf-8"))
                 yield text
@@ -108,6 +268,34 @@ def _pack(context: StepContext, config: PackConfig, inputs: Mapping[str, InputAs
     )
     return Result({"tokens": Made(directory, metadata)}, Books(accounts=accounts))
 
+
+INGEST = Step(
+    name="ingest",
+    version=1,
+    summary="Read files of many kinds into documents; what cannot be read is quarantined with the reason.",
+    config=IngestConfig,
+    inputs={},
+    outputs={
+        "source": Output("source", "The bytes of every file, as they were read."),
+        "documents": Output("documents", "One row for each document, with its text, licence and labels."),
+    },
+    run=_ingest,
+    fingerprint=_ingest_fingerprint,
+    packages=("pyarrow",),
+    guess=lambda _config: Guess(seconds=10, peak_bytes=1 << 29, output_bytes=1 << 25),
+)
+
+CURATE = Step(
+    name="curate",
+    version=1,
+    summary="Merge duplicates, drop what is too short, and hold out groups of documents for evaluation.",
+    config=CurateConfig,
+    inputs={"documents": Input("documents", "What to choose from.")},
+    outputs={"corpus": Output("corpus", "The documents that are kept, with their split and group.")},
+    run=_curate,
+    packages=("numpy", "pyarrow"),
+    guess=lambda _config: Guess(seconds=10, peak_bytes=1 << 29, output_bytes=1 << 24),
+)
 
 TRAIN_TOKENIZER = Step(
     name="train-tokenizer",

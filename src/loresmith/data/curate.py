@@ -1,0 +1,202 @@
+"""Documents to a corpus: what is too short goes, what is there twice is merged, and near-identical documents stay on
+one side of the split between training and evaluation."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loresmith.data.clusters import Clusters, cluster_names, join_similar
+from loresmith.data.corpus import read_documents
+from loresmith.data.documents import CORPUS_COLUMNS, DOCUMENT_COLUMNS, DocumentWriter
+from loresmith.data.minhash import HASHES, signatures
+from loresmith.data.observer import Observer, safe_point
+from loresmith.data.record_books import RecordBooks
+from loresmith.data.shards import SPLITS
+from loresmith.data.splitting import Shares, split_groups
+from loresmith.errors import UserError
+from loresmith.ledger.books import Books, Disposition
+
+
+@dataclass(frozen=True)
+class CurationRules:
+    """What `curate` decides by.
+
+    Attributes:
+        minimum_bytes: a shorter document is dropped.
+        similarity: from here on two documents are near-identical (estimated Jaccard similarity of word shingles).
+        drop_near_duplicates: keep one document of each near-identical group instead of all.
+        group_by_folders: documents that share the first so many folders of their paths are one group, too; None:
+            folders do not matter.
+        shares: what is held out.
+    """
+
+    minimum_bytes: int
+    similarity: float
+    drop_near_duplicates: bool
+    group_by_folders: int | None
+    shares: Shares
+
+
+@dataclass
+class _Document:
+    """What is remembered of a document while its text is on disk."""
+
+    id: str
+    path: str
+    bytes: int
+    digest: str
+    labels: set[str]
+    disposition: Disposition = "kept"
+    reason: str = ""
+    detail: str = ""
+
+    def merge_into(self, kept: _Document, reason: str) -> None:
+        """Leave in favour of another document, which takes the labels over."""
+        self.disposition, self.reason, self.detail = "merged", reason, f"of {kept.id} {kept.path}"
+        kept.labels |= self.labels
+
+
+@dataclass
+class Curated:
+    """What came of it.
+
+    Attributes:
+        splits: documents, bytes and groups of each split.
+        near_identical: how many documents are near-identical to an earlier one.
+        moved: the groups that changed sides so that no split is empty.
+        labels: all that the corpus carries.
+    """
+
+    books: Books
+    splits: dict[str, dict[str, int]]
+    near_identical: int
+    moved: Mapping[str, str]
+    labels: set[str]
+
+
+def curate(documents: Path, corpus: Path, rules: CurationRules, observer: Observer) -> Curated:
+    """Make a corpus.
+
+    A document that is there more than once stays under its first path, with the labels of all; of a near-identical
+    group, if only one is wanted, the longest stays (then the first).
+
+    Args:
+        documents: a `documents` asset.
+        corpus: empty folder; gets documents-*.parquet, with `split` and `group`, and books.parquet.
+
+    Raises:
+        UserError: nothing is left, or there are fewer groups than splits.
+    """
+    found, different, signs = _look(documents, rules.minimum_bytes, observer)
+    if not different:
+        raise UserError(
+            f"none of the {len(found)} documents has {rules.minimum_bytes} bytes", hint="lower minimum_bytes"
+        )
+    clusters = Clusters(len(different))
+    join_similar(clusters, signs, rules.similarity)
+    near_identical = sum(clusters.find(member) != member for member in range(len(different)))
+    if rules.drop_near_duplicates:
+        _merge_near_identical(different, clusters)
+    groups = dict(zip((document.id for document in different), _groups(different, clusters, rules), strict=True))
+    kept = [document for document in different if document.disposition == "kept"]
+    splitting = split_groups((groups[document.id] for document in kept), rules.shares)
+    splits = {
+        split: {
+            "documents": sum(splitting.sides[groups[document.id]] == split for document in kept),
+            "bytes": sum(document.bytes for document in kept if splitting.sides[groups[document.id]] == split),
+            "groups": list(splitting.sides.values()).count(split),
+        }
+        for split in SPLITS
+    }
+    places = {document.id: (splitting.sides[groups[document.id]], groups[document.id]) for document in kept}
+    books = _write(documents, corpus, found, places, observer)
+    return Curated(books, splits, near_identical, splitting.moved, set().union(*(document.labels for document in kept)))
+
+
+def _look(
+    documents: Path, minimum_bytes: int, observer: Observer
+) -> tuple[list[_Document], list[_Document], NDArray[np.uint32]]:
+    """All documents, those of them that are long enough and different from one another, and the latter's signatures."""
+    found: list[_Document] = []
+    different: list[_Document] = []
+    signs = [np.empty((0, HASHES), dtype=np.uint32)]
+    first: dict[str, _Document] = {}
+    for batch in read_documents(documents, ("id", "path", "text", "labels")):
+        texts = []
+        for row in batch.to_pylist():
+            encoded = row["text"].encode()
+            digest = hashlib.sha256(encoded).hexdigest()
+            document = _Document(row["id"], row["path"], len(encoded), digest, set(row["labels"]))
+            found.append(document)
+            if document.bytes < minimum_bytes:
+                document.disposition, document.reason = "dropped", "too short"
+            elif digest in first:
+                document.merge_into(first[digest], "exact duplicate")
+            else:
+                first[digest] = document
+                different.append(document)
+                texts.append(row["text"])
+        signs.append(signatures(texts))
+        safe_point(observer, len(found), None, "documents")
+    return found, different, np.concatenate(signs)
+
+
+def _merge_near_identical(different: Sequence[_Document], clusters: Clusters) -> None:
+    members: dict[int, list[_Document]] = {}
+    for number, document in enumerate(different):
+        members.setdefault(clusters.find(number), []).append(document)
+    for alike in members.values():
+        longest = max(alike, key=lambda document: document.bytes)
+        for document in alike:
+            if document is not longest:
+                document.merge_into(longest, "near duplicate")
+
+
+def _groups(different: Sequence[_Document], clusters: Clusters, rules: CurationRules) -> list[str]:
+    """The group of each document: a digest that names its near-identical cluster, or its folder's."""
+    if rules.group_by_folders is None:
+        return cluster_names(clusters, (document.digest for document in different))
+    keys = []
+    first: dict[str, int] = {}
+    for number, document in enumerate(different):
+        folder = "/".join(document.path.split("/")[:-1][: rules.group_by_folders])
+        clusters.join(number, first.setdefault(folder, number))
+        keys.append(hashlib.sha256(f"folder/{folder}".encode()).hexdigest())
+    return cluster_names(clusters, keys)
+
+
+def _write(
+    documents: Path,
+    corpus: Path,
+    found: Sequence[_Document],
+    places: Mapping[str, tuple[str, str]],
+    observer: Observer,
+) -> Books:
+    """Write the documents that are kept, with their (split, group), and the books of all."""
+    written = iter(found)
+    with DocumentWriter(corpus, CORPUS_COLUMNS) as writer, RecordBooks(corpus) as books:
+        done = 0
+        for batch in read_documents(documents, DOCUMENT_COLUMNS.names):
+            for row in batch.to_pylist():
+                books.enter(documents=1, bytes_=row["bytes"])
+                document = next(written)
+                books.leave(
+                    document.id,
+                    document.path,
+                    document.disposition,
+                    document.bytes,
+                    document.reason,
+                    document.detail,
+                )
+                if document.disposition == "kept":
+                    split, group = places[row["id"]]
+                    writer.add({**row, "labels": sorted(document.labels), "split": split, "group": group})
+            done += batch.num_rows
+            safe_point(observer, done, len(found), "documents")
+        return books.accounts()

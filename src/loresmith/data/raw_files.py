@@ -1,0 +1,79 @@
+"""Reading one file from outside, whatever it turns out to be: never a hang, never more memory than allowed.
+
+What the one read returned is what counts from then on; a file that changes meanwhile changes nothing any more.
+"""
+
+from __future__ import annotations
+
+import codecs
+import os
+import stat
+from dataclasses import dataclass
+
+from loresmith.data.scan import Entry
+
+_SNIFFED = 8192
+_WIDE_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
+
+
+@dataclass(frozen=True)
+class RawFile:
+    """The bytes of a file, and its modification time in seconds since 1970."""
+
+    data: bytes
+    modified: float
+
+    @property
+    def size(self) -> int:
+        return len(self.data)
+
+
+@dataclass(frozen=True)
+class UnreadFile:
+    """A file whose bytes were not read: why, and how many there are as far as is known."""
+
+    reason: str
+    detail: str
+    size: int
+
+
+def read_raw(entry: Entry, max_bytes: int) -> RawFile | UnreadFile:
+    """The bytes of an entry.
+
+    A file with a NUL in its first 8,192 bytes is binary (as git has it), unless it begins with the byte order mark
+    of UTF-16 or UTF-32; no more of it is read.
+
+    Args:
+        max_bytes: a larger file is not read.
+    """
+    if entry.refusal:
+        return UnreadFile(entry.refusal, entry.detail, 0)
+    try:
+        # Between the scan and now the file may have become a FIFO or a link: neither may hold us up or lead us away.
+        descriptor = os.open(entry.location, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return UnreadFile("vanished", "", 0)
+    except OSError as error:
+        return UnreadFile("unreadable", error.strerror or type(error).__name__, 0)
+    try:
+        with open(descriptor, "rb", buffering=0) as file:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                return UnreadFile("not a regular file", "", 0)
+            if status.st_size > max_bytes:
+                return UnreadFile("too large", f"{status.st_size} bytes; max_file_bytes is {max_bytes}", status.st_size)
+            head = file.read(min(_SNIFFED, max_bytes + 1))
+            if b"\0" in head and not head.startswith(_WIDE_MARKS):
+                return UnreadFile("binary", "", status.st_size)
+            parts, size = [head], len(head)
+            while size <= max_bytes:
+                part = file.read(min(max(status.st_size - size + 1, _SNIFFED), max_bytes + 1 - size))
+                if not part:
+                    break
+                parts.append(part)
+                size += len(part)
+    except OSError as error:
+        return UnreadFile("unreadable", error.strerror or type(error).__name__, 0)
+    if size > max_bytes:
+        return UnreadFile("too large", f"it grew while it was read; max_file_bytes is {max_bytes}", size)
+    return RawFile(b"".join(parts), status.st_mtime)

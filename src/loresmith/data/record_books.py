@@ -1,0 +1,77 @@
+"""The books of a step that handles documents: a row for each in books.parquet, and the accounts that must balance."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from types import TracebackType
+
+import pyarrow as pa
+
+from loresmith.data.tables import TableWriter
+from loresmith.ledger.books import Account, Books, Disposition, Entry
+
+_TEXTS: list[tuple[str, pa.DataType]] = [
+    (name, pa.string()) for name in ("id", "path", "disposition", "reason", "detail")
+]
+BOOK_COLUMNS = pa.schema([*_TEXTS, ("bytes", pa.int64())])
+"""`reason` is one of a few, `detail` says more, such as which document this one was merged into."""
+
+_LONGEST_DETAIL = 500
+
+
+class RecordBooks:
+    """Counts what enters before anything is decided, and writes down where each record went.
+
+    A context manager; books.parquet in `directory` is whole when it is left.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._writer = TableWriter(directory / "books.parquet", BOOK_COLUMNS)
+        self._entered: Counter[str] = Counter()
+        self._left: dict[str, Counter[tuple[Disposition, str]]] = {"documents": Counter(), "bytes": Counter()}
+
+    def enter(self, documents: int = 0, bytes_: int = 0) -> None:
+        """Count what goes in."""
+        self._entered.update(documents=documents, bytes=bytes_)
+
+    def leave(
+        self, id_: str, path: str, disposition: Disposition, bytes_: int, reason: str = "", detail: str = ""
+    ) -> None:
+        """Write down where one record went."""
+        self._left["documents"][disposition, reason] += 1
+        self._left["bytes"][disposition, reason] += bytes_
+        self._writer.add(
+            {
+                "id": id_,
+                "path": path,
+                "disposition": disposition,
+                "reason": reason,
+                "detail": detail[:_LONGEST_DETAIL],
+                "bytes": bytes_,
+            }
+        )
+
+    def accounts(self) -> Books:
+        """The accounts in documents and in bytes."""
+        return Books(
+            accounts=tuple(
+                Account(
+                    unit=unit,
+                    entered=self._entered[unit],
+                    left=tuple(
+                        Entry(disposition=disposition, reason=reason, count=count)
+                        for (disposition, reason), count in sorted(left.items())
+                    ),
+                )
+                for unit, left in self._left.items()
+            )
+        )
+
+    def __enter__(self) -> RecordBooks:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._writer.close()
