@@ -131,7 +131,7 @@ def _suite(suite: SuiteScore | None, cases: Sequence[Mapping[str, Any]]) -> list
 def _samples(samples: SamplesScore, cases: Sequence[Mapping[str, Any]]) -> list[str]:
     if not samples.count:
         return []
-    said = f"The model went on from {samples.count} places in held-out documents; its words, not chosen."
+    said = f"The model went on from {samples.count} places in held-out documents, drawn by hash and not picked."
     if samples.functions:
         said += f" {samples.parsed} of {samples.functions} function bodies are Python that parses."
     parts = ["## In its own words", said]
