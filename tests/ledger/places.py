@@ -13,6 +13,7 @@ from loresmith.ledger import Action, ActionRecord, Asset, Ledger, OutputRecord
 from loresmith.ledger.books import Books
 from loresmith.ledger.digest import digest_of
 from loresmith.ledger.schema import APPEND_ONLY
+from tests.ledger.postgres import plain_engine
 
 AT = "2026-01-01T00:00:00.000000Z"
 
@@ -47,7 +48,7 @@ class Place:
     @contextmanager
     def behind_its_back(self) -> Iterator[sql.Connection]:
         """A transaction of somebody with all rights on the database, whom no trigger and no foreign key stops."""
-        engine = sql.create_engine(self.database)
+        engine = plain_engine(self.database)
         with engine.connect() as connection:
             if self.is_sqlite:
                 names = (
@@ -63,7 +64,7 @@ class Place:
 
     def counts(self) -> dict[str, int]:
         """How many rows each append-only table has."""
-        engine = sql.create_engine(self.database)
+        engine = plain_engine(self.database)
         with engine.connect() as connection:
             count = sql.select(sql.func.count())
             found = {table.name: connection.execute(count.select_from(table)).scalar_one() for table in APPEND_ONLY}

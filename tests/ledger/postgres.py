@@ -68,7 +68,7 @@ class PostgresServer:
         """A new database; returns its address."""
         self._databases += 1
         name = f"ledger_{self._databases}"
-        engine = sql.create_engine(self.url("postgres"), isolation_level="AUTOCOMMIT")
+        engine = plain_engine(self.url("postgres")).execution_options(isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:
             connection.exec_driver_sql(f"CREATE DATABASE {name}")
         engine.dispose()
@@ -96,7 +96,7 @@ class PostgresServer:
         return self.folder
 
     def _await_ready(self) -> None:
-        engine = sql.create_engine(self.url("postgres"))
+        engine = plain_engine(self.url("postgres"))
         deadline = time.monotonic() + _START_SECONDS
         while True:
             try:
@@ -108,6 +108,12 @@ class PostgresServer:
             else:
                 break
         engine.dispose()
+
+
+def plain_engine(address: str) -> sql.Engine:
+    """Somebody else's connection to a database, with nothing of the ledger's own settings."""
+    # Without TLS, which a socket does not have and which takes longest of all.
+    return sql.create_engine(address, connect_args={"ssl_context": False} if "unix_sock" in address else {})
 
 
 def _packages() -> Path:

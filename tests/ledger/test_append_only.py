@@ -10,13 +10,14 @@ import sqlalchemy as sql
 from loresmith.ledger import Ledger
 from loresmith.ledger.schema import APPEND_ONLY
 from tests.ledger.places import Place, furnish
+from tests.ledger.postgres import plain_engine
 
 
 @pytest.fixture
 def engine(ledger: Ledger, place: Place) -> sql.Engine:
     """A connection of somebody else to a ledger with rows in every table."""
     furnish(ledger, place)
-    return sql.create_engine(place.database)
+    return plain_engine(place.database)
 
 
 def test_update_delete_and_truncate_are_refused(engine: sql.Engine, place: Place) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loresmith.errors import UserError
-from loresmith.ledger.digest import canonical_json, digest_file, digest_of, is_digest
+from loresmith.ledger.digest import canonical_json, digest_file, digest_of, is_digest, parse_json
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.text(st.characters(codec="utf-8")),
@@ -49,6 +49,12 @@ def test_other_values_have_other_digests(left: Any, right: Any) -> None:
     if canonical_json(left) != canonical_json(right):
         assert digest_of(left) != digest_of(right)
     assert digest_of([left]) != digest_of(left)
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False) | st.integers(1 - 2**53, 2**53 - 1))
+def test_a_number_comes_back_as_it_was(number: float) -> None:
+    assert parse_json(canonical_json(number)) == number
+    assert canonical_json(parse_json(canonical_json({"x": number}))) == canonical_json({"x": number})
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 2**53, {1: 2}, "\ud800", {"x": {"y": {1, 2}}}, b""])

@@ -14,6 +14,7 @@ from loresmith.errors import LoresmithError, UserError
 from loresmith.ledger import Ledger, clock
 from loresmith.ledger.schema import LOG_LEAF
 from tests.ledger.places import AT, Place, add_asset, furnish, record_action
+from tests.ledger.postgres import plain_engine
 
 
 def test_each_mutation_is_one_leaf(ledger: Ledger, place: Place) -> None:
@@ -78,7 +79,7 @@ def test_a_refused_change_leaves_no_leaf(ledger: Ledger, place: Place) -> None:
 def test_payloads_say_who_did_what(ledger: Ledger, place: Place) -> None:
     asset = add_asset(ledger, place, "one")
     ledger.releases.promote("acme", asset.digest, "candidate", "it passed the gate")
-    engine = sql.create_engine(place.database)
+    engine = plain_engine(place.database)
     with engine.connect() as connection:
         payload = connection.execute(sql.select(LOG_LEAF.c.payload).where(LOG_LEAF.c.index == 1)).scalar_one()
     engine.dispose()

@@ -108,7 +108,7 @@ def test_events_come_back_in_their_order(ledger: Ledger) -> None:
 
 def test_numbers_come_back_as_they_were(ledger: Ledger) -> None:
     run = start(ledger)
-    values = [0.1, 0.0, 1e-300, 1e300, math.pi, math.inf, -math.inf, math.nan, 3]
+    values = [0.1, 0.0, 5.82397676776733e16, 2.0**53, 1e-300, 1e300, math.pi, math.inf, -math.inf, math.nan, 3]
     ledger.runs.add_metrics(run, "train", [("loss", value, step, AT) for step, value in enumerate(values)])
     ledger.runs.add_metrics(run, "train", [("rate", 1.0, 0, AT)])
     ledger.runs.add_metrics(run, "evaluate", [("loss", 2.0, 0, AT)])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from loresmith.ledger.assets import Assets, Prepared, remove
 from loresmith.ledger.books import Books
 from loresmith.ledger.clock import timestamp
 from loresmith.ledger.database import Database
-from loresmith.ledger.digest import canonical_json
+from loresmith.ledger.digest import canonical_json, parse_json
 from loresmith.ledger.liveness import this_host
 from loresmith.ledger.log import Log
 from loresmith.ledger.receipts import Receipts
@@ -218,9 +217,9 @@ def _action(connection: Connection, row: Row[Any]) -> Action:
         recipe=row.recipe,
         step=row.step,
         step_version=row.step_version,
-        config=json.loads(row.config),
+        config=parse_json(row.config),
         seed=row.seed,
-        environment=json.loads(row.environment),
+        environment=parse_json(row.environment),
         inputs=ends["input"],
         outputs=ends["output"],
         books=Books.model_validate_json(row.books),

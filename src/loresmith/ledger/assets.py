@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -18,7 +17,7 @@ from loresmith.errors import Failure, LoresmithError, UserError
 from loresmith.ledger.blobs import BlobStore
 from loresmith.ledger.clock import timestamp
 from loresmith.ledger.database import Database
-from loresmith.ledger.digest import canonical_json, digest_bytes, is_digest
+from loresmith.ledger.digest import canonical_json, digest_bytes, is_digest, parse_json
 from loresmith.ledger.faults import file_faults
 from loresmith.ledger.log import Log
 from loresmith.ledger.references import resolve
@@ -150,7 +149,7 @@ class Assets:
             digest=digest_bytes(manifest),
             kind=kind,
             files=files,
-            metadata=json.loads(manifest)["metadata"],
+            metadata=parse_json(manifest)["metadata"],
             labels=kept,
             size=sum(sizes),
             created_at="",
@@ -240,7 +239,7 @@ def remove(directory: Path) -> None:
 
 
 def _asset(row: Row[Any]) -> Asset:
-    said = json.loads(row.manifest)
+    said = parse_json(row.manifest)
     return Asset(
         digest=row.digest,
         kind=said["kind"],

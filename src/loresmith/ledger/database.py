@@ -6,6 +6,7 @@ write lock. On PostgreSQL the same order is kept by a row lock on the head of th
 
 from __future__ import annotations
 
+import getpass
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from sqlalchemy.engine import URL, Connection, Engine, make_url
 from loresmith.errors import Failure, UserError
 from loresmith.ledger import schema
 from loresmith.ledger.faults import database_faults
+from loresmith.nearest import unknown_name
 
 LOCK_WAIT_SECONDS = 30.0
 """How long a writer waits for others; an address may say otherwise (`sqlite:////...?lock_wait=5`)."""
@@ -136,8 +138,14 @@ def _parsed(address: str) -> tuple[URL, float]:
         raise UserError(f"this is not a database's address: {error}", where=address) from error
     url = url.difference_update_query(["lock_wait"])
     backend = url.get_backend_name()
+    known = {"unix_sock"} if backend == "postgresql" else set()
+    for setting in url.query.keys() - known:
+        where = url.render_as_string(hide_password=True)
+        raise UserError(unknown_name("setting", setting, {*known, "lock_wait"}, inside="the address"), where=where)
     if backend == "postgresql":
-        return url.set(drivername="postgresql+pg8000"), lock_wait
+        # As PostgreSQL's own programs do, who names nobody is taken for the user of the machine.
+        user = url.username or getpass.getuser()
+        return url.set(drivername="postgresql+pg8000", username=user), lock_wait
     if backend != "sqlite":
         raise UserError(f"a ledger lives in SQLite or PostgreSQL, not in {backend}", where=url.render_as_string())
     if not url.database or url.database == ":memory:":
@@ -180,10 +188,11 @@ def _sqlite_engine(url: URL, path: Path, lock_wait: float, *, writable: bool) ->
 
 
 def _postgresql_engine(url: URL, lock_wait: float) -> Engine:
-    milliseconds = str(round(lock_wait * 1000))
+    arguments: dict[str, Any] = {"startup_params": {"lock_timeout": str(round(lock_wait * 1000))}}
+    if "unix_sock" in url.query:
+        # There is no TLS on a socket of this machine, and preparing for it costs more than the rest of connecting.
+        arguments["ssl_context"] = False
     try:
-        return sql.create_engine(
-            url, pool_pre_ping=True, connect_args={"startup_params": {"lock_timeout": milliseconds}}
-        )
+        return sql.create_engine(url, pool_pre_ping=True, connect_args=arguments)
     except ImportError as error:
         raise UserError("PostgreSQL needs the extra `postgres`", hint="pip install 'loresmith[postgres]'") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,19 @@ def canonical_json(value: Any) -> bytes:
             f"this value cannot be written as canonical JSON: {error}",
             hint="numbers must be finite, whole ones below 2**53, and larger ones written as text",
         ) from error
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Read what `canonical_json` wrote. Raises ValueError if it is not JSON.
+
+    A large float stands there without a fraction, and is read as the float it was: no integer is that large.
+    """
+    return json.loads(text, parse_int=_parse_number)
+
+
+def _parse_number(digits: str) -> int | float:
+    number = int(digits)
+    return number if abs(number) < 2**53 else float(digits)
 
 
 def digest_bytes(data: bytes) -> str:

@@ -6,7 +6,6 @@ transaction; `verify` reads them again and compares.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -20,7 +19,7 @@ from loresmith.ledger import merkle, schema
 from loresmith.ledger.clock import timestamp
 from loresmith.ledger.database import Database
 from loresmith.ledger.description import describe
-from loresmith.ledger.digest import canonical_json, is_digest
+from loresmith.ledger.digest import canonical_json, is_digest, parse_json
 from loresmith.ledger.verification import LogCheck, Verification
 
 Rows = Mapping[Table, Sequence[Mapping[str, Any]]]
@@ -152,7 +151,7 @@ def _span(connection: Connection) -> merkle.CompactRange:
     """The tree as the head remembers it."""
     head = connection.execute(sql.select(schema.LOG_HEAD.c.size, schema.LOG_HEAD.c.peaks)).one()
     try:
-        return merkle.CompactRange(head.size, [bytes.fromhex(peak) for peak in json.loads(head.peaks)])
+        return merkle.CompactRange(head.size, [bytes.fromhex(peak) for peak in parse_json(head.peaks)])
     except (ValueError, TypeError) as error:
         raise Failure(
             "the head of the log is damaged; nothing was written", hint="`loresmith ledger verify` says more"

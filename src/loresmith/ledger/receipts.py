@@ -5,7 +5,6 @@ A receipt is an in-toto Statement (v1) in a DSSE envelope, signed with Ed25519, 
 
 from __future__ import annotations
 
-import json
 from base64 import b64decode
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from loresmith.errors import Failure, UserError
 from loresmith.ledger.clock import timestamp
 from loresmith.ledger.database import Database
-from loresmith.ledger.digest import canonical_json
+from loresmith.ledger.digest import canonical_json, parse_json
 from loresmith.ledger.log import Log
 from loresmith.ledger.schema import ASSET, RECEIPT
 from loresmith.ledger.signing import sign, verify
@@ -96,15 +95,15 @@ class Receipts:
     def verify(self, receipt: Receipt) -> None:
         """Raise Failure unless this workspace's key signed just what the receipt says."""
         payload = verify(receipt.envelope, PAYLOAD, self._key_file)
-        said = _said(json.loads(payload))
+        said = _said(parse_json(payload))
         for name, value in said.items():
             if getattr(receipt, name) != value:
                 raise Failure(f"the receipt says another {name} than was signed", where=f"receipt of {receipt.subject}")
 
 
 def _receipt(envelope: str) -> Receipt:
-    parsed = json.loads(envelope)
-    return Receipt(**_said(json.loads(b64decode(parsed["payload"]))), envelope=parsed)
+    parsed = parse_json(envelope)
+    return Receipt(**_said(parse_json(b64decode(parsed["payload"]))), envelope=parsed)
 
 
 def _said(statement: Mapping[str, Any]) -> dict[str, Any]:

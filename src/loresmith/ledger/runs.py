@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import secrets
 from collections.abc import Iterable, Mapping
@@ -16,7 +15,7 @@ from sqlalchemy.engine import Connection, Row
 from loresmith.errors import UserError
 from loresmith.ledger.clock import seconds_since, timestamp
 from loresmith.ledger.database import Database
-from loresmith.ledger.digest import canonical_json
+from loresmith.ledger.digest import canonical_json, parse_json
 from loresmith.ledger.liveness import Process, this_host
 from loresmith.ledger.log import Log
 from loresmith.ledger.schema import HEARTBEAT, METRIC, RUN, RUN_EVENT
@@ -114,7 +113,7 @@ class Runs:
     ) -> RunEvent:
         """Enter something that happened in a run."""
         text = canonical_json(dict(data or {})).decode()
-        event = RunEvent(index=0, run=run, kind=kind, step=step, data=json.loads(text), at=timestamp())
+        event = RunEvent(index=0, run=run, kind=kind, step=step, data=parse_json(text), at=timestamp())
         row = {"run": run, "kind": kind, "step": step, "data": text, "at": event.at}
         with self._database.write() as connection:
             require_run(connection, run)
@@ -136,7 +135,7 @@ class Runs:
         query = sql.select(RUN_EVENT).where(RUN_EVENT.c.run == run).order_by(RUN_EVENT.c.leaf)
         with self._database.read() as connection:
             return [
-                RunEvent(index=row.leaf, run=run, kind=row.kind, step=row.step, data=json.loads(row.data), at=row.at)
+                RunEvent(index=row.leaf, run=run, kind=row.kind, step=row.step, data=parse_json(row.data), at=row.at)
                 for row in connection.execute(query)
             ]
 
@@ -215,7 +214,7 @@ def _run(connection: Connection, row: Row[Any]) -> Run:
         id=row.id,
         plan_digest=row.plan_digest,
         recipe=row.recipe,
-        plan=json.loads(row.plan),
+        plan=parse_json(row.plan),
         host=row.host,
         pid=row.pid,
         actor=row.actor,

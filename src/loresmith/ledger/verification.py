@@ -6,7 +6,6 @@ rewrites all of it is found by anyone who kept an older head: there is no consis
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
@@ -18,7 +17,7 @@ from sqlalchemy.engine import Connection, Row
 
 from loresmith.ledger import merkle, schema
 from loresmith.ledger.description import describe
-from loresmith.ledger.digest import canonical_json
+from loresmith.ledger.digest import canonical_json, parse_json
 
 # Leaves are read so many at a time, with their rows: this bounds the memory.
 _WINDOW = 256
@@ -105,7 +104,7 @@ class Verification:
 
     def _check_rows(self, leaf: Row[Any], rows: list[tuple[Table, Row[Any]]]) -> None:
         try:
-            said = json.loads(leaf.payload)
+            said = parse_json(leaf.payload)
             kind, key, described = said["kind"], said["key"], dict(said["rows"])
         except (ValueError, KeyError, TypeError):
             self._note(f"{_name(leaf)}: its payload cannot be read", leaf.number)
