@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import sqlalchemy.exc
 
@@ -34,12 +33,25 @@ def database_failure(error: sqlalchemy.exc.DBAPIError, where: str) -> Failure:
     sqlite = getattr(error.orig, "sqlite_errorname", None)
     if isinstance(sqlite, str):
         return _sqlite_failure(sqlite, error, where)
-    first: Any = error.orig.args[0] if error.orig is not None and error.orig.args else ""
-    if isinstance(first, dict):
-        return _postgresql_failure(str(first.get("C", "")), str(first.get("M", "")), where)
+    said = _from_postgresql(error.orig)
+    if said is not None:
+        return _postgresql_failure(said.get("C", ""), said.get("M", ""), where)
+    reason = error.orig.args[0] if error.orig is not None and error.orig.args else error
     return Failure(
-        f"the database cannot be reached: {first}", where=where, hint="is the server running, and the address right?"
+        f"the database cannot be reached: {reason}", where=where, hint="is the server running, and the address right?"
     )
+
+
+def _from_postgresql(error: BaseException | None) -> dict[str, str] | None:
+    """The fields of the server's own error, if that is what it comes from.
+
+    When a server refuses a connection, pg8000 tries to take leave of it, and the error of that hides the refusal.
+    """
+    while error is not None:
+        if error.args and isinstance(error.args[0], dict):
+            return error.args[0]
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _sqlite_failure(name: str, error: sqlalchemy.exc.DBAPIError, where: str) -> Failure:
