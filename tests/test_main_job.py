@@ -1,0 +1,191 @@
+"""The main job from files to release, small: on real source, through the command line, with sockets forbidden."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+NO_SOCKETS = """
+import socket
+
+class Forbidden(socket.socket):
+    def __init__(self, family=socket.AF_INET, *rest, **named):
+        if family != socket.AF_UNIX:
+            raise PermissionError("a socket was opened: nothing phones home")
+        super().__init__(family, *rest, **named)
+
+def forbidden(*_):
+    raise PermissionError("a name was looked up: nothing phones home")
+
+socket.socket = Forbidden
+socket.getaddrinfo = socket.create_connection = forbidden
+"""
+
+RECIPE = """\
+name: small
+seed: 5
+compute: {threads: 2}
+steps:
+  files: {step: ingest, path: LIB, include: ["json/**/*.py", "email/**/*.py", "logging/**/*.py"], licence: PSF-2.0}
+  corpus: {step: curate, documents: files, validation_share: 0.1, test_share: 0.15}
+  tokenizer: {step: train-tokenizer, corpus: corpus, vocabulary_size: 640}
+  tokens: {step: pack, corpus: corpus, tokenizer: tokenizer}
+  floor: {step: baseline, corpus: corpus, tokenizer: tokenizer}
+  base:
+    step: pretrain
+    tokens: tokens
+    architecture: {family: qwen3, layers: 2, width: 64}
+    budget_tokens: 40k
+    batch_tokens: 1024
+    micro_batch_tokens: 1024
+    sequence_length: 128
+    held_out_interval: 20k
+    held_out_tokens: 4k
+    checkpoint_seconds: 0.3
+  report: {step: evaluate, model: base, corpus: corpus, baseline: floor, samples: 1, resamples: 200}
+release: {name: small, asset: base, channel: production}
+"""
+
+
+class Job:
+    """A workspace whose commands run without a network."""
+
+    def __init__(self, folder: Path, no_sockets: Path) -> None:
+        self.folder = folder
+        self.recipe = folder / "job.yaml"
+        search = os.pathsep.join(filter(None, [str(no_sockets), os.environ.get("PYTHONPATH")]))
+        self.environment = {**os.environ, "PYTHONPATH": search, "LORESMITH_WORKSPACE": str(folder)}
+        self.command("init", str(folder), "--bare")
+        self.recipe.write_text(RECIPE.replace("LIB", sysconfig.get_path("stdlib")))
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "loresmith", *words],
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def command(self, *words: str) -> str:
+        process = self.start(*words)
+        out, err = process.communicate(timeout=300)
+        assert process.returncode == 0, out + err
+        return out
+
+    def answer(self, *words: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.command(*words, "--json"))
+        return found
+
+    def states(self, *settings: str) -> dict[str, str]:
+        plan = self.answer("plan", str(self.recipe), *settings)
+        return {step["name"]: step["state"] for step in plan["plan"]["steps"]}
+
+
+@pytest.fixture(scope="module")
+def no_sockets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("no-sockets")
+    (folder / "sitecustomize.py").write_text(NO_SOCKETS)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory: pytest.TempPathFactory, no_sockets: Path) -> Job:
+    made = Job(tmp_path_factory.mktemp("job"), no_sockets)
+    made.command("run", str(made.recipe))
+    return made
+
+
+def test_sockets_are_really_forbidden(job: Job) -> None:
+    script = "import urllib.request; urllib.request.urlopen('http://127.0.0.1:9')"
+    result = subprocess.run([sys.executable, "-c", script], env=job.environment, capture_output=True, text=True)
+    assert "nothing phones home" in result.stderr
+
+
+def test_every_step_balances_its_books_and_the_ledger_verifies(job: Job) -> None:
+    page = job.answer("summary")
+    assert page["status"] == "completed"
+    assert [step["name"] for step in page["steps"]] == [
+        "files", "corpus", "tokenizer", "tokens", "floor", "base", "report",
+    ]  # fmt: skip
+    for step in page["steps"]:
+        assert step["accounts"], step["name"]
+        for account in step["accounts"]:
+            assert account["entered"] == sum(entry["count"] for entry in account["left"])
+    assert page["curve"][-1]["value"] < page["curve"][0]["value"]
+    verdicts = page["evaluation"]["verdicts"]
+    assert {verdict["baseline"]["name"] for verdict in verdicts} == {"xz", "xz-with-training", "5-gram"}
+    assert page["samples"]
+    assert job.answer("ledger", "verify")["problems"] == []
+
+
+def test_a_second_run_finds_everything_done(job: Job) -> None:
+    began = time.monotonic()
+    job.command("run", str(job.recipe))
+    assert time.monotonic() - began < 10
+    assert set(job.states().values()) == {"cached"}
+
+
+def test_another_learning_rate_redoes_training_and_what_follows(job: Job) -> None:
+    states = job.states("--set", "steps.base.matrix_learning_rate=0.011")
+    assert [name for name, state in states.items() if state == "to do"] == ["base", "report"]
+
+
+def test_the_lineage_goes_from_files_to_release(job: Job) -> None:
+    drawn = job.command("lineage", "small", "--format", "mermaid")
+    for word in ("small/files", "small/corpus", "small/tokenizer", "small/tokens", "small/base", "small@production"):
+        assert word in drawn
+
+
+def test_the_exported_model_is_plain_transformers(job: Job, tmp_path: Path) -> None:
+    job.command("assets", "export", "small", str(tmp_path / "model"))
+    script = (
+        "import sys, torch\n"
+        "from transformers import AutoModelForCausalLM, AutoTokenizer\n"
+        "model = AutoModelForCausalLM.from_pretrained(sys.argv[1])\n"
+        "tokenizer = AutoTokenizer.from_pretrained(sys.argv[1])\n"
+        "out = model.generate(**tokenizer('def ', return_tensors='pt'), max_new_tokens=4, do_sample=False)\n"
+        "assert 'loresmith' not in sys.modules\n"
+        "print(repr(tokenizer.decode(out[0])))\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "model")], env=job.environment, capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr
+    assert "def " in result.stdout
+
+
+def test_the_released_model_completes_the_same_for_the_same_seed(job: Job) -> None:
+    words = ("complete", "small", "def ", "--max-new-tokens", "5", "--seed", "3")
+    first, second = job.answer(*words), job.answer(*words)
+    assert first["text"] == second["text"] != ""
+
+
+def test_killed_in_every_step_it_ends_with_the_same_model(job: Job, no_sockets: Path, tmp_path: Path) -> None:
+    expected = job.answer("assets", "show", "small")["asset"]["digest"]
+    other = Job(tmp_path / "killed", no_sockets)
+    for step in ("files", "corpus", "tokenizer", "tokens", "floor", "base", "report"):
+        process = other.start("run", str(other.recipe))
+        deadline = time.monotonic() + 120
+        while not list((other.folder / ".loresmith" / "runs").glob(f"*/{step}.log")):
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        if step == "base":
+            while not list((other.folder / ".loresmith" / "work").glob("*/state/**/*.safetensors")):
+                assert process.poll() is None, process.communicate()
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+        process.kill()
+        process.communicate()
+    other.command("run", str(other.recipe))
+    assert other.answer("assets", "show", "small")["asset"]["digest"] == expected
+    assert other.answer("ledger", "verify")["problems"] == []
