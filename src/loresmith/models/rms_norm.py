@@ -21,18 +21,20 @@ from torch import Tensor
 class _RMSNorm(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight_D: Tensor, epsilon: float) -> Tensor:
-        y, inverse_rms = torch.ops.aten._fused_rms_norm(x, [x.shape[-1]], weight_D, epsilon)
-        ctx.save_for_backward(x, weight_D, inverse_rms)
-        return y  # type: ignore[no-any-return]
+        statistics = torch.float32 if x.dtype in (torch.bfloat16, torch.float16) else x.dtype
+        norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=statistics)
+        inverse_rms = norm.square_().div_(x.shape[-1]).add_(epsilon).rsqrt_().to(x.dtype)
+        h = x * inverse_rms
+        ctx.save_for_backward(h, weight_D, inverse_rms)
+        y: Tensor = h * weight_D
+        return y
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
         (dy,) = gradients
-        x, weight_D, inverse_rms = ctx.saved_tensors
-        inverse_rms = inverse_rms.to(x.dtype)
-        h = x * inverse_rms
+        h, weight_D, inverse_rms = ctx.saved_tensors
         dy_h = dy * h
-        weight_gradient = dy_h.reshape(-1, x.shape[-1]).sum(0)
+        weight_gradient = dy_h.flatten(0, -2).sum(0)
         projection = (dy_h * weight_D).mean(-1, keepdim=True).neg_()
         dx = torch.addcmul(dy * weight_D, h, projection).mul_(inverse_rms)
         return dx, weight_gradient, None

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import torch
 
+NATIVE_BF16 = ("avx512_bf16", "amx_bf16", "bf16")
+"""Names under which torch reports that a processor multiplies matrices of bfloat16 (x86 twice, then Arm)."""
+
 
 def choose_device() -> torch.device:
     """A GPU where torch sees one, otherwise the CPU."""
@@ -21,5 +24,5 @@ def choose_precision(precision: str, device: torch.device) -> torch.dtype:
         return torch.bfloat16 if precision == "bfloat16" else torch.float32
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
-    native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return torch.bfloat16 if native else torch.float32
+    capabilities = torch.cpu.get_capabilities()
+    return torch.bfloat16 if any(capabilities.get(name) for name in NATIVE_BF16) else torch.float32
