@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from loresmith.cli.screen import duration, number, short, size
+from loresmith.cli.screen import duration, figure, number, short, size
 from loresmith.sdk.call import Emit
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def speed(event: Event, rate: float | None) -> str:
 
 def numbers(event: Event) -> str:
     """What the step wants seen: `loss 2.31, bits_per_byte 1.79`."""
-    return ", ".join(f"{name} {value:.4g}" for name, value in event.get("numbers", {}).items())
+    return ", ".join(f"{name} {figure(value)}" for name, value in event.get("numbers", {}).items())
 
 
 def state(event: Event, pace: Pace) -> list[str]:

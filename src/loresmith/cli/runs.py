@@ -5,7 +5,7 @@ from __future__ import annotations
 from loresmith.cli.command import command
 from loresmith.cli.groups import noun
 from loresmith.cli.live import live_run
-from loresmith.cli.screen import Screen, duration, moment, short, size
+from loresmith.cli.screen import Screen, duration, figure, moment, short, size
 from loresmith.ledger.books import Account
 from loresmith.sdk.calls.runs import LS, SHOW, WATCH, ListRequest, RunDetail, RunList
 from loresmith.sdk.step_states import StepState
@@ -31,9 +31,7 @@ def show_detail(answer: RunDetail, screen: Screen) -> None:
     screen.line(f"run {answer.id} of {answer.recipe}: {answer.status}{took}")
     screen.line(f"started {moment(answer.started_at)} by {answer.actor}; logs in {answer.folder}")
     screen.line()
-    screen.table(
-        ("step", "kind", "state", "time", "memory", "outputs", "numbers"), map(_row, answer.steps), ("time", "memory")
-    )
+    screen.table(("step", "kind", "state", "time", "memory", "outputs"), map(_row, answer.steps), ("time", "memory"))
     accounts = [(step.name, account) for step in answer.steps if step.books for account in step.books.accounts]
     if accounts:
         screen.line()
@@ -45,6 +43,15 @@ def show_detail(answer: RunDetail, screen: Screen) -> None:
             ),
             right=("entered", "kept"),
         )
+    numbers = [
+        (step.name, name, figure(value))
+        for step in answer.steps
+        for name, value in step.numbers.items()
+        if value is not None
+    ]
+    if numbers:
+        screen.line()
+        screen.table(("numbers", "name", "last"), numbers, right=("last",))
     for step in answer.steps:
         if step.cause is not None:
             screen.line()
@@ -62,9 +69,8 @@ def show_detail(answer: RunDetail, screen: Screen) -> None:
 
 def _row(step: StepState) -> tuple[str, ...]:
     outputs = ", ".join(f"{role} {short(digest)}" for role, digest in step.outputs.items())
-    numbers = ", ".join(f"{name} {value:.4g}" for name, value in step.numbers.items() if value is not None)
     memory = size(step.peak_bytes) if step.peak_bytes is not None else ""
-    return (step.name, step.step, step.state, duration(step.seconds), memory, outputs, numbers)
+    return (step.name, step.step, step.state, duration(step.seconds), memory, outputs)
 
 
 def _rest(account: Account) -> str:

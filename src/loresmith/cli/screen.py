@@ -25,7 +25,13 @@ class Screen:
     def console(self) -> Console:
         from rich.console import Console
 
-        return Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE)
+        class Patient(Console):
+            """Leaves it to `main` what a reader that goes away means; rich would exit with status 1."""
+
+            def on_broken_pipe(self) -> None:
+                raise BrokenPipeError
+
+        return Patient(highlight=False, width=None if sys.stdout.isatty() else _WIDE)
 
     def line(self, text: str = "", style: str | None = None) -> None:
         """One line, taken literally."""
@@ -77,6 +83,11 @@ def number(value: float) -> str:
             return f"{value:.0f}" if unit == "" and float(value).is_integer() else f"{value:.3g}{unit}"
         value /= 1000
     return f"{value:.3g}T"
+
+
+def figure(value: float) -> str:
+    """A measured number, whole or not: `1.793`, `0.0004`, `110,348`."""
+    return f"{value:,.0f}" if float(value).is_integer() or abs(value) >= 10_000 else f"{value:.4g}"
 
 
 def duration(seconds: float | None) -> str:
