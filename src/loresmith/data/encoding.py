@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,3 +67,7 @@ class Encoder:
         """The ids of several documents, encoded on as many threads as the process may use."""
         encodings = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
         return [np.asarray([*encoding.ids, self.end_of_document], dtype=np.int64) for encoding in encodings]
+
+    def text(self, ids: NDArray[np.integer[Any]]) -> str:
+        """The text that tokens spell, special tokens included."""
+        return str(self._tokenizer.decode(ids.tolist(), skip_special_tokens=False))

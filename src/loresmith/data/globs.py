@@ -47,7 +47,7 @@ def _translate(pattern: str) -> str:
 def _translate_name(name: str) -> str:
     """One path component; a `[` that is never closed stands for itself."""
     parts = []
-    for token in re.findall(r"\[!?\]?[^\]]+\]|.", name, re.DOTALL):
+    for token in re.findall(r"\[!?(?:\][^\]]*|[^\]]+)\]|.", name, re.DOTALL):
         if token == "*":
             parts.append("[^/]*")
         elif token == "?":

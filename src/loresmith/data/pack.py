@@ -7,24 +7,41 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
+import pyarrow as pa
 
 from loresmith.data.corpus import read_documents
 from loresmith.data.encoding import Encoder
-from loresmith.data.shards import SPLITS, ShardWriter, dtype_for, write_index
+from loresmith.data.sampling import in_sample
+from loresmith.data.shards import SPLITS, ShardWriter, TokenShards, dtype_for, write_index
+from loresmith.data.tables import TableWriter
 
 Look = Callable[[int, int], None]
 """Called with the bytes and tokens packed so far; it may raise to stop."""
 
 
-@dataclass(frozen=True)
-class Packed:
-    """What was packed, per split."""
+_TEXTS: list[tuple[str, pa.DataType]] = [(name, pa.string()) for name in ("id", "path", "group")]
+_NUMBERS: list[tuple[str, pa.DataType]] = [(name, pa.int64()) for name in ("offset", "tokens", "bytes")]
+_COLUMNS = pa.schema([*_TEXTS, *_NUMBERS])
 
-    documents: dict[str, int]
-    bytes: dict[str, int]
-    tokens: dict[str, int]
+_CHECKED_BYTES = 1 << 20
+
+
+@dataclass
+class Packed:
+    """What was packed.
+
+    Attributes:
+        entered: documents, bytes and tokens that went in: rows of the corpus, and ids that the tokenizer gave.
+        splits: documents, bytes and tokens of each split, as they lie in its shards.
+        vocabulary_size: of the tokenizer.
+        round_trip: of a sample of documents, how many were read back from the shards and decoded, and how many of
+            them gave their text again.
+    """
+
+    entered: dict[str, int]
+    splits: dict[str, dict[str, int]]
     vocabulary_size: int
+    round_trip: dict[str, int]
 
 
 def pack(corpus: Path, tokenizer: Path, target: Path, shard_bytes: int, look: Look) -> Packed:
@@ -41,39 +58,54 @@ def pack(corpus: Path, tokenizer: Path, target: Path, shard_bytes: int, look: Lo
     """
     encoder = Encoder.load(tokenizer)
     dtype = dtype_for(encoder.vocabulary_size)
-    splits = {}
-    packed = Packed({}, {}, {}, encoder.vocabulary_size)
-    seen_bytes = seen_tokens = 0
+    sizes = [size for batch in read_documents(corpus, ("bytes",)) for size in batch.to_pydict()["bytes"]]
+    entered = {"documents": len(sizes), "bytes": sum(sizes), "tokens": 0}
+    done_bytes = 0
+    index = {}
+    checked: list[_Sample] = []
     for split in SPLITS:
         writer = ShardWriter(target, split, dtype, shard_bytes)
-        rows: dict[str, list[str | int]] = {name: [] for name in ("id", "path", "group", "offset", "tokens", "bytes")}
-        for batch in read_documents(corpus, ("id", "path", "group", "text"), split):
-            columns = batch.to_pydict()
-            encoded = encoder.documents(columns["text"])
-            start = writer.append(np.concatenate(encoded))
-            for name in ("id", "path", "group"):
-                rows[name].extend(columns[name])
-            lengths = [len(ids) for ids in encoded]
-            rows["offset"].extend(int(start + before) for before in np.cumsum([0, *lengths[:-1]]))
-            rows["tokens"].extend(lengths)
-            sizes = [len(text.encode("utf-8")) for text in columns["text"]]
-            rows["bytes"].extend(sizes)
-            seen_bytes += sum(sizes)
-            seen_tokens += sum(lengths)
-            look(seen_bytes, seen_tokens)
-        documents, size = len(rows["id"]), sum(int(count) for count in rows["bytes"])
-        _write_documents(target / f"{split}.documents.parquet", rows)
-        splits[split] = writer.index(documents, size)
-        packed.documents[split], packed.bytes[split], packed.tokens[split] = documents, size, writer.tokens
-    write_index(target, dtype, encoder.vocabulary_size, encoder.end_of_document, splits)
+        documents = bytes_ = 0
+        with TableWriter(target / f"{split}.documents.parquet", _COLUMNS) as table:
+            for batch in read_documents(corpus, ("id", "path", "group", "bytes", "text"), split):
+                rows = batch.to_pylist()
+                for row, ids in zip(rows, encoder.documents([row["text"] for row in rows]), strict=True):
+                    text = row.pop("text")
+                    row["offset"], row["tokens"] = writer.append(ids), len(ids)
+                    table.add(row)
+                    if in_sample(row["id"], _CHECKED_BYTES, entered["bytes"]):
+                        checked.append(_Sample(split, row["offset"], len(ids), text))
+                    documents += 1
+                    bytes_ += row["bytes"]
+                    entered["tokens"] += len(ids)
+                look(done_bytes + bytes_, entered["tokens"])
+        done_bytes += bytes_
+        index[split] = writer.index(documents, bytes_)
+    write_index(target, dtype, encoder.vocabulary_size, encoder.end_of_document, index)
     shutil.copytree(tokenizer, target / "tokenizer")
-    return packed
+    shards = TokenShards.open(target)
+    return Packed(
+        entered=entered,
+        splits={
+            name: {"documents": split.documents, "bytes": split.bytes, "tokens": split.tokens}
+            for name, split in shards.splits.items()
+        },
+        vocabulary_size=encoder.vocabulary_size,
+        round_trip={
+            "documents": len(checked),
+            "equal": sum(sample.read_back(shards, encoder) == sample.text for sample in checked),
+        },
+    )
 
 
-def _write_documents(path: Path, rows: dict[str, list[str | int]]) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+@dataclass(frozen=True)
+class _Sample:
+    """A document to be compared with what lies in the shards."""
 
-    whole = {"offset", "tokens", "bytes"}
-    schema = pa.schema([(name, pa.int64() if name in whole else pa.string()) for name in rows])
-    pq.write_table(pa.table(rows, schema=schema), path, compression="zstd")
+    split: str
+    offset: int
+    tokens: int
+    text: str
+
+    def read_back(self, shards: TokenShards, encoder: Encoder) -> str:
+        return encoder.text(shards.split(self.split).read(self.offset, self.tokens - 1))

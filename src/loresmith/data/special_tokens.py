@@ -18,3 +18,8 @@ def special_tokens(reserved: int) -> tuple[str, ...]:
     """All special tokens in the order of their ids, with `reserved` that later training may give a meaning."""
     free = tuple(f"<|reserved_{number}|>" for number in range(reserved))
     return (END_OF_DOCUMENT, PAD, *CHAT_TOKENS, *FILL_IN_THE_MIDDLE, *free)
+
+
+def smallest_vocabulary(reserved: int) -> int:
+    """The size that holds the special tokens, the 256 bytes, so that nothing is ever unknown, and not one merge."""
+    return 256 + len(special_tokens(reserved))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from loresmith.data.decoding import known_encoding
 from loresmith.data.globs import glob_regex
-from loresmith.factory.step import Guess, Input, InputAsset, Made, Output, Result, Step, StepConfig, StepContext
+from loresmith.data.special_tokens import smallest_vocabulary
+from loresmith.factory.step import Check, Guess, Input, InputAsset, Made, Output, Result, Step, StepConfig, StepContext
 from loresmith.ledger.books import Account, Books, Entry
 
 
@@ -23,10 +24,6 @@ def _stopper(context: StepContext) -> Callable[[], None]:
             context.stopped()
 
     return look
-
-
-def _kept(unit: str, count: int) -> Account:
-    return Account(unit=unit, entered=count, left=(Entry(disposition="kept", reason="", count=count),))
 
 
 class IngestConfig(StepConfig):
@@ -190,34 +187,63 @@ class TrainTokenizerConfig(StepConfig):
 
     vocabulary_size: int = Field(
         default=8192,
-        ge=300,
+        ge=256,
         le=1_000_000,
         description="Tokens in all, special ones included. More make texts shorter and the model's embedding larger.",
     )
     reserved_tokens: int = Field(
         default=16, ge=0, le=1024, description="Special tokens kept free for what later training wants to mark."
     )
+    pre_tokenizer: Literal["code", "gpt2"] = Field(
+        default="code",
+        description="What no token may cross. `code` is close to GPT-4's: numbers by three digits, runs of spaces "
+        "together. `gpt2` is GPT-2's, which the fastest encoders know.",
+    )
+    training_bytes: int = Field(
+        default=256 << 20,
+        ge=1,
+        description="About how much text, in bytes, the vocabulary is learnt from; of more, a sample of documents is "
+        "taken.",
+    )
+
+    @model_validator(mode="after")
+    def _bytes_and_special_tokens_fit(self) -> TrainTokenizerConfig:
+        smallest = smallest_vocabulary(self.reserved_tokens)
+        if self.vocabulary_size < smallest:
+            raise ValueError(
+                f"a vocabulary_size of {self.vocabulary_size} leaves no room: bytes and special tokens are {smallest}"
+            )
+        return self
 
 
 def _train_tokenizer(context: StepContext, config: TrainTokenizerConfig, inputs: Mapping[str, InputAsset]) -> Result:
     from loresmith.data.corpus import read_documents
+    from loresmith.data.sampling import in_sample
     from loresmith.data.tokenizer_report import report_on
     from loresmith.data.tokenizer_training import save_tokenizer, train_byte_pairs
 
     corpus = inputs["corpus"]
     look = _stopper(context)
+    sizes: dict[str, list[int]] = {}
+    for batch in read_documents(corpus.directory, ("split", "bytes")):
+        for row in batch.to_pylist():
+            sizes.setdefault(row["split"], []).append(row["bytes"])
+    total = sum(sizes.get("train", ()))
+    wanted = min(total, config.training_bytes)
     read = {"documents": 0, "bytes": 0}
 
     def texts() -> Iterator[str]:
-        for batch in read_documents(corpus.directory, ("text",), "train"):
+        for batch in read_documents(corpus.directory, ("id", "text", "bytes"), "train"):
             look()
-            for text in batch.to_pydict()["text"]:
-                read["documents"] += 1
-                read["bytes"] += len(text.encode("utf-8"))
-                yield text
-            context.progress(read["bytes"], None, "bytes")
+            for row in batch.to_pylist():
+                if in_sample(row["id"], wanted, total):
+                    read["documents"] += 1
+                    read["bytes"] += row["bytes"]
+                    yield row["text"]
+            context.progress(read["bytes"], wanted, "bytes")
 
-    tokenizer = train_byte_pairs(texts(), config.vocabulary_size, config.reserved_tokens)
+    tokenizer = train_byte_pairs(texts(), config.vocabulary_size, config.reserved_tokens, config.pre_tokenizer)
+    look()
     directory = context.output("tokenizer")
     save_tokenizer(tokenizer, directory)
     report = report_on(directory, corpus.directory, look)
@@ -228,8 +254,23 @@ def _train_tokenizer(context: StepContext, config: TrainTokenizerConfig, inputs:
         "vocabulary_size": report["vocabulary_size"],
         "bytes_per_token": {split: numbers["bytes_per_token"] for split, numbers in report["splits"].items()},
     }
-    accounts = (_kept("documents", read["documents"]), _kept("bytes", read["bytes"]))
-    return Result({"tokenizer": Made(directory, metadata)}, Books(accounts=accounts))
+    books = Books(
+        accounts=tuple(
+            _learnt_from(unit, {split: measure(values) for split, values in sizes.items()}, read[unit])
+            for unit, measure in (("documents", len), ("bytes", sum))
+        )
+    )
+    return Result({"tokenizer": Made(directory, metadata)}, books)
+
+
+def _learnt_from(unit: str, by_split: Mapping[str, int], learnt: int) -> Account:
+    training = by_split.get("train", 0)
+    left = (
+        Entry(disposition="kept", reason="", count=learnt),
+        Entry(disposition="dropped", reason="held out", count=sum(by_split.values()) - training),
+        Entry(disposition="dropped", reason="not in the sample", count=training - learnt),
+    )
+    return Account(unit=unit, entered=sum(by_split.values()), left=tuple(entry for entry in left if entry.count))
 
 
 class PackConfig(StepConfig):
@@ -254,19 +295,25 @@ def _pack(context: StepContext, config: PackConfig, inputs: Mapping[str, InputAs
 
     directory = context.output("tokens")
     packed = pack(inputs["corpus"].directory, inputs["tokenizer"].directory, directory, config.shard_bytes, look)
-    tokens = sum(packed.tokens.values())
-    context.metric("tokens", tokens, sum(packed.bytes.values()))
+    context.metric("tokens", packed.entered["tokens"], packed.entered["bytes"])
     metadata = {
-        "documents": packed.documents,
-        "bytes": packed.bytes,
-        "tokens": packed.tokens,
+        **{unit: {name: split[unit] for name, split in packed.splits.items()} for unit in packed.entered},
         "vocabulary_size": packed.vocabulary_size,
     }
     accounts = tuple(
-        _kept(unit, sum(counts.values()))
-        for unit, counts in (("documents", packed.documents), ("bytes", packed.bytes), ("tokens", packed.tokens))
+        Account(
+            unit=unit,
+            entered=entered,
+            left=(Entry(disposition="kept", reason="", count=sum(split[unit] for split in packed.splits.values())),),
+        )
+        for unit, entered in packed.entered.items()
     )
-    return Result({"tokens": Made(directory, metadata)}, Books(accounts=accounts))
+    equal = packed.round_trip["equal"] == packed.round_trip["documents"]
+    return Result(
+        {"tokens": Made(directory, metadata)},
+        Books(accounts=accounts),
+        (Check("tokens", "round-trip", equal, packed.round_trip),),
+    )
 
 
 INGEST = Step(

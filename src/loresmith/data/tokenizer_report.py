@@ -10,6 +10,7 @@ import numpy as np
 
 from loresmith.data.corpus import read_documents
 from loresmith.data.encoding import Encoder
+from loresmith.data.sampling import in_sample
 from loresmith.data.shards import SPLITS
 
 
@@ -19,7 +20,7 @@ def report_on(tokenizer: Path, corpus: Path, look: Callable[[], None], sample_by
     Args:
         tokenizer, corpus: assets of these kinds.
         look: called after each batch; it may raise to stop.
-        sample_bytes: bytes of each split that are encoded, at most; the first documents of it.
+        sample_bytes: about how many bytes of each split are encoded.
 
     Returns:
         For each split that has documents: documents, bytes, tokens, bytes per token, and bytes per token by language;
@@ -29,19 +30,16 @@ def report_on(tokenizer: Path, corpus: Path, look: Callable[[], None], sample_by
     used = np.zeros(encoder.vocabulary_size, dtype=bool)
     splits = {}
     for split in SPLITS:
+        whole = sum(sum(batch.to_pydict()["bytes"]) for batch in read_documents(corpus, ("bytes",), split))
         documents = 0
         by_language: dict[str, tuple[int, int]] = {}
-        for batch in read_documents(corpus, ("text", "language"), split):
-            if sum(size for size, _ in by_language.values()) >= sample_bytes:
-                break
-            columns = batch.to_pydict()
-            for text, language, ids in zip(
-                columns["text"], columns["language"], encoder.documents(columns["text"]), strict=True
-            ):
+        for batch in read_documents(corpus, ("id", "text", "language"), split):
+            rows = [row for row in batch.to_pylist() if in_sample(row["id"], sample_bytes, whole)]
+            for row, ids in zip(rows, encoder.documents([row["text"] for row in rows]), strict=True):
                 used[ids] = True
-                size, tokens = by_language.get(language, (0, 0))
-                by_language[language] = (size + len(text.encode("utf-8")), tokens + len(ids) - 1)
-                documents += 1
+                size, tokens = by_language.get(row["language"], (0, 0))
+                by_language[row["language"]] = (size + len(row["text"].encode()), tokens + len(ids) - 1)
+            documents += len(rows)
             look()
         if documents:
             size, tokens = (sum(part) for part in zip(*by_language.values(), strict=True))
