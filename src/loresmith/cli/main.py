@@ -12,7 +12,6 @@ import click
 
 from loresmith import __version__
 from loresmith.cli.groups import Entry, LazyGroup
-from loresmith.cli.refusal import DEBUG, defect, refuse, usage_error
 from loresmith.errors import Interrupted, LoresmithError, os_failure
 
 ENTRIES = {
@@ -68,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     out as it was made. 130: interrupted.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    if not os.environ.get(DEBUG) and not sys.warnoptions:
+    if not os.environ.get("LORESMITH_DEBUG") and not sys.warnoptions:
         warnings.simplefilter("ignore")
     try:
         status = _status(arguments)
@@ -81,24 +80,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _status(arguments: list[str]) -> int:
-    as_json = "--json" in arguments
     try:
         answer = LORESMITH.main(arguments, prog_name="loresmith", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         print(error.format_message())
         return 2
-    except click.ClickException as error:
-        return refuse(usage_error(error), as_json)
-    except LoresmithError as error:
-        return refuse(error, as_json)
-    except (KeyboardInterrupt, click.Abort):
-        with suppress(OSError):
-            return refuse(Interrupted("interrupted"), as_json)
-        return Interrupted.exit_status
     except BrokenPipeError:
         raise
-    except OSError as error:
-        return refuse(os_failure(error), as_json)
+    except (KeyboardInterrupt, click.Abort):
+        # Ctrl-C went to whoever reads our output, too.
+        with suppress(OSError):
+            return _refuse(Interrupted("interrupted"), arguments)
+        return Interrupted.exit_status
     except Exception as error:  # noqa: BLE001 - the last place before a person would see a traceback
-        return refuse(defect(error), as_json)
+        return _refuse(error, arguments)
     return answer if isinstance(answer, int) else 0
+
+
+def _refuse(error: Exception, arguments: list[str]) -> int:
+    from loresmith.cli.refusal import defect, refuse, usage_error
+
+    if isinstance(error, click.ClickException):
+        said = usage_error(error)
+    elif isinstance(error, LoresmithError):
+        said = error
+    elif isinstance(error, OSError):
+        said = os_failure(error)
+    else:
+        said = defect(error)
+    return refuse(said, as_json="--json" in arguments)
