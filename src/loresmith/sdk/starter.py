@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from importlib.resources import files
 from pathlib import Path
@@ -62,6 +63,4 @@ def _write_texts(folder: Path) -> None:
 
 def _quoted(text: str) -> str:
     """Text as a YAML scalar in double quotes, which is that of JSON."""
-    import json
-
     return json.dumps(text, ensure_ascii=False)
