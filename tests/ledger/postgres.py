@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sql
 
@@ -31,7 +32,7 @@ class PostgresServer:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._databases = 0
-        self._user: dict[str, int] = {}
+        self._user: dict[str, Any] = {}
         packages = _packages()
         if os.geteuid() == 0:
             self._user = {"user": _NOBODY, "group": _NOBODY}
@@ -80,11 +81,12 @@ class PostgresServer:
         self._process.wait(timeout=30)
 
     def _can_reach(self, packages: Path) -> bool:
-        command = [packages / _INSTALLATION / "bin" / "postgres", "--version"]
+        command = [str(packages / _INSTALLATION / "bin" / "postgres"), "--version"]
         try:
-            return subprocess.run(command, capture_output=True, cwd=self.folder, **self._user).returncode == 0
+            tried = subprocess.run(command, capture_output=True, cwd=self.folder, **self._user)
         except PermissionError:
             return False
+        return tried.returncode == 0
 
     def _copied(self, packages: Path) -> Path:
         for part in (_INSTALLATION, _LIBRARIES):

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,13 @@ from loresmith.ledger.schema import ASSET
 from tests.ledger.places import Place, add_asset, record_action
 from tests.ledger.processes import in_child, together
 
-FILES = {"a.txt": "alpha", "deep/er/b.bin": b"\x00\xff", "deep/same.txt": "alpha", "empty": "", "ünï cödé.txt": "x"}
+FILES: dict[str, str | bytes] = {
+    "a.txt": "alpha",
+    "deep/er/b.bin": b"\x00\xff",
+    "deep/same.txt": "alpha",
+    "empty": "",
+    "ünï cödé.txt": "x",
+}
 
 
 @pytest.fixture
@@ -106,9 +113,12 @@ def test_a_directory_without_files_is_refused(ledger: Ledger, place: Place) -> N
 
 
 def test_what_is_not_a_file_is_refused(ledger: Ledger, place: Place) -> None:
-    for number, make in enumerate(
-        [lambda path: path.symlink_to("/etc/passwd"), lambda path: path.symlink_to("."), os.mkfifo]
-    ):
+    makers: list[Callable[[Path], None]] = [
+        lambda path: path.symlink_to("/etc/passwd"),
+        lambda path: path.symlink_to("."),
+        lambda path: os.mkfifo(path),
+    ]
+    for number, make in enumerate(makers):
         directory = place.files(f"odd-{number}", {"x": "x"})
         make(directory / "odd")
         with pytest.raises(UserError, match="odd: an asset holds files only"):
@@ -130,7 +140,7 @@ def test_a_view_is_made_once_and_again_when_it_is_not_whole(ledger: Ledger, asse
         lambda: (view / "a.txt").unlink(),
         lambda: (view / "deep" / "more").write_text("x"),
         lambda: shutil.rmtree(view),
-        lambda: ((view / "empty").unlink(), (view / "empty").write_text("x")),
+        lambda: (view / "empty").rename(view / "renamed"),
     ]
     for harm in harms:
         harm()

@@ -23,7 +23,11 @@ ABSENT = "0" * 64
 
 @pytest.fixture(params=["folder", "memory", "file-url"])
 def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> BlobStore:
-    addresses = {"folder": tmp_path / "blobs", "memory": f"memory://{tmp_path}", "file-url": f"file://{tmp_path}/blobs"}
+    addresses: dict[str, str | Path] = {
+        "folder": tmp_path / "blobs",
+        "memory": f"memory://{tmp_path}",
+        "file-url": f"file://{tmp_path}/blobs",
+    }
     return open_blobs(addresses[request.param])
 
 

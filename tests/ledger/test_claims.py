@@ -28,7 +28,7 @@ def test_each_claim_is_taken_by_exactly_one(place: Place, ledger: Ledger) -> Non
             run = start(own)
             taken = {key for key in KEYS if own.claims.acquire(key, run)}
             # While its process lives, a claim stays with its run.
-            time.sleep(1.0)
+            time.sleep(0.4)
             return run, taken
 
     found = together(take, [(number,) for number in range(4)])
@@ -76,7 +76,7 @@ def test_the_claim_of_a_killed_process_is_taken_over_by_exactly_one(place: Place
     def take(_number: int) -> bool:
         with place.open() as own:
             taken = own.claims.acquire(KEYS[0], start(own))
-            time.sleep(1.0)
+            time.sleep(0.4)
             return taken
 
     assert sorted(together(take, [(number,) for number in range(3)])) == [False, False, True]

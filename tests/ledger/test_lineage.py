@@ -39,7 +39,7 @@ def test_it_is_the_whole_way_and_nothing_beside_it(ledger: Ledger, place: Place)
         ("documents", ingest.key, ingest.outputs["documents"]),
         ("text", ingest.outputs["documents"], train.key),
         ("model", train.key, model),
-        ("suite", suite, edges and next(node.id for node in found.nodes if getattr(node, "name", "") == "evaluate")),
+        ("suite", suite, next(node.id for node in found.nodes if node.type == "action" and node.name == "evaluate")),
     } <= edges
     assert len(edges) == 7
     assert [(mark.name, mark.channel, mark.asset) for mark in found.releases] == [("acme", "production", model)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import datetime, tzinfo
-from typing import Self
+from typing import Any, Self
 
 import pytest
 import sqlalchemy as sql
@@ -22,7 +22,7 @@ def test_each_mutation_is_one_leaf(ledger: Ledger, place: Place) -> None:
     second = add_asset(ledger, place, "two").digest
     run = ledger.runs.start("0" * 64, "demo", {})
     key = "1" * 64
-    checks = [("text", "gate", True, {})]
+    checks: list[tuple[str, str, bool, dict[str, Any]]] = [("text", "gate", True, {})]
     mutations: list[Callable[[], object]] = [
         lambda: add_asset(ledger, place, "three"),
         lambda: ledger.runs.start("0" * 64, "demo", {}),

@@ -188,5 +188,5 @@ def test_the_ledger_agrees_with_its_model(make_place: MakePlace) -> None:
     checks = list(HealthCheck)
     run_state_machine_as_test(
         machine,
-        settings=settings(max_examples=8, stateful_step_count=20, deadline=None, suppress_health_check=checks),
+        settings=settings(max_examples=6, stateful_step_count=20, deadline=None, suppress_health_check=checks),
     )

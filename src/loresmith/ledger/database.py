@@ -19,7 +19,7 @@ from sqlalchemy.engine import URL, Connection, Engine, make_url
 
 from loresmith.errors import Failure, UserError
 from loresmith.ledger import schema
-from loresmith.ledger.faults import database_faults
+from loresmith.ledger.faults import database_faults, file_faults
 from loresmith.nearest import unknown_name
 
 LOCK_WAIT_SECONDS = 30.0
@@ -92,6 +92,8 @@ class Database:
         if not path.exists():
             if not create:
                 raise UserError("there is no ledger here", where=str(path), hint="make one with `loresmith init`")
+            with file_faults(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
             return
         if path.is_dir():
             raise UserError("this is a directory, not a ledger", where=str(path))
@@ -135,7 +137,11 @@ def _parsed(address: str) -> tuple[URL, float]:
         url = make_url(address)
         lock_wait = float(str(url.query.get("lock_wait", LOCK_WAIT_SECONDS)))
     except (sql.exc.ArgumentError, ValueError) as error:
-        raise UserError(f"this is not a database's address: {error}", where=address) from error
+        # The address itself is not repeated: there may be a password in it.
+        raise UserError(
+            f"this is not a database's address: {error}",
+            hint="sqlite:////absolute/path.db or postgresql://user@host/name",
+        ) from error
     url = url.difference_update_query(["lock_wait"])
     backend = url.get_backend_name()
     known = {"unix_sock"} if backend == "postgresql" else set()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from types import TracebackType
 
+from loresmith.errors import LoresmithError
 from loresmith.ledger.actions import Actions
 from loresmith.ledger.assets import Assets
 from loresmith.ledger.blobs import BlobStore, open_blobs
@@ -70,7 +71,11 @@ class Ledger:
         store = open_blobs(blobs)
         opened = Database(database, create=create)
         if create:
-            make_key(key_file)
+            try:
+                make_key(key_file)
+            except LoresmithError:
+                opened.close()
+                raise
         return cls(opened, store, views, key_file, actor)
 
     def lineage(self, digest: str) -> Lineage:

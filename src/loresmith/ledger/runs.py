@@ -182,10 +182,7 @@ class Runs:
     def list(self, limit: int | None = None) -> list[Run]:
         """The runs, those last started first."""
         with self._database.read() as connection:
-            return [
-                _run(connection, row)
-                for row in connection.execute(_query().order_by(RUN.c.leaf.desc()).limit(limit)).all()
-            ]
+            return [_run(row) for row in connection.execute(_query().order_by(RUN.c.leaf.desc()).limit(limit))]
 
 
 def require_run(connection: Connection, run: str) -> Run:
@@ -194,22 +191,23 @@ def require_run(connection: Connection, run: str) -> Run:
     if row is None:
         known = connection.execute(sql.select(RUN.c.id).order_by(RUN.c.leaf.desc()).limit(100)).scalars()
         raise UserError(unknown_name("run", run, known))
-    return _run(connection, row)
+    return _run(row)
 
 
 def _query() -> sql.Select[Any]:
-    return sql.select(RUN, HEARTBEAT.c.at.label("beat_at")).join(HEARTBEAT, HEARTBEAT.c.run == RUN.c.id, isouter=True)
-
-
-def _run(connection: Connection, row: Row[Any]) -> Run:
-    ends = (
-        sql.select(RUN_EVENT.c.kind, RUN_EVENT.c.at)
-        .where(RUN_EVENT.c.run == row.id, RUN_EVENT.c.kind.in_(_ENDS))
-        .order_by(RUN_EVENT.c.leaf.desc())
-        .limit(1)
+    """Runs with their heartbeat and the last event that ended them, if there are any."""
+    ends = RUN_EVENT.alias("ends")
+    last = sql.select(sql.func.max(ends.c.leaf)).where(ends.c.run == RUN.c.id, ends.c.kind.in_(_ENDS))
+    end = RUN_EVENT.alias("last_end")
+    return (
+        sql.select(RUN, HEARTBEAT.c.at.label("beat_at"), end.c.kind.label("end"), end.c.at.label("ended_at"))
+        .outerjoin(HEARTBEAT, HEARTBEAT.c.run == RUN.c.id)
+        .outerjoin(end, end.c.leaf == last.scalar_subquery())
     )
-    end = connection.execute(ends).first()
-    unsaid: Status = "running" if _is_alive(row) else "interrupted"
+
+
+def _run(row: Row[Any]) -> Run:
+    unsaid: Status = "running" if row.end is None and _is_alive(row) else "interrupted"
     return Run(
         id=row.id,
         plan_digest=row.plan_digest,
@@ -219,9 +217,9 @@ def _run(connection: Connection, row: Row[Any]) -> Run:
         pid=row.pid,
         actor=row.actor,
         started_at=row.started_at,
-        ended_at=None if end is None else end.at,
+        ended_at=row.ended_at,
         beat_at=row.beat_at,
-        status=unsaid if end is None else _ENDS[end.kind],
+        status=_ENDS.get(row.end, unsaid),
     )
 
 
