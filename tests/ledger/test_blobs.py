@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from loresmith.errors import Failure, UserError
 from loresmith.ledger.blobs import BlobStore, open_blobs
 from loresmith.ledger.local_blobs import LocalBlobs
+from loresmith.ledger.reflink import reflink
 from tests.ledger.processes import Child, together
 
 ABSENT = "0" * 64
@@ -180,6 +181,20 @@ def test_what_a_killed_writer_left_is_removed_and_nothing_else(local: LocalBlobs
     ]
     writers[1].kill()
     local.verify(digest)
+
+
+def test_a_reflink_is_the_same_file_or_none(tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.write_bytes(b"as it was")
+    if reflink(source, target):
+        target.write_bytes(b"changed")
+        assert source.read_bytes() == b"as it was"
+    else:
+        assert not target.exists()
+    target.write_bytes(b"mine")
+    with pytest.raises(FileExistsError):
+        reflink(source, target)
+    assert target.read_bytes() == b"mine"
 
 
 def test_many_writers_of_the_same_blob_agree(tmp_path: Path) -> None:

@@ -221,6 +221,17 @@ def test_a_postgresql_that_is_not_there_is_named(postgres: PostgresServer, tmp_p
         assert "secret" not in str(caught.value)
 
 
+def test_a_connection_that_was_cut_is_made_again(postgres: PostgresServer, tmp_path: Path) -> None:
+    place = Place(tmp_path, postgres.make_database())
+    with place.open(create=True) as ledger:
+        add_asset(ledger, place, "before")
+        with place.behind_its_back() as connection:
+            others = "pid <> pg_backend_pid() AND datname = current_database()"
+            connection.exec_driver_sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}")
+        add_asset(ledger, place, "after")
+        assert len(ledger.assets.list()) == 2
+
+
 def test_a_postgresql_that_may_only_be_read_is_read(postgres: PostgresServer, place: Place) -> None:
     if place.is_sqlite:
         return
