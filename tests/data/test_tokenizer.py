@@ -5,6 +5,7 @@ import os
 import random
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from loresmith.data.sampling import in_sample
 from loresmith.data.shards import TokenShards
 from loresmith.data.special_tokens import END_OF_DOCUMENT, special_tokens
 from loresmith.data.steps import PACK, TRAIN_TOKENIZER, TrainTokenizerConfig
+from loresmith.data.tokenizer_training import train_byte_pairs
 from loresmith.errors import Interrupted, UserError
 from loresmith.factory.step import InputAsset, Result
 from loresmith.models.chat_template import CHAT_TOKENS
@@ -182,6 +184,15 @@ def test_a_vocabulary_that_cannot_be_is_explained(corpus: InputAsset, tmp_path: 
     assert train(corpus, tmp_path / "possible", vocabulary_size=possible)
     with pytest.raises(ValidationError, match="no room"):
         TrainTokenizerConfig(vocabulary_size=300, reserved_tokens=100)
+
+
+def test_a_megabyte_without_white_space_is_learnt_from_in_seconds() -> None:
+    genome = "".join(random.Random(1).choices("ACGT", k=1 << 20))
+    started = time.process_time()
+    tokenizer = train_byte_pairs([genome, "another line\n"], SIZE, 16)
+    encoder = Encoder(tokenizer, 0)
+    assert encoder.text(encoder.document(genome)[:-1]) == genome
+    assert time.process_time() - started < 20
 
 
 def test_samples_grow_and_are_about_as_large_as_asked_for() -> None:
