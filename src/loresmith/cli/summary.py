@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 
 from loresmith.cli.command import command
@@ -30,7 +31,7 @@ def _show(answer: Summary, _request: SummaryRequest, screen: Screen) -> None:
         _title("How good it is: bits per byte of held-out text, lower is better", screen)
         _scores(answer.evaluation, screen)
     if answer.samples:
-        _title("What it writes: it was given a held-out function's head, and wrote the body", screen)
+        _title("What it writes: given the lines with |, from a held-out document, it went on with those with >", screen)
         for sample in answer.samples:
             _sample(sample, screen)
     _title("Where everything lies", screen)
@@ -78,7 +79,8 @@ def _curve(points: Sequence[CurvePoint], screen: Screen) -> None:
         screen.line(f"  {label:>6} {bars}")
     first, final = shown[0], shown[-1]
     width = len(shown)
-    ends = f"{number(first.position)}{number(final.position):>{max(1, width - len(number(first.position)))}}"
+    start = number(first.position)
+    ends = f"{start}{number(final.position):>{max(1, width - len(start))}}" if width > 1 else start
     screen.line(f"         {ends} tokens; {first.value:.3f} at first, {final.value:.3f} at the end")
 
 
@@ -130,7 +132,8 @@ def _next(answer: Summary, screen: Screen) -> None:
         return
     if answer.release is not None:
         name = answer.release.name
-        screen.line(f'  loresmith complete {name} "def parse_"{where}')
+        prompt = next((sample.prompt.splitlines()[0] for sample in answer.samples if sample.prompt.strip()), "Once")
+        screen.line(f"  loresmith complete {name} {shlex.quote(prompt)}{where}")
         screen.line(f"  loresmith lineage {name}{where}")
         screen.line(f"  loresmith assets export {name} my-model{where}")
     screen.line(f"  loresmith ledger verify{where}")

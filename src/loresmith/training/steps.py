@@ -8,7 +8,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from loresmith.factory.step import Check, Input, InputAsset, Made, Output, Result, Step, StepConfig, StepContext
+from loresmith.factory.step import Check, Guess, Input, InputAsset, Made, Output, Result, Step, StepConfig, StepContext
 from loresmith.models.architecture import Architecture
 from loresmith.training.quantities import TokenCount
 from loresmith.training.schedule import ScheduleSettings
@@ -79,6 +79,24 @@ def _pretrain(context: StepContext, config: PretrainConfig, inputs: Mapping[str,
     )
 
 
+def _floating_point_operations(config: PretrainConfig) -> float:
+    """6 a weight and token (Kaplan et al. 2020, https://arxiv.org/abs/2001.08361, section 2.1).
+
+    The weights are those of the decoder layers of a family, 12 * layers * width^2, and of an output embedding of 8192
+    tokens; a base or another model type counts as the default shape. Forecasts only need the proportion.
+    """
+    shape = config.architecture or Architecture()
+    weights = 12 * shape.layers * shape.width**2 + 8192 * shape.width
+    return 6.0 * weights * config.budget_tokens
+
+
+def _guess(config: PretrainConfig) -> Guess:
+    """For two cores with bf16: 150 GFLOP/s, and 20 s to load, measure and save."""
+    operations = _floating_point_operations(config)
+    weights = operations / (6 * config.budget_tokens)
+    return Guess(seconds=20 + operations / 150e9, peak_bytes=int(600e6 + 30 * weights), output_bytes=int(2 * weights))
+
+
 PRETRAIN = Step(
     name="pretrain",
     version=1,
@@ -91,4 +109,6 @@ PRETRAIN = Step(
     outputs={"model": Output("model", "A Hugging Face model directory with its tokenizer.")},
     run=_pretrain,
     packages=("torch", "transformers", "safetensors", "numpy"),
+    workload=_floating_point_operations,
+    guess=_guess,
 )
