@@ -263,14 +263,33 @@ def test_patterns_choose_the_files(tmp_path: Path) -> None:
     assert [row["path"] for row in rows(result.outputs["documents"].directory)] == ["a.py", "pkg/c.py"]
 
 
+def test_a_workspace_in_the_folder_is_not_read(tmp_path: Path) -> None:
+    folder = write_files(tmp_path / "in", {"a.txt": "text"})
+    before = fingerprint(folder, exclude=())
+    write_files(folder, {".loresmith/ledger.db": "changes with every run"})
+    assert fingerprint(folder, exclude=()) == before
+    result = ingest(folder, tmp_path, exclude=[])
+    assert [row["path"] for row in rows(result.outputs["documents"].directory)] == ["a.txt"]
+
+
+def test_labels_stay_with_what_gave_no_document(tmp_path: Path) -> None:
+    folder = write_files(tmp_path / "in", {"a.txt": "text", "hr/broken.txt": b"\xff"})
+    outputs = ingest(folder, tmp_path, label_rules={"hr/**": ["restricted"]}).outputs
+    assert outputs["source"].labels == ("restricted",)
+    assert outputs["documents"].labels == ()
+
+
 def test_mistakes_are_explained(tmp_path: Path) -> None:
     folder = write_files(tmp_path / "in", {"a.txt": "text", "b.bin": b"\0", "c.txt": ""})
     with pytest.raises(UserError, match="no file or folder"):
         ingest(tmp_path / "nowhere", tmp_path)
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(UserError, match="1 symbolic link in a loop"):
+        ingest(tmp_path / "loop", tmp_path / "out")
     with pytest.raises(UserError, match=r"no file in .* matches"):
         ingest(folder, tmp_path, include=["*.md"])
     with pytest.raises(UserError, match="1 binary, 1 empty"):
-        ingest(folder, tmp_path, include=["b.bin", "c.txt"])
+        ingest(folder, tmp_path / "none", include=["b.bin", "c.txt"])
     mistakes: list[dict[str, Any]] = [
         {"include": []},
         {"exclude": [""]},

@@ -63,7 +63,10 @@ class Rights:
 
 @dataclass
 class Ingested:
-    """What came of it: the books, the fingerprint of what was read, and counts of what is in the outputs."""
+    """What came of it: the books, the fingerprint of what was read, and what is in the outputs.
+
+    A file that gave no document is in the snapshot with its labels: `source_labels` may be more than `labels`.
+    """
 
     books: Books = field(default_factory=Books)
     content: str = ""
@@ -72,6 +75,7 @@ class Ingested:
     documents: int = 0
     text_bytes: int = 0
     labels: set[str] = field(default_factory=set)
+    source_labels: set[str] = field(default_factory=set)
     media_types: Counter[str] = field(default_factory=Counter)
     languages: Counter[str] = field(default_factory=Counter)
     quarantined: Counter[str] = field(default_factory=Counter)
@@ -109,12 +113,14 @@ def ingest(
             content.add(entry.path, raw, digest)
             books.enter(bytes_=raw.size)
             kind = file_type(entry.path)
+            labels = rights.labels_of(entry.path)
             collected_at = ""
             if isinstance(raw, RawFile):
                 collected_at = _timestamp(raw.modified)
                 listing.write(_store(source, entry.path, raw, digest, kind))
                 result.files += 1
                 result.file_bytes += raw.size
+                result.source_labels.update(labels)
             for record in _records(raw, kind, rules):
                 books.enter(documents=1)
                 path = entry.path + record.anchor
@@ -132,7 +138,7 @@ def ingest(
                         "media_type": kind.media_type,
                         "language": kind.language,
                         "licence": rights.licence,
-                        "labels": rights.labels_of(entry.path),
+                        "labels": labels,
                         "collected_at": collected_at,
                         "metadata": record.metadata,
                     }

@@ -55,7 +55,7 @@ def scan(places: Sequence[Path], include: Sequence[str], exclude: Sequence[str])
     included, excluded = glob_regex(include), glob_regex(exclude)
     entries = []
     for place in places:
-        top = f"{place.resolve().name}/" if len(places) > 1 else ""
+        top = f"{_resolved(place).name}/" if len(places) > 1 else ""
         for found in _below(place, excluded):
             if not excluded.fullmatch(found.path) and (found.closed or included.fullmatch(found.path)):
                 entries.append(_entry(path_name(top + found.path), found, place))
@@ -67,6 +67,10 @@ def scan(places: Sequence[Path], include: Sequence[str], exclude: Sequence[str])
     return sorted(entries, key=lambda entry: entry.path)
 
 
+def _resolved(place: Path) -> Path:
+    return Path(os.path.realpath(place))  # unlike Path.resolve, this does not raise for a link in a loop
+
+
 def _require_places(places: Sequence[Path]) -> None:
     names: dict[str, Path] = {}
     for place in places:
@@ -74,7 +78,7 @@ def _require_places(places: Sequence[Path]) -> None:
             raise UserError(
                 f"there is no file or folder {place}", hint="a relative path starts from the recipe's folder"
             )
-        name = place.resolve().name
+        name = _resolved(place).name
         if name in names:
             raise UserError(
                 f"two places have the same name {name!r}: {names[name]} and {place}",
@@ -129,7 +133,7 @@ def _entry(path: str, found: _Found, place: Path) -> Entry:
         if error.errno == errno.ELOOP:
             return refused("symbolic link in a loop")
         return refused("unreadable", error.strerror or type(error).__name__)
-    if linked and not Path(location).is_relative_to(place.resolve()):
+    if linked and not Path(location).is_relative_to(_resolved(place)):
         return refused("symbolic link that leads outside")
     if linked and stat.S_ISDIR(mode):
         return refused("symbolic link to a folder")

@@ -42,7 +42,8 @@ class IngestConfig(StepConfig):
     )
     exclude: tuple[str, ...] = Field(
         default=(".git", ".hg", ".svn", "__pycache__"),
-        description="Patterns of files and folders left alone, by the same rules; they win over `include`.",
+        description="Patterns of files and folders left alone, by the same rules; they win over `include`. A folder "
+        "`.loresmith`, in which a workspace keeps its own files, is always left alone.",
     )
     licence: str = Field(
         default="", description="Under which licence the documents are, such as `Apache-2.0`; empty: not stated."
@@ -85,6 +86,10 @@ class IngestConfig(StepConfig):
         return encodings
 
     @property
+    def left_alone(self) -> tuple[str, ...]:
+        return (*self.exclude, ".loresmith")
+
+    @property
     def places(self) -> list[Path]:
         return [Path(place) for place in ([self.path] if isinstance(self.path, str) else self.path)]
 
@@ -95,7 +100,7 @@ def _ingest(context: StepContext, config: IngestConfig, _inputs: Mapping[str, In
 
     source, documents = context.output("source"), context.output("documents")
     result = ingest(
-        Selection(config.places, config.include, config.exclude, config.max_file_bytes),
+        Selection(config.places, config.include, config.left_alone, config.max_file_bytes),
         ReadingRules(config.encodings, config.text_field),
         Rights(config.licence, config.labels, config.label_rules),
         source,
@@ -104,7 +109,6 @@ def _ingest(context: StepContext, config: IngestConfig, _inputs: Mapping[str, In
     )
     for reason, count in result.quarantined.most_common():
         context.log(f"quarantined {count}: {reason}")
-    labels = tuple(sorted(result.labels))
     metadata = {
         "documents": result.documents,
         "bytes": result.text_bytes,
@@ -112,13 +116,19 @@ def _ingest(context: StepContext, config: IngestConfig, _inputs: Mapping[str, In
         "languages": {language or "unknown": count for language, count in result.languages.items()},
     }
     held = {"files": result.files, "bytes": result.file_bytes, "content": result.content}
-    return Result({"source": Made(source, held, labels), "documents": Made(documents, metadata, labels)}, result.books)
+    return Result(
+        {
+            "source": Made(source, held, tuple(sorted(result.source_labels))),
+            "documents": Made(documents, metadata, tuple(sorted(result.labels))),
+        },
+        result.books,
+    )
 
 
 def _ingest_fingerprint(config: IngestConfig) -> str:
     from loresmith.data.fingerprint import content_fingerprint
 
-    return content_fingerprint(config.places, config.include, config.exclude, config.max_file_bytes)
+    return content_fingerprint(config.places, config.include, config.left_alone, config.max_file_bytes)
 
 
 class CurateConfig(StepConfig):
