@@ -132,11 +132,16 @@ def _next(answer: Summary, screen: Screen) -> None:
         return
     if answer.release is not None:
         name = answer.release.name
-        prompt = next((sample.prompt.splitlines()[0] for sample in answer.samples if sample.prompt.strip()), "Once")
-        screen.line(f"  loresmith complete {name} {shlex.quote(prompt)}{where}")
+        screen.line(f"  loresmith complete {name} {shlex.quote(_beginning(answer.samples))}{where}")
         screen.line(f"  loresmith lineage {name}{where}")
         screen.line(f"  loresmith assets export {name} my-model{where}")
     screen.line(f"  loresmith ledger verify{where}")
+
+
+def _beginning(samples: Sequence[SampleSummary]) -> str:
+    """Something of the model's own kind of text to try it with."""
+    lines = [line.strip() for sample in samples for line in sample.prompt.splitlines()]
+    return next((line[:40] for line in lines if len(line) >= 12), "Once upon a time")
 
 
 COMMANDS = {"summary": command(SUMMARY, _show)}
