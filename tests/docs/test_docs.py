@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
 from docs.generate import REFERENCE, main
 
 PAGES = sorted(path for path in REFERENCE.parent.glob("*.md"))

@@ -242,6 +242,7 @@ class _Execution:
             role: OutputRecord(
                 kind=step.outputs[role].kind,
                 directory=Path(made["directory"]),
+                move=True,
                 metadata=made["metadata"],
                 labels=tuple(sorted(inherited | set(made["labels"]))),
             )

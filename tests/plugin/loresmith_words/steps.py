@@ -12,10 +12,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
+from pydantic import Field
+
 from loresmith.errors import UserError
 from loresmith.factory.step import Check, Input, InputAsset, Made, Output, Result, Step, StepConfig, StepContext
 from loresmith.ledger.books import Account, Books, Entry
-from pydantic import Field
 
 
 def _books(kept: int, dropped: int = 0) -> Books:
