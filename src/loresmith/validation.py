@@ -38,12 +38,13 @@ def validate(
     try:
         return model_class.model_validate(data)
     except ValidationError as error:
-        raise explain(error, model_class, lines, source, path_prefix) from None
+        raise explain(error, model_class, data, lines, source, path_prefix) from None
 
 
 def explain(
     error: ValidationError,
     model_class: type[BaseModel],
+    data: Any,
     lines: Mapping[YamlPath, int],
     source: str,
     path_prefix: YamlPath = (),
@@ -51,20 +52,20 @@ def explain(
     """One UserError for everything that Pydantic found wrong; arguments as for `validate`."""
     found: dict[tuple[int, str, str], None] = {}
     for detail in error.errors(include_url=False):
-        path = _written(path_prefix, detail["loc"], lines)
-        parent = _written(path_prefix, detail["loc"][:-1], lines)
+        path = _written(path_prefix, detail["loc"], data)
+        parent = _written(path_prefix, detail["loc"][:-1], data)
         line = next((lines[path[:end]] for end in range(len(path), -1, -1) if path[:end] in lines), 0)
         found[line, where(lines, source, path), _sentence(detail, path, parent, model_class)] = None
     (_, place, what), *others = sorted(found)
     return UserError("\n".join([what, *(f"{there}: {also}" for _, there, also in others)]), where=place)
 
 
-def _written(prefix: YamlPath, location: YamlPath, lines: Mapping[YamlPath, int]) -> YamlPath:
-    """The path of an error as it stands in the file: Pydantic's location names the members of a union too."""
+def _written(prefix: YamlPath, location: YamlPath, data: Any) -> YamlPath:
+    """The path of an error as a person wrote it: Pydantic's location names the members of a union too."""
     path = prefix
     for part in location:
-        if (*path, part) in lines:
-            path = (*path, part)
+        if part in data if isinstance(data, dict) else isinstance(data, list) and part in range(len(data)):
+            path, data = (*path, part), data[part]
     return path
 
 

@@ -108,3 +108,24 @@ def test_the_starter_recipe_makes_a_plan(documents: str | None, cli: CommandLine
     (ingest,) = (step for step in done.json["plan"]["steps"] if step["step"] == "ingest")
     read = str(tmp_path / documents) if documents is not None else str(tmp_path / "new" / "documents")
     assert read in str(ingest["locations"])
+
+
+@pytest.mark.parametrize("name", ["what?", "100%", "a#b%20c", "ünï cödé"])
+def test_a_workspace_stays_in_its_folder_whatever_that_is_called(name: str, tmp_path: Path) -> None:
+    Workspace.init(tmp_path / name).close()
+    assert (tmp_path / name / ".loresmith" / "ledger.db").is_file()
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_relative_addresses_start_from_the_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "place").mkdir()
+    (tmp_path / "place" / "loresmith.yaml").write_text("database: sqlite:///books/all.db\nblobs: bytes\n")
+    (tmp_path / "asset").mkdir()
+    (tmp_path / "asset" / "text").write_text("true")
+    with Workspace.init(tmp_path / "place") as workspace:
+        digest = workspace.assets.add("dataset", tmp_path / "asset").digest
+    assert (tmp_path / "place" / "books" / "all.db").is_file()
+    (tmp_path / "place" / "below").mkdir()
+    monkeypatch.chdir(tmp_path / "place" / "below")
+    with Workspace.open(".") as workspace:
+        assert workspace.assets[digest].verify().problems == ()

@@ -61,6 +61,7 @@ def test_steps_stand_in_an_order_in_which_they_can_run() -> None:
         (("asset: both", "asset: both.txt"), ["recipe.yaml:13", "output 'txt'"]),
         (("name: greeting\nseed", "seed"), ["'name' is missing"]),
         (("name: greeting\nseed", "name: a/b\nseed"), ["recipe.yaml:1", "name"]),
+        (("{name: greeting", "{name: Greeting"), ["recipe.yaml:13", "'Greeting'", "name of a release"]),
     ],
 )
 def test_a_mistake_is_named_with_its_line(change: tuple[str, str], words: list[str]) -> None:
@@ -69,6 +70,17 @@ def test_a_mistake_is_named_with_its_line(change: tuple[str, str], words: list[s
     message = refused(text)
     for word in words:
         assert word in message
+
+
+def test_a_mistake_in_a_change_names_the_key_that_the_file_has_not() -> None:
+    assert "steps.hello.times: " in refused(GOOD, settings=["steps.hello.times=many"])
+    assert "compute.threads: " in refused(GOOD, settings=["compute.threads=0"])
+
+
+def test_the_home_of_nobody_is_refused() -> None:
+    message = refused("name: x\nsteps:\n  a: {step: read-text, path: ~no-such-account/x}")
+    assert "recipe.yaml:3" in message
+    assert "~no-such-account" in message
 
 
 @pytest.mark.parametrize("text", ["", "[]", "steps", "name: x", "name: x\nsteps: {}", "name: x\nsteps: {a: b}", "\x00"])

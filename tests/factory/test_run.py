@@ -100,3 +100,18 @@ def test_a_changed_source_stops_a_resumed_run(factory: Factory, tmp_path: Path) 
     source.write_text("after")
     with pytest.raises(UserError, match="sources changed"):
         factory.workspace.resume()
+
+
+def test_a_source_that_changes_under_a_run_is_not_registered_as_what_it_was(factory: Factory, tmp_path: Path) -> None:
+    source = tmp_path / "one.txt"
+    source.write_text("before")
+    recipe = factory.recipe(f"file: {{step: read-text, path: {source}}}")
+    plan = factory.workspace.plan(recipe)
+    source.write_text("after")
+    with pytest.raises(UserError, match="sources changed"):
+        factory.workspace.run(plan)
+    assert list(factory.workspace.assets) == []
+    source.write_text("before")
+    factory.workspace.run(recipe)
+    made = factory.workspace.assets["test/file"]
+    assert (made.directory / "text.txt").read_text() == "before"

@@ -245,13 +245,21 @@ def require_unchanged(plan: Plan, ledger: Ledger) -> None:
                 where=where,
                 hint=again,
             )
-        config = validate(step.config, planned.resolved_config(), {}, where)
-        if _fingerprint(step, config, where) != planned.fingerprint:
-            raise UserError(
-                f"its sources changed since the plan was made: {planned.locations}", where=where, hint=again
-            )
+        require_same_sources(planned, where)
         if deciding_environment(step) != planned.environment:
             raise UserError("the software changed since the plan was made", where=where, hint=again)
         for source in planned.inputs.values():
             if source.asset is not None:
                 ledger.assets.get(source.asset)
+
+
+def require_same_sources(planned: PlannedStep, where: str) -> None:
+    """Raise UserError if what a step reads from outside the ledger is not what its plan, and so its key, speaks of."""
+    step = find_step(planned.step)
+    config = validate(step.config, planned.resolved_config(), {}, where)
+    if _fingerprint(step, config, where) != planned.fingerprint:
+        raise UserError(
+            f"its sources changed since the plan was made: {planned.locations}",
+            where=where,
+            hint="make a new plan with `loresmith plan`, or run the recipe again",
+        )

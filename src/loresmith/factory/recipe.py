@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from loresmith.errors import UserError
 from loresmith.factory.registry import find_step
 from loresmith.factory.step import Step, StepConfig
-from loresmith.ledger.releases import Channel
+from loresmith.ledger.releases import Channel, check_name
 from loresmith.nearest import unknown_name
 from loresmith.validation import validate
 from loresmith.yaml_lines import Mapped, YamlPath, load_yaml, read_yaml
@@ -107,6 +107,10 @@ def parse_recipe(written: Mapped, folder: Path, settings: Sequence[str] = ()) ->
     steps = {name: _recipe_step(name, keys, written, folder) for name, keys in file.steps.items()}
     recipe = Recipe(file.name, file.seed, file.compute, _ordered(steps, written), file.release, written)
     if file.release is not None:
+        try:
+            check_name(file.release.name)
+        except UserError as error:
+            raise UserError(error.what, where=recipe.where("release", "name"), hint=error.hint) from None
         produced_by(recipe, file.release.asset, ("release", "asset"))
     return recipe
 
@@ -166,7 +170,8 @@ def _recipe_step(name: str, keys: dict[str, Any], written: Mapped, folder: Path)
             )
         inputs[role] = reference
     settings = {key: value for key, value in keys.items() if key != "step" and key not in step.inputs}
-    config = validate(step.config, _located(settings, step.config, folder), written.lines, written.source, path)
+    located = _located(settings, step.config, folder, written.where(path))
+    config = validate(step.config, located, written.lines, written.source, path)
     return RecipeStep(name, step, config, inputs)
 
 
@@ -179,12 +184,15 @@ def locations(config: type[StepConfig]) -> set[str]:
     }
 
 
-def _located(settings: dict[str, Any], config: type[StepConfig], folder: Path) -> dict[str, Any]:
+def _located(settings: dict[str, Any], config: type[StepConfig], folder: Path, where: str) -> dict[str, Any]:
     """The settings with relative locations made absolute, and `~` resolved."""
 
     def absolute(value: Any) -> Any:
         if isinstance(value, str) and "://" not in value:
-            return str((folder / Path(value).expanduser()).absolute())
+            try:
+                return str((folder / Path(value).expanduser()).absolute())
+            except RuntimeError as error:  # `~somebody`, and there is no such account
+                raise UserError(f"{value}: {error}", where=where) from None
         if isinstance(value, list):
             return [absolute(item) for item in value]
         return value

@@ -17,7 +17,7 @@ from typing import Any
 
 from loresmith.errors import Failure, Interrupted, LoresmithError, UserError, os_failure
 from loresmith.factory.environment import full_environment
-from loresmith.factory.plan import Plan, PlannedStep
+from loresmith.factory.plan import Plan, PlannedStep, require_same_sources
 from loresmith.factory.process import StepProcess
 from loresmith.factory.record import StepRecord
 from loresmith.factory.registry import find_step
@@ -150,6 +150,8 @@ class _Execution:
         finally:
             process.close()
             record.close()
+        # Files that changed under the step would be found under the key of what they were, for ever.
+        require_same_sources(planned, f"step {planned.name!r}")
         action = self._recorded(planned, key, inputs, finished)
         shutil.rmtree(work, ignore_errors=True)
         data = {"key": key, "seconds": action.seconds, "peak_bytes": action.peak_bytes}

@@ -65,7 +65,7 @@ class Releases:
             UserError: the name or channel is not one, the reason is empty, or there is no such asset.
             Failure: a blob of the asset is missing.
         """
-        _check_name(name)
+        check_name(name)
         _check_channel(channel)
         if not reason.strip():
             raise UserError("a promotion needs a reason", where=name, hint="say why: it stays on the record")
@@ -170,7 +170,8 @@ def previous_target(events: Sequence[ReleaseEvent], where: str) -> str:
     return stack[-2]
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
+    """Raise UserError if a release cannot be called that."""
     if not _NAME.fullmatch(name) or _LIKE_A_DIGEST.fullmatch(name):
         raise UserError(
             f"{name!r} cannot be the name of a release",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.engine import URL
 
 from loresmith.errors import UserError, os_failure
 from loresmith.validation import validate
@@ -102,11 +103,25 @@ def _place(folder: Path) -> Place:
     written = read_yaml(folder / CONFIG_NAME)
     config = validate(WorkspaceConfig, written.data or {}, written.lines, written.source)
     state = folder / STATE_NAME
+    blobs = config.blobs or str(state / "blobs")
     return Place(
         folder=folder,
-        database=config.database or f"sqlite:///{state / 'ledger.db'}",
-        blobs=config.blobs or str(state / "blobs"),
+        database=_from(folder, config.database) if config.database else _sqlite(state / "ledger.db"),
+        blobs=blobs if "://" in blobs else str(folder / blobs),
     )
+
+
+def _sqlite(path: Path) -> str:
+    """The address of a database file, whatever characters its path has."""
+    return URL.create("sqlite", database=str(path)).render_as_string()
+
+
+def _from(folder: Path, address: str) -> str:
+    """The address, with a relative file of SQLite's taken from the workspace's folder and not from where we stand."""
+    scheme, relative, file = address.partition(":///")
+    if scheme.partition("+")[0] != "sqlite" or not relative or file.startswith(("/", ":")) or not file:
+        return address
+    return f"{_sqlite(folder)}/{file}"
 
 
 def present_actor() -> str:
