@@ -114,6 +114,13 @@ def test_a_step_that_hangs_is_ended_within_five_seconds(factory: Factory) -> Non
     assert workers_of(factory) == []
 
 
+def test_a_killed_step_whose_child_lives_on_does_not_hold_the_run(factory: Factory) -> None:
+    began = time.monotonic()
+    with pytest.raises(Failure, match="SIGKILL"):
+        factory.workspace.run(factory.recipe("bad: {step: misbehave, how: orphan}"))
+    assert time.monotonic() - began < 15
+
+
 def test_two_runs_of_one_plan_do_the_work_once_and_both_end_well(factory: Factory) -> None:
     recipe = factory.recipe(SLOW)
     processes = [factory.start(recipe) for _ in range(3)]

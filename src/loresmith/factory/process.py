@@ -62,6 +62,8 @@ class StepProcess:
                     if not data:
                         break
                     yield from reader.feed(data)
+                elif self._process.poll() is not None:
+                    break  # all is read, and the pipe is open still: the process left a child behind that holds it
                 yield None
         self._process.wait()
 

@@ -114,7 +114,16 @@ class Misbehave(StepConfig):
     """Settings of `misbehave`."""
 
     how: Literal[
-        "raise", "user-error", "kill", "unbalanced", "exit", "hang", "full-disk", "no-output", "abort-after-work"
+        "raise",
+        "user-error",
+        "kill",
+        "unbalanced",
+        "exit",
+        "hang",
+        "orphan",
+        "full-disk",
+        "no-output",
+        "abort-after-work",
     ] = Field(description="In which way.")
 
 
@@ -127,6 +136,11 @@ def _misbehave(context: StepContext, config: Misbehave, inputs: Mapping[str, Inp
         case "user-error":
             raise UserError("record 7 has no text", where="files.jsonl:7", hint="remove it")
         case "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "orphan":
+            if os.fork() == 0:
+                time.sleep(30)
+                os._exit(0)
             os.kill(os.getpid(), signal.SIGKILL)
         case "unbalanced":
             account = Account(unit="documents", entered=3, left=(Entry(disposition="kept", reason="", count=2),))
