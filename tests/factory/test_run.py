@@ -115,3 +115,36 @@ def test_a_source_that_changes_under_a_run_is_not_registered_as_what_it_was(fact
     factory.workspace.run(recipe)
     made = factory.workspace.assets["test/file"]
     assert (made.directory / "text.txt").read_text() == "before"
+
+
+def test_running_again_does_not_undo_a_rollback(factory: Factory) -> None:
+    release = "release: {name: words, asset: a, channel: production}"
+    good = factory.recipe("a: {step: write-text, text: good}", "good", release)
+    bad = factory.recipe("a: {step: write-text, text: bad}", "bad", release)
+    factory.workspace.run(good)
+    factory.workspace.run(bad)
+    factory.workspace.releases["words"].rollback(because="it was bad")
+    factory.workspace.run(bad)
+    assert (factory.workspace.assets["words@production"].directory / "text.txt").read_text() == "good"
+    assert len(factory.workspace.releases["words"].history()) == 3
+
+
+def test_a_step_is_found_under_the_name_it_last_had(factory: Factory) -> None:
+    def text(reference: str) -> str:
+        return (factory.workspace.assets[reference].directory / "text.txt").read_text()
+
+    for word in ("one", "two", "one"):
+        factory.workspace.run(factory.recipe(f"a: {{step: write-text, text: {word}}}"))
+    assert text("test/a") == "one", "found done by the newest run"
+    factory.workspace.run(factory.recipe("b: {step: write-text, text: two}", "other"))
+    assert text("other/b") == "two", "made under another recipe's name"
+
+
+def test_a_failed_check_registers_nothing(factory: Factory) -> None:
+    with pytest.raises(Failure, match="'word-count' of the output 'text' failed"):
+        factory.workspace.run(factory.recipe("a: {step: misbehave, how: fail-check}"))
+    assert list(factory.workspace.assets) == []
+    run = next(iter(factory.workspace.runs))
+    assert [event.step for event in factory.workspace.ledger.runs.events(run.id) if event.kind == "step-failed"] == [
+        "a"
+    ]

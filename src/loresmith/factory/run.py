@@ -94,6 +94,7 @@ class _Execution:
         self.observer = observer
         self.threads = plan.compute.threads or default_threads()
         self.made: dict[str, Mapping[str, str]] = {}
+        self.worked: set[str] = set()
         self._beat_at = 0.0
 
     def carry_out(self, stop: StopRequest) -> None:
@@ -117,9 +118,7 @@ class _Execution:
         while True:
             action = self.ledger.actions.find(key)
             if action is not None:
-                self.ledger.runs.event(self.run, "step-cached", planned.name, {"key": key})
-                self.observer({"event": "step-cached", "step": planned.name, "key": key, "run": action.run})
-                return action.outputs
+                return self._found(planned, action)
             if self.ledger.claims.acquire(key, self.run):
                 break
             if not waiting:
@@ -131,10 +130,21 @@ class _Execution:
             stop.check()
         try:
             # Whoever held the claim before may have finished between our look and our claim.
-            action = self.ledger.actions.find(key) or self._do(planned, key, inputs, stop)
+            action = self.ledger.actions.find(key)
+            return self._found(planned, action) if action is not None else self._do(planned, key, inputs, stop).outputs
+        except Interrupted:
+            raise
+        except LoresmithError as error:
+            with suppress(LoresmithError):
+                self.ledger.runs.event(self.run, "step-failed", planned.name, {"key": key, **_cause(error)})
+            raise
         finally:
             with suppress(LoresmithError):
                 self.ledger.claims.release(key, self.run)
+
+    def _found(self, planned: PlannedStep, action: Action) -> Mapping[str, str]:
+        self.ledger.runs.event(self.run, "step-cached", planned.name, {"key": action.key})
+        self.observer({"event": "step-cached", "step": planned.name, "key": action.key, "run": action.run})
         return action.outputs
 
     def _do(self, planned: PlannedStep, key: str, inputs: Mapping[str, str], stop: StopRequest) -> Action:
@@ -154,6 +164,7 @@ class _Execution:
         require_same_sources(planned, f"step {planned.name!r}")
         action = self._recorded(planned, key, inputs, finished)
         shutil.rmtree(work, ignore_errors=True)
+        self.worked.add(planned.name)
         data = {"key": key, "seconds": action.seconds, "peak_bytes": action.peak_bytes}
         self.ledger.runs.event(self.run, "step-finished", planned.name, data)
         self.observer({"event": "step-finished", "step": planned.name, **data, "outputs": dict(action.outputs)})
@@ -222,16 +233,12 @@ class _Execution:
             stop.check()
         if failed is not None:
             kind = UserError if failed["status"] == UserError.exit_status else Failure
-            error: LoresmithError = kind(
+            raise kind(
                 failed["what"],
                 where=failed["where"] or f"step {name!r}",
                 hint=failed["hint"] if failed["hint"] != "see the log" else f"its log: {record.log_path}",
             )
-        else:
-            error = Failure(process.cause_of_death(), where=f"step {name!r}", hint=f"its log: {record.log_path}")
-        with suppress(LoresmithError):
-            self.ledger.runs.event(self.run, "step-failed", name, {"key": key, **_cause(error)})
-        raise error
+        raise Failure(process.cause_of_death(), where=f"step {name!r}", hint=f"its log: {record.log_path}")
 
     def _recorded(
         self, planned: PlannedStep, key: str, inputs: Mapping[str, str], finished: Mapping[str, Any]
@@ -239,6 +246,13 @@ class _Execution:
         step = find_step(planned.step)
         books = Books.model_validate(finished["books"])
         books.require_balance(f"step {planned.name!r}")
+        for check in finished["checks"]:
+            if not check["passed"]:
+                raise Failure(
+                    f"the check {check['kind']!r} of the output {check['output']!r} failed: {check['evidence']}",
+                    where=f"step {planned.name!r}",
+                    hint="nothing was registered",
+                )
         inherited = {label for digest in inputs.values() for label in self.ledger.assets.get(digest).labels}
         outputs = {
             role: OutputRecord(
@@ -280,9 +294,21 @@ class _Execution:
         outputs = self.made[name]
         digest = outputs[role] if role else next(iter(outputs.values()))
         current = self.ledger.releases.target(target.name, target.channel)
-        if current != digest:
-            self.ledger.releases.promote(target.name, digest, target.channel, reason=f"made by run {self.run}")
-            self.observer({"event": "released", "release": target.name, "channel": target.channel, "asset": digest})
+        if current == digest:
+            return
+        # What this run found done and a person has since replaced or rolled back stays where they put it.
+        if (
+            current is not None
+            and name not in self.worked
+            and any(
+                event.asset == digest and event.channel == target.channel
+                for event in self.ledger.releases.history(target.name)
+            )
+        ):
+            self.observer({"event": "release-kept", "release": target.name, "channel": target.channel})
+            return
+        self.ledger.releases.promote(target.name, digest, target.channel, reason=f"made by run {self.run}")
+        self.observer({"event": "released", "release": target.name, "channel": target.channel, "asset": digest})
 
     def _beat(self, key: str | None = None) -> None:
         """Say that this run is alive, now and then."""

@@ -8,7 +8,8 @@ import sqlalchemy as sql
 from sqlalchemy.engine import Connection
 
 from loresmith.errors import UserError
-from loresmith.ledger.schema import ACTION, ASSET, EDGE, RELEASE_CHANNEL
+from loresmith.ledger.digest import parse_json
+from loresmith.ledger.schema import ACTION, ASSET, EDGE, RELEASE_CHANNEL, RUN, RUN_EVENT
 from loresmith.nearest import unknown_name
 
 _PREFIX = re.compile(r"[0-9a-f]{8,63}")
@@ -54,12 +55,14 @@ def _released(connection: Connection, reference: str) -> str:
 def _made_by(connection: Connection, reference: str) -> str:
     recipe, _, rest = reference.partition("/")
     name, dot, role = rest.partition(".")
-    action = ACTION.c
-    newest = sql.select(action.key).where(action.recipe == recipe, action.name == name).order_by(action.leaf.desc())
-    key = connection.execute(newest.limit(1)).scalar()
+    key = _newest_action(connection, recipe, name)
     if key is None:
-        known = connection.execute(sql.select(action.recipe, action.name).distinct())
-        made = [f"{its_recipe}/{its_name}" for its_recipe, its_name in known]
+        action, event = ACTION.c, RUN_EVENT.c
+        ended = sql.select(RUN.c.recipe, event.step).join_from(RUN_EVENT, RUN, event.run == RUN.c.id)
+        known = sql.union(
+            sql.select(action.recipe, action.name), ended.where(event.kind.in_(_HAS_OUTPUTS), event.step.is_not(None))
+        )
+        made = [f"{its_recipe}/{its_name}" for its_recipe, its_name in connection.execute(known)]
         raise UserError(unknown_name("finished step", f"{recipe}/{name}", made))
     edges = sql.select(EDGE.c.role, EDGE.c.asset).where(EDGE.c.action == key, EDGE.c.direction == "output")
     outputs = {str(its_role): str(asset) for its_role, asset in connection.execute(edges)}
@@ -71,3 +74,25 @@ def _made_by(connection: Connection, reference: str) -> str:
         choices = ", ".join(f"{recipe}/{name}.{each}" for each in sorted(outputs))
         raise UserError(f"{recipe}/{name} has {len(outputs)} outputs", where=reference, hint=f"one of {choices}")
     return next(iter(outputs.values()))
+
+
+_HAS_OUTPUTS = ("step-cached", "step-finished")
+"""Events after which a step of a run has its outputs, whoever made them."""
+
+
+def _newest_action(connection: Connection, recipe: str, name: str) -> str | None:
+    """The key of the action that stood last for a step of a recipe: the one it made, or the one it found done."""
+    action, event = ACTION.c, RUN_EVENT.c
+    made = sql.select(action.leaf, action.key).where(action.recipe == recipe, action.name == name)
+    seen = (
+        sql.select(event.leaf, event.data)
+        .join_from(RUN_EVENT, RUN, event.run == RUN.c.id)
+        .where(RUN.c.recipe == recipe, event.step == name, event.kind.in_(_HAS_OUTPUTS))
+    )
+    newest_made = connection.execute(made.order_by(action.leaf.desc()).limit(1)).first()
+    newest_seen = connection.execute(seen.order_by(event.leaf.desc()).limit(1)).first()
+    if newest_seen is not None and (newest_made is None or newest_seen.leaf > newest_made.leaf):
+        key = parse_json(newest_seen.data).get("key")
+        if key is not None:
+            return str(key)
+    return None if newest_made is None else str(newest_made.key)

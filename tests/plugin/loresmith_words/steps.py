@@ -124,6 +124,7 @@ class Misbehave(StepConfig):
         "full-disk",
         "no-output",
         "abort-after-work",
+        "fail-check",
     ] = Field(description="In which way.")
 
 
@@ -155,6 +156,9 @@ def _misbehave(context: StepContext, config: Misbehave, inputs: Mapping[str, Inp
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder / "text.txt"))
         case "no-output":
             return Result(outputs={})
+        case "fail-check":
+            check = Check(output="text", kind="word-count", passed=False, evidence={"words": 5})
+            return Result(outputs={"text": Made(folder)}, checks=(check,))
         case "abort-after-work":
             import atexit
 
