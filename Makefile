@@ -19,8 +19,8 @@ test-slow: $(VENV)/.test
 	@$(BIN)/python -m pytest -m slow
 
 lint: $(VENV)/.test $(VENV)/.lint
-	@$(BIN)/ruff check src tests docs
-	@$(BIN)/ruff format --check src tests docs
+	@$(BIN)/ruff check src tests docs benchmarks
+	@$(BIN)/ruff format --check src tests docs benchmarks
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m docs.generate --check

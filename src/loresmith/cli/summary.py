@@ -80,8 +80,8 @@ def _curve(points: Sequence[CurvePoint], screen: Screen) -> None:
     first, final = shown[0], shown[-1]
     width = len(shown)
     start = number(first.position)
-    last = number(final.position)
-    ends = f"{start}{last:>{max(len(last) + 3, width - len(start))}}" if width > 1 else start
+    end = number(final.position)
+    ends = f"{start}{end:>{max(len(end) + 3, width - len(start))}}" if width > 1 else start
     screen.line(f"         {ends} tokens; {first.value:.3f} at first, {final.value:.3f} at the end")
 
 
