@@ -117,8 +117,8 @@ def test_an_altered_leaf_is_named(furnished: Ledger, place: Place) -> None:
     index = furnished.log.head().size // 2
     for column in ("kind", "key", "payload", "hash", "root"):
         with restored(place) as connection:
-            cell = LOG_LEAF.c[column]
-            altered = cell + " " if column == "payload" else sql.func.replace(cell, "a", "b")
+            text = connection.execute(sql.select(LOG_LEAF.c[column]).where(LOG_LEAF.c.index == index)).scalar_one()
+            altered = f"{text} " if column == "payload" else ("b" if text[0] == "a" else "a") + text[1:]
             connection.execute(sql.update(LOG_LEAF).where(LOG_LEAF.c.index == index).values({column: altered}))
             connection.commit()
             assert furnished.log.verify().first_bad == index
