@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,6 +40,7 @@ class Database:
 
     def __init__(self, address: str, *, create: bool = False) -> None:
         url, lock_wait = _parsed(address)
+        self._lock_wait = lock_wait
         self.path = Path(url.database or "") if url.get_backend_name() == "sqlite" else None
         self.where = str(self.path) if self.path else url.render_as_string(hide_password=True)
         self.writable = True
@@ -117,13 +119,29 @@ class Database:
             )
         self._migrate()
 
+    def _write_ahead(self) -> None:
+        """Put a SQLite file into write-ahead mode. This is remembered in the file, and not done in a transaction.
+
+        SQLite does not wait here for others that do the same, so we do.
+        """
+        deadline = time.monotonic() + self._lock_wait
+        with database_faults(self.where), self.engine.connect().execution_options(begin="") as connection:
+            while True:
+                try:
+                    connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+                except sql.exc.OperationalError as error:
+                    busy = str(getattr(error.orig, "sqlite_errorname", "")).startswith("SQLITE_BUSY")
+                    if not busy or time.monotonic() > deadline:
+                        raise
+                    time.sleep(0.02)
+                else:
+                    return
+
     def _migrate(self) -> None:
         from loresmith.ledger.migrations import upgrade
 
         if self.path:
-            # This is remembered in the file, and cannot be done within a transaction.
-            with database_faults(self.where), self.engine.connect().execution_options(begin="") as connection:
-                connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+            self._write_ahead()
         with self.write_aside() as connection:
             if not self.path:
                 connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")
