@@ -132,3 +132,13 @@ def test_an_unknown_run_names_the_nearest(ledger: Ledger) -> None:
     with pytest.raises(UserError, match=run):
         ledger.runs.get(run[:-1] + "g")
     assert ledger.runs.events("absent") == []
+
+
+def test_the_runs_that_worked_on_an_action_are_found_in_order(ledger: Ledger) -> None:
+    first, second = start(ledger), start(ledger)
+    ledger.runs.event(first, "step-started", "train", {"key": "a" * 64})
+    ledger.runs.event(second, "step-started", "base", {"key": "a" * 64})
+    ledger.runs.event(second, "step-cached", "other", {"key": "a" * 64})
+    ledger.runs.event(second, "step-started", "report", {"key": "b" * 64})
+    assert list(ledger.runs.working_on("a" * 64)) == [(first, "train"), (second, "base")]
+    assert list(ledger.runs.working_on("c" * 64)) == []

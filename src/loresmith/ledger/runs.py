@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
@@ -178,6 +178,17 @@ class Runs:
                 )
                 for row in connection.execute(query)
             ]
+
+    def working_on(self, action_key: str) -> Sequence[tuple[str, str]]:
+        """Run and step name of every start of an action, the first start first."""
+        said = canonical_json({"key": action_key}).decode()
+        query = (
+            sql.select(RUN_EVENT.c.run, RUN_EVENT.c.step)
+            .where(RUN_EVENT.c.kind == "step-started", RUN_EVENT.c.data == said, RUN_EVENT.c.step.is_not(None))
+            .order_by(RUN_EVENT.c.leaf)
+        )
+        with self._database.read() as connection:
+            return [(row.run, row.step) for row in connection.execute(query)]
 
     def list(self, limit: int | None = None) -> list[Run]:
         """The runs, those last started first."""

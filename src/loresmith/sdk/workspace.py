@@ -329,24 +329,13 @@ class RunHandle:
         A run that goes on from a checkpoint repeats what came after it; the newest row of a position counts.
         """
         runs = self._workspace.ledger.runs
+        action = self.actions().get(step)
+        workers = runs.working_on(action.key) if action is not None else [(self.id, step)]
         latest: dict[tuple[str, float], Metric] = {}
-        for run, name_there in self._workers_on(step):
+        for run, name_there in workers:
             for metric in runs.metrics(run, name_there, name):
                 latest[metric.name, metric.position] = metric
         return sorted(latest.values(), key=lambda metric: (metric.name, metric.position))
-
-    def _workers_on(self, step: str) -> list[tuple[str, str]]:
-        """The runs that worked on the same action as this run's step, oldest first, with the step's name there."""
-        action = self.actions().get(step)
-        if action is None:
-            return [(self.id, step)]
-        runs = self._workspace.ledger.runs
-        return [
-            (run.id, event.step)
-            for run in reversed(runs.list(limit=None))
-            for event in runs.events(run.id)
-            if event.kind == "step-started" and event.step is not None and event.data.get("key") == action.key
-        ]
 
 
 class Runs:
