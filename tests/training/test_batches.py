@@ -51,9 +51,13 @@ def test_the_seed_decides_the_order(tokens: InputAsset) -> None:
 
 @pytest.mark.parametrize("steps", [0, 1, 17, 500])
 def test_the_books_balance_however_long_it_trains(tokens: InputAsset, steps: int) -> None:
-    account = batches_of(tokens).account(steps)
+    account = batches_of(tokens).account(steps, trained=steps * 64)
     assert account.missing == 0
     assert account.kept == steps * 64
+
+
+def test_tokens_that_the_loop_did_not_train_on_are_missing_in_the_books(tokens: InputAsset) -> None:
+    assert batches_of(tokens).account(17, trained=16 * 64).missing == 64
 
 
 def test_more_than_there_is_is_refused_before_the_first_step(tokens: InputAsset) -> None:

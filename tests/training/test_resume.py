@@ -105,12 +105,16 @@ def test_a_request_to_stop_is_met_within_a_step_and_loses_nothing(
     never_stopped: Path, tokens: InputAsset, tmp_path: Path
 ) -> None:
     settings = {**SETTINGS, "checkpoint_seconds": 1000}
+    stopped_at = 0.0
     for asked_after in (40, 3, 1):
         context = RecordingContext(tmp_path, stop_after=asked_after)
         with pytest.raises(Interrupted):
             run_step(PRETRAIN, tmp_path, settings, {"tokens": tokens}, context)
         (_, saved_at) = context.checkpoints[-1]
         assert saved_at == max(position for name, _, position in context.metrics if name == "loss")
+        assert saved_at > stopped_at, "it goes on from where it stopped, not from the beginning"
+        assert any("going on after step" in line for line in context.logs) == (stopped_at > 0)
+        stopped_at = saved_at
     context = RecordingContext(tmp_path)
     run_step(PRETRAIN, tmp_path, settings, {"tokens": tokens}, context)
     assert files(tmp_path) == files(never_stopped)

@@ -240,15 +240,17 @@ def _train_tokenizer(context: StepContext, config: TrainTokenizerConfig, inputs:
             sizes.setdefault(row["split"], []).append(row["bytes"])
     total = sum(sizes.get("train", ()))
     wanted = min(total, config.training_bytes)
-    read = {"documents": 0, "bytes": 0}
+    read, passed_over = {"documents": 0, "bytes": 0}, {"documents": 0, "bytes": 0}
 
     def texts() -> Iterator[str]:
         for batch in read_documents(corpus.directory, ("id", "text", "bytes"), "train"):
             look()
             for row in batch.to_pylist():
-                if in_sample(row["id"], wanted, total):
-                    read["documents"] += 1
-                    read["bytes"] += row["bytes"]
+                taken = in_sample(row["id"], wanted, total)
+                counts = read if taken else passed_over
+                counts["documents"] += 1
+                counts["bytes"] += row["bytes"]
+                if taken:
                     yield row["text"]
             context.progress(read["bytes"], wanted, "bytes")
 
@@ -266,19 +268,22 @@ def _train_tokenizer(context: StepContext, config: TrainTokenizerConfig, inputs:
     }
     books = Books(
         accounts=tuple(
-            _learnt_from(unit, {split: measure(values) for split, values in sizes.items()}, read[unit])
+            _learnt_from(
+                unit, {split: measure(values) for split, values in sizes.items()}, read[unit], passed_over[unit]
+            )
             for unit, measure in (("documents", len), ("bytes", sum))
         )
     )
     return Result({"tokenizer": Made(directory, metadata)}, books)
 
 
-def _learnt_from(unit: str, by_split: Mapping[str, int], learnt: int) -> Account:
-    training = by_split.get("train", 0)
+def _learnt_from(unit: str, by_split: Mapping[str, int], learnt: int, passed_over: int) -> Account:
+    """What entered is counted when the corpus is surveyed, what was learnt from and passed over when it is read."""
+    held_out = sum(count for split, count in by_split.items() if split != "train")
     left = (
         Entry(disposition="kept", reason="", count=learnt),
-        Entry(disposition="dropped", reason="held out", count=sum(by_split.values()) - training),
-        Entry(disposition="dropped", reason="not in the sample", count=training - learnt),
+        Entry(disposition="dropped", reason="held out", count=held_out),
+        Entry(disposition="dropped", reason="not in the sample", count=passed_over),
     )
     return Account(unit=unit, entered=sum(by_split.values()), left=tuple(entry for entry in left if entry.count))
 

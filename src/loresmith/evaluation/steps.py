@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,7 @@ def _baseline(context: StepContext, config: BaselineConfig, inputs: Mapping[str,
     for baseline in report.baselines:
         context.metric(f"bits_per_byte/{baseline.name}", baseline.bits_per_byte, held_out.bytes)
     metadata = {baseline.name: round(baseline.bits_per_byte, 6) for baseline in report.baselines}
-    return Result({"report": Made(directory, {"bits_per_byte": metadata})}, _books(report.sample))
+    return Result({"report": Made(directory, {"bits_per_byte": metadata})}, _books(report.sample, rows))
 
 
 def _evaluate(context: StepContext, config: EvaluateConfig, inputs: Mapping[str, InputAsset]) -> Result:
@@ -91,7 +91,7 @@ def _evaluate(context: StepContext, config: EvaluateConfig, inputs: Mapping[str,
     if report.suite is not None:
         context.metric("suite_passed", report.suite.passed, report.suite.cases)
         metadata["suite"] = {"name": report.suite.name, "passed": report.suite.passed, "cases": report.suite.cases}
-    return Result({"report": Made(directory, metadata)}, _books(report.sample))
+    return Result({"report": Made(directory, metadata)}, _books(report.sample, rows))
 
 
 def _look(context: StepContext, unit: str) -> Callable[[int, int], None]:
@@ -103,18 +103,21 @@ def _look(context: StepContext, unit: str) -> Callable[[int, int], None]:
     return look
 
 
-def _books(sample: Any) -> Books:
-    def account(unit: str, kept: int, entered: int) -> Account:
+def _books(sample: Any, rows: Iterable[Mapping[str, Any]]) -> Books:
+    """What was scored, counted from the scores, beside what the sample left out, counted when it was drawn."""
+    scored = {row["id"]: row["bytes"] for row in rows if row["kind"] == "document"}
+
+    def account(unit: str, kept: int, chosen: int, entered: int) -> Account:
         entries = [Entry(disposition="kept", reason="", count=kept)]
-        if kept < entered:
+        if chosen < entered:
             reason = "beyond max_documents or max_bytes"
-            entries.append(Entry(disposition="dropped", reason=reason, count=entered - kept))
+            entries.append(Entry(disposition="dropped", reason=reason, count=entered - chosen))
         return Account(unit=unit, entered=entered, left=tuple(entries))
 
     return Books(
         accounts=(
-            account("documents", sample.documents, sample.of_documents),
-            account("bytes", sample.bytes, sample.of_bytes),
+            account("documents", len(scored), sample.documents, sample.of_documents),
+            account("bytes", sum(scored.values()), sample.bytes, sample.of_bytes),
         )
     )
 

@@ -82,13 +82,18 @@ class TokenBatches:
             self.batch_tokens,
         )
 
-    def account(self, steps: int) -> Account:
-        """Where the tokens of the split went in a training of so many steps: every epoch begun counts them anew."""
+    def account(self, steps: int, trained: int) -> Account:
+        """Where the tokens of the split went in a training: every epoch begun counts them anew.
+
+        Args:
+            steps: how many steps it had; what was left over follows from them.
+            trained: tokens trained on, as the loop counted them.
+        """
         used = steps * self.sequences
         epochs = max(1, -(-used // self.samples))
         covered = self.samples * self.sequence_length
         left = (
-            Entry(disposition="kept", reason="", count=used * self.sequence_length),
+            Entry(disposition="kept", reason="", count=trained),
             Entry(
                 disposition="dropped",
                 reason="the budget ended before they came",

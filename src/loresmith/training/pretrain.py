@@ -103,7 +103,7 @@ def pretrain(surroundings: Surroundings, config: PretrainConfig, tokens: Path, b
     if not parity.passed:
         raise Failure(f"the saved model computes something else than the trained one: {parity.evidence()}")
     facts = _facts(model, trainer, config, curve.newest(HELD_OUT), held_out)
-    return Pretrained(directory, facts, batches.account(trainer.step), parity)
+    return Pretrained(directory, facts, batches.account(trainer.step, trainer.tokens), parity)
 
 
 def _first_model(config: PretrainConfig, shards: TokenShards, base: Path | None, seed: int) -> PreTrainedModel:
