@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import subprocess
 import sys
 import sysconfig
@@ -13,16 +14,24 @@ from typing import Any
 
 import pytest
 
+from loresmith import Workspace
+
 NO_SOCKETS = """
-import socket
+import os, socket
+
+def tried():  # a library may swallow the error; the file remembers
+    with open(os.environ["SOCKETS_TRIED"], "a") as file:
+        file.write("%d %s" % (os.getpid(), " ".join(__import__("sys").argv)) + chr(10))
 
 class Forbidden(socket.socket):
     def __init__(self, family=socket.AF_INET, *rest, **named):
         if family != socket.AF_UNIX:
+            tried()
             raise PermissionError("a socket was opened: nothing phones home")
         super().__init__(family, *rest, **named)
 
 def forbidden(*_):
+    tried()
     raise PermissionError("a name was looked up: nothing phones home")
 
 socket.socket = Forbidden
@@ -62,7 +71,13 @@ class Job:
         self.folder = folder
         self.recipe = folder / "job.yaml"
         search = os.pathsep.join(filter(None, [str(no_sockets), os.environ.get("PYTHONPATH")]))
-        self.environment = {**os.environ, "PYTHONPATH": search, "LORESMITH_WORKSPACE": str(folder)}
+        self.sockets_tried = no_sockets / "tried"
+        self.environment = {
+            **os.environ,
+            "PYTHONPATH": search,
+            "LORESMITH_WORKSPACE": str(folder),
+            "SOCKETS_TRIED": str(self.sockets_tried),
+        }
         self.command("init", str(folder), "--bare")
         self.recipe.write_text(RECIPE.replace("LIB", sysconfig.get_path("stdlib")))
 
@@ -85,6 +100,25 @@ class Job:
         found: dict[str, Any] = json.loads(self.command(*words, "--json"))
         return found
 
+    def newest_events(self) -> list[dict[str, Any]]:
+        """What the newest run has said so far."""
+        with Workspace.open(self.folder) as workspace:
+            runs = workspace.ledger.runs
+            newest = runs.list(limit=1)
+            return [event.model_dump() for event in runs.events(newest[0].id)] if newest else []
+
+    def is_at_work(self, step: str) -> bool:
+        """Whether a step is under way and has written something."""
+        started = [event for event in self.newest_events() if event["kind"] == "step-started" and event["step"] == step]
+        if not started:
+            return False
+        work = self.folder / ".loresmith" / "work" / started[-1]["data"]["key"]
+        return any(path.is_file() for part in ("outputs", "state") for path in (work / part).rglob("*"))
+
+    def has_finished(self, step: str) -> bool:
+        ends = ("step-finished", "step-cached")
+        return any(event["kind"] in ends and event["step"] == step for event in self.newest_events())
+
     def states(self, *settings: str) -> dict[str, str]:
         plan = self.answer("plan", str(self.recipe), *settings)
         return {step["name"]: step["state"] for step in plan["plan"]["steps"]}
@@ -104,10 +138,14 @@ def job(tmp_path_factory: pytest.TempPathFactory, no_sockets: Path) -> Job:
     return made
 
 
-def test_sockets_are_really_forbidden(job: Job) -> None:
+def test_sockets_are_really_forbidden_in_whatever_a_command_starts(job: Job, tmp_path: Path) -> None:
     script = "import urllib.request; urllib.request.urlopen('http://127.0.0.1:9')"
-    result = subprocess.run([sys.executable, "-c", script], env=job.environment, capture_output=True, text=True)
-    assert "nothing phones home" in result.stderr
+    worker = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {script!r}])"
+    environment = {**job.environment, "SOCKETS_TRIED": str(tmp_path / "tried")}
+    for source in (script, worker):
+        result = subprocess.run([sys.executable, "-c", source], env=environment, capture_output=True, text=True)
+        assert "nothing phones home" in result.stderr
+    assert len((tmp_path / "tried").read_text().splitlines()) == 2
 
 
 def test_every_step_balances_its_books_and_the_ledger_verifies(job: Job) -> None:
@@ -129,9 +167,25 @@ def test_every_step_balances_its_books_and_the_ledger_verifies(job: Job) -> None
 
 def test_a_second_run_finds_everything_done(job: Job) -> None:
     began = time.monotonic()
-    job.command("run", str(job.recipe))
+    again = job.answer("run", str(job.recipe))
     assert time.monotonic() - began < 10
-    assert set(job.states().values()) == {"cached"}
+    assert {step["state"] for step in again["steps"]} == {"cached"}
+
+
+def test_the_page_says_what_a_newcomer_wants_to_know(job: Job) -> None:
+    page = job.command("summary")
+    known = job.answer("summary")
+    for title in ("What went in and what came out", "How it learnt", "How good it is", "What it writes"):
+        assert title in page
+    assert f"{known['curve'][-1]['value']:.3f} at the end" in page
+    for verdict in known["evaluation"]["verdicts"]:
+        line = next(line for line in page.splitlines() if verdict["baseline"]["title"] in line)
+        assert f"{verdict['baseline']['bits_per_byte']:.3f}" in line
+        assert f"{abs(verdict['difference']):.3f} {'better' if verdict['difference'] < 0 else 'worse'}" in line
+    assert known["model"] in page
+    assert known["folder"] in page
+    for command in ("complete small", "lineage small", "assets export small", "ledger verify"):
+        assert f"loresmith {command}" in page
 
 
 def test_another_learning_rate_redoes_training_and_what_follows(job: Job) -> None:
@@ -172,20 +226,25 @@ def test_the_released_model_completes_the_same_for_the_same_seed(job: Job) -> No
 def test_killed_in_every_step_it_ends_with_the_same_model(job: Job, no_sockets: Path, tmp_path: Path) -> None:
     expected = job.answer("assets", "show", "small")["asset"]["digest"]
     other = Job(tmp_path / "killed", no_sockets)
+    draw = random.Random(11)
+    killed_at_work = []
     for step in ("files", "corpus", "tokenizer", "tokens", "floor", "base", "report"):
         process = other.start("run", str(other.recipe))
-        deadline = time.monotonic() + 120
-        while not list((other.folder / ".loresmith" / "runs").glob(f"*/{step}.log")):
+        while not other.is_at_work(step):
             assert process.poll() is None, process.communicate()
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-        if step == "base":
-            while not list((other.folder / ".loresmith" / "work").glob("*/state/**/*.safetensors")):
-                assert process.poll() is None, process.communicate()
-                assert time.monotonic() < deadline
-                time.sleep(0.02)
+            if other.has_finished(step):
+                break
+            time.sleep(0.005)
+        else:
+            killed_at_work.append(step)
+            time.sleep(draw.uniform(0, 0.1))
         process.kill()
         process.communicate()
+    assert {"files", "corpus", "tokens", "base"} <= set(killed_at_work), "steps that write as they go"
     other.command("run", str(other.recipe))
     assert other.answer("assets", "show", "small")["asset"]["digest"] == expected
     assert other.answer("ledger", "verify")["problems"] == []
+
+
+def test_no_socket_was_tried_by_any_of_them(job: Job) -> None:
+    assert not job.sockets_tried.exists(), job.sockets_tried.read_text()

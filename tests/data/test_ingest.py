@@ -8,6 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,7 +23,7 @@ from loresmith.data.scan import Entry
 from loresmith.data.steps import INGEST, IngestConfig
 from loresmith.errors import Interrupted, UserError
 from tests.data.tables import files_of, ingest, rows, write_files
-from tests.step_context import RecordingContext
+from tests.step_context import RecordingContext, run_step
 
 
 def fingerprint(folder: Path, **config: Any) -> str:
@@ -69,6 +70,16 @@ def test_files_of_many_kinds_become_documents(tmp_path: Path) -> None:
         "latin.txt": "undecodable",
     }
     assert sum(row["bytes"] for row in books) == sum(map(len, files_of(folder).values()))
+
+
+def test_the_table_has_the_columns_that_others_read_and_is_compressed(tmp_path: Path) -> None:
+    folder = write_files(tmp_path / "in", {"a.txt": "some text\n"})
+    result = run_step(INGEST, tmp_path / "made", {"path": str(folder)})
+    file = pq.ParquetFile(result.outputs["documents"].directory / "documents-00000.parquet")
+    columns = "id path text bytes media_type language licence labels collected_at metadata"
+    assert file.schema_arrow.names == columns.split()
+    group = file.metadata.row_group(0)
+    assert {group.column(index).compression for index in range(group.num_columns)} == {"ZSTD"}
 
 
 def test_the_source_holds_what_was_read_to_the_byte(tmp_path: Path) -> None:

@@ -98,6 +98,7 @@ def test_baselines_and_a_model_that_learnt_nothing(
         assert verdict["paired"] is (name == "5-gram")
     assert (report["suite"]["passed"], report["suite"]["failed"]) == (1, ["never"])
     assert [row["name"] for row in rows if row["kind"] == "case"] == ["whatever", "never"]
+    assert all(isinstance(row["output"], str) and row["expected"] for row in rows if row["kind"] == "case")
     samples = [row for row in rows if row["kind"] == "sample"]
     assert len(samples) == report["samples"]["count"] == 2
     assert "not reached" in page

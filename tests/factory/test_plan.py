@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
 import pytest
 
 from loresmith.errors import UserError
+from loresmith.factory import environment, plan, registry
 from tests.factory.conftest import Factory
 
 CHAIN = """
@@ -139,3 +141,38 @@ def test_a_forecast_is_a_guess_until_the_step_has_run_here_and_then_scales(facto
     assert measured.forecast.basis == "measured"
     assert measured.forecast.seconds == pytest.approx(4 * action.seconds)
     assert measured.forecast.peak_bytes == action.peak_bytes > 1 << 20
+    assert measured.forecast.output_bytes == 4 * action.output_bytes > 0
+
+
+def test_a_plan_has_every_setting_to_the_last_default(factory: Factory) -> None:
+    (step,) = factory.workspace.plan(factory.recipe("a: {step: write-text, text: hello}")).steps
+    assert step.resolved_config() == {"text": "hello", "times": 1, "labels": []}
+
+
+def test_a_newer_step_and_other_software_do_the_work_again_and_refuse_an_old_plan(
+    factory: Factory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = factory.recipe("a: {step: write-text, text: hello}")
+    factory.workspace.run(recipe)
+    path = tmp_path / "plan.json"
+    path.write_text(factory.workspace.plan(recipe).model_dump_json())
+    assert states(factory, recipe) == {"a": "cached"}
+
+    newer = dataclasses.replace(registry.find_step("write-text"), version=2)
+    with monkeypatch.context() as patch:
+        patch.setattr(plan, "find_step", lambda _name: newer)
+        patch.setattr("loresmith.factory.recipe.find_step", lambda _name: newer)
+        assert states(factory, recipe) == {"a": "to do"}
+        with pytest.raises(UserError, match="version 1"):
+            factory.workspace.read_plan(path)
+
+    needs = dataclasses.replace(registry.find_step("write-text"), packages=("numpy",))
+    with monkeypatch.context() as patch:
+        patch.setattr(plan, "find_step", lambda _name: needs)
+        patch.setattr("loresmith.factory.recipe.find_step", lambda _name: needs)
+        assert states(factory, recipe) == {"a": "to do"}
+        before = factory.workspace.plan(recipe).digest
+        patch.setattr(environment, "version", lambda _package: "99.0")
+        assert factory.workspace.plan(recipe).digest != before
+        with pytest.raises(UserError, match="software changed"):
+            factory.workspace.read_plan(path)

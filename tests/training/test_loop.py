@@ -134,6 +134,18 @@ def test_every_parameter_is_trained_by_one_group() -> None:
     assert all("norm" in name for name in groups["other"])
 
 
+def test_muon_trains_the_matrices_and_adamw_the_rest() -> None:
+    trainer = new_trainer()
+    masters = {id(master): name for name, master in trainer.optimiser.masters.items()}
+    trained = {
+        type(optimiser): sorted(masters[id(p)] for group in optimiser.param_groups for p in group["params"])
+        for optimiser in trainer.optimiser._optimisers
+    }
+    groups = group_parameters(trainer.model)
+    rest = sorted(name for group, names in groups.items() if group != "matrix" for name in names)
+    assert trained == {torch.optim.Muon: sorted(groups["matrix"]), torch.optim.AdamW: rest}
+
+
 def test_a_diverged_training_stops_before_it_spoils_the_weights(batches: TokenBatches) -> None:
     trainer = new_trainer()
     before = weights(trainer)

@@ -15,7 +15,7 @@ from typing import Any
 
 from loresmith.factory.events import EventReader
 
-STOP_GRACE_SECONDS = 4.0
+STOP_GRACE_SECONDS = 3.5
 """A step that has not reached a safe point this long after it was asked to is ended; its last checkpoint stays."""
 
 
