@@ -33,6 +33,8 @@ BUSY: Final = "while True: pass"
 SETTINGS: Final = {
     "default": {},
     "GOMP_SPINCOUNT=20000": {"GOMP_SPINCOUNT": "20000"},
+    "GOMP_SPINCOUNT=5000": {"GOMP_SPINCOUNT": "5000"},
+    "GOMP_SPINCOUNT=1000": {"GOMP_SPINCOUNT": "1000"},
     "OMP_WAIT_POLICY=PASSIVE": {"OMP_WAIT_POLICY": "PASSIVE"},
 }
 

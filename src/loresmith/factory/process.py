@@ -106,9 +106,9 @@ def _quiet_environment(threads: int) -> dict[str, str]:
     return {
         **os.environ,
         "OMP_NUM_THREADS": str(threads),
-        # Threads that spin for long while they wait slow one another down tenfold as soon as anything else wants a
-        # core; threads that never spin lose a third on an idle machine.
-        "GOMP_SPINCOUNT": "20000",
+        # Threads that spin for long while they wait take the time of the one they wait for, as soon as anything else
+        # wants a core; threads that never spin lose a quarter on an idle machine (benchmarks/waiting_threads.py).
+        "GOMP_SPINCOUNT": "1000",
         "RAYON_NUM_THREADS": str(threads),
         "TOKENIZERS_PARALLELISM": "true" if threads > 1 else "false",
         "HF_HUB_OFFLINE": "1",
