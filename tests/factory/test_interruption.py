@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -213,6 +214,36 @@ def test_a_damaged_input_is_named_before_it_is_used(factory: Factory) -> None:
         factory.workspace.run(
             factory.recipe("hello: {step: write-text, text: hello}\nb: {step: join-text, first: hello}")
         )
+
+
+@pytest.mark.parametrize("garbage", ["{", "{}"])
+@pytest.mark.parametrize(("table", "column"), [("asset", "manifest"), ("run", "plan"), ("action", "config")])
+def test_a_garbled_row_is_a_damaged_ledger_and_not_a_defect(
+    factory: Factory, table: str, column: str, garbage: str
+) -> None:
+    recipe = factory.recipe("hello: {step: write-text, text: hello}", rest="release: {name: words, asset: hello}")
+    run = factory.workspace.run(recipe)
+    with sqlite3.connect(factory.folder / ".loresmith" / "ledger.db") as ledger:
+        for (trigger,) in ledger.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            ledger.execute(f"DROP TRIGGER {trigger}")
+        ledger.execute(f"UPDATE {table} SET {column} = ?", (garbage,))
+    looks = [
+        lambda: factory.workspace.plan(recipe),
+        lambda: factory.workspace.assets["words"],
+        lambda: factory.workspace.runs[run.id].plan(),
+    ]
+    refused = []
+    for look in looks:
+        try:
+            look()
+        except Failure as error:
+            refused.append(str(error))
+    if (table, garbage) != ("action", "{}"):  # an empty config can be read
+        assert refused
+    for message in refused:
+        assert "the ledger is damaged" in message
+        assert "loresmith ledger verify" in message
+    assert factory.workspace.verify().first_bad is not None
 
 
 def test_the_record_of_a_run_survives_the_end_of_its_process(factory: Factory) -> None:

@@ -18,8 +18,9 @@ from loresmith.factory.forecast import Forecast, forecast
 from loresmith.factory.recipe import Compute, Recipe, RecipeStep, ReleaseTarget, locations, produced_by
 from loresmith.factory.registry import find_step
 from loresmith.factory.step import Step
-from loresmith.ledger import Ledger
+from loresmith.ledger import Ledger, Run
 from loresmith.ledger.digest import digest_of
+from loresmith.ledger.faults import row_faults
 from loresmith.nearest import unknown_name
 from loresmith.validation import validate
 from loresmith.yaml_lines import load_yaml
@@ -227,6 +228,12 @@ def read_plan(path: Path) -> Plan:
     plan = validate(Plan, written.data, written.lines, written.source)
     plan.require_intact()
     return plan
+
+
+def stored_plan(run: Run) -> Plan:
+    """The plan that a run carries out, as the ledger has it. Raises Failure if that is no plan."""
+    with row_faults(f"run {run.id}"):
+        return Plan.model_validate(run.plan)
 
 
 def require_unchanged(plan: Plan, ledger: Ledger) -> None:

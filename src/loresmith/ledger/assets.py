@@ -160,9 +160,9 @@ class Assets:
         """The asset of this whole digest. Raises UserError if there is none."""
         with self._database.read() as connection:
             found = connection.execute(sql.select(ASSET).where(ASSET.c.digest == digest)).first()
-        if found is None:
-            raise UserError(f"there is no asset {digest}", hint="`loresmith assets ls` lists them")
-        return _asset(found)
+            if found is None:
+                raise UserError(f"there is no asset {digest}", hint="`loresmith assets ls` lists them")
+            return _asset(found)
 
     def find(self, reference: str, kind: str | None = None) -> Asset:
         """The asset that a person means.

@@ -20,7 +20,7 @@ from sqlalchemy.engine import URL, Connection, Engine, make_url
 
 from loresmith.errors import Failure, UserError
 from loresmith.ledger import schema
-from loresmith.ledger.faults import database_faults, file_faults
+from loresmith.ledger.faults import database_faults, file_faults, row_faults
 from loresmith.nearest import unknown_name
 
 LOCK_WAIT_SECONDS = 30.0
@@ -64,7 +64,8 @@ class Database:
         with database_faults(self.where), self.engine.connect() as connection, connection.begin():
             if not self.path:
                 connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            yield connection
+            with row_faults(self.where):
+                yield connection
 
     @contextmanager
     def write(self) -> Iterator[Connection]:

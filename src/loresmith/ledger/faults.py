@@ -28,6 +28,20 @@ def database_faults(where: str) -> Iterator[None]:
         raise database_failure(error, where) from error
 
 
+@contextmanager
+def row_faults(where: str) -> Iterator[None]:
+    """Turn a row that does not say what such a row says, in the block, into a Failure that tells how to find it."""
+    try:
+        yield
+    except (ValueError, KeyError) as error:  # of JSON, and of Pydantic
+        what = str(error).splitlines()[0]
+        raise Failure(
+            f"the ledger is damaged: a row cannot be read ({type(error).__name__}: {what})",
+            where=where,
+            hint="`loresmith ledger verify` names the row; restore the ledger from a backup",
+        ) from error
+
+
 def database_failure(error: sqlalchemy.exc.DBAPIError, where: str) -> Failure:
     """The Failure that says what a driver's error means."""
     sqlite = getattr(error.orig, "sqlite_errorname", None)

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from loresmith.errors import UserError, os_failure
-from loresmith.factory.plan import Plan, make_plan, read_plan, require_unchanged
+from loresmith.factory.plan import Plan, make_plan, read_plan, require_unchanged, stored_plan
 from loresmith.factory.recipe import read_recipe
 from loresmith.factory.run import Observer, execute
 from loresmith.ledger import Action, Asset, AssetCheck, Ledger, Lineage, LogCheck, Metric, Receipt, ReleaseEvent, Run
@@ -112,7 +112,7 @@ class Workspace:
             found = unfinished[0]
         else:
             found = self.ledger.runs.get(run)
-        plan = Plan.model_validate(found.plan)
+        plan = stored_plan(found)
         require_unchanged(plan, self.ledger)
         return self.run(plan, observer)
 
@@ -289,7 +289,7 @@ class RunHandle:
         return self._workspace.place.state / "runs" / self.id
 
     def plan(self) -> Plan:
-        return Plan.model_validate(self.record.plan)
+        return stored_plan(self.record)
 
     def steps(self) -> tuple[StepState, ...]:
         """How far each step of its plan is, in running order."""
@@ -298,7 +298,7 @@ class RunHandle:
             numbers.setdefault(metric.step, {})[metric.name] = metric.value
         record = self.record
         events = self._workspace.ledger.runs.events(self.id)
-        return step_states(Plan.model_validate(record.plan), record.status, events, numbers, self._workspace.ledger)
+        return step_states(stored_plan(record), record.status, events, numbers, self._workspace.ledger)
 
     @property
     def cause(self) -> Cause | None:
