@@ -69,8 +69,9 @@ def run_step(
     context: RecordingContext | None = None,
 ) -> Result:
     """Run a step as the factory would: settings validated, and its books required to balance."""
-    result = step.run(context or RecordingContext(folder), step.config.model_validate(dict(config)), inputs or {})
-    assert set(result.outputs) == set(step.outputs)
+    settings = step.config.model_validate(dict(config))
+    result = step.run(context or RecordingContext(folder), settings, inputs or {})
+    assert set(result.outputs) == set(step.outputs_of(settings))
     result.books.require_balance(step.name)
     return result
 

@@ -223,7 +223,8 @@ def produced_by(recipe: Recipe, reference: str, path: YamlPath, kind: str | None
     Args:
         reference: `step` or `step.output`.
         path: where the reference is written, for messages.
-        kind: the kind of asset that is wanted; with it `step` alone finds the output of that kind.
+        kind: the kind of asset that is wanted; with it `step` alone finds the output of that kind, without it the
+            step's first.
 
     Raises:
         UserError: the step has no such output, none of the kind, or several.
@@ -234,13 +235,15 @@ def produced_by(recipe: Recipe, reference: str, path: YamlPath, kind: str | None
         if path[0] == "release":
             raise UserError(unknown_name("step", name, recipe.steps), where=where)
         return None
-    outputs = recipe.steps[name].step.outputs
+    outputs = recipe.steps[name].step.outputs_of(recipe.steps[name].config)
     if dot:
         if role not in outputs:
             raise UserError(f"steps.{name}: {unknown_name('output', role, outputs)}", where=where)
         fitting = [role]
+    elif kind is None:
+        fitting = [next(iter(outputs))]
     else:
-        fitting = [role for role, output in outputs.items() if kind in (None, output.kind)]
+        fitting = [role for role, output in outputs.items() if output.kind == kind]
     listed = ", ".join(f"{name}.{role} ({output.kind})" for role, output in outputs.items())
     if not fitting or (kind is not None and outputs[fitting[0]].kind != kind):
         raise UserError(f"a {kind} is needed here, and {reference!r} gives {listed}", where=where)

@@ -291,8 +291,10 @@ class _Execution:
         if target is None:
             return
         name, _, role = target.asset.partition(".")
-        outputs = self.made[name]
-        digest = outputs[role] if role else next(iter(outputs.values()))
+        planned = next(step for step in self.plan.steps if step.name == name)
+        step = find_step(planned.step)
+        main_role = next(iter(step.outputs_of(step.config.model_validate(planned.resolved_config()))))
+        digest = self.made[name][role or main_role]
         current = self.ledger.releases.target(target.name, target.channel)
         if current == digest:
             return

@@ -48,10 +48,11 @@ class Input:
 
 @dataclass(frozen=True)
 class Output:
-    """One output role of a step."""
+    """One output role of a step; an optional one is made under some settings only (see `Step.makes`)."""
 
     kind: AssetKind
     summary: str
+    optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,8 @@ class Step:
         version: raised whenever the same config and inputs would give other outputs.
         summary: one sentence for `loresmith steps`.
         config: the Pydantic model of its settings.
-        inputs, outputs: roles; optional inputs that a recipe does not wire are absent from the mapping.
+        inputs, outputs: roles; optional inputs that a recipe does not wire are absent from the mapping. The first
+            output is the one that is meant where a recipe names the step alone and no kind decides.
         run: the function that does the work, in a subprocess of its own.
         fingerprint: digest of what the step reads from outside the ledger (None: it reads nothing there).
             It is called with a config whose locations are absolute, and raises UserError for what is not there.
@@ -163,6 +165,7 @@ class Step:
         workload: how much work a config asks for, in any unit (training: floating-point operations); forecasts
             scale past runs by it. None: they scale by the size of the inputs.
         guess: what to forecast where there are no past runs.
+        makes: which of its optional outputs a config asks for; None: none of them.
     """
 
     name: str
@@ -176,3 +179,9 @@ class Step:
     packages: tuple[str, ...] = ()
     workload: Callable[[Any], float] | None = None
     guess: Callable[[Any], Guess] | None = None
+    makes: Callable[[Any], frozenset[str]] | None = None
+
+    def outputs_of(self, config: StepConfig) -> dict[str, Output]:
+        """The outputs that the step makes with these settings, in the order in which they are declared."""
+        asked = self.makes(config) if self.makes is not None else frozenset()
+        return {role: output for role, output in self.outputs.items() if not output.optional or role in asked}

@@ -134,9 +134,11 @@ def _run(request: dict[str, Any], events: EventWriter) -> int:
     }
     started = time.monotonic()
     result = step.run(context, config, inputs)
-    missing = set(step.outputs) - set(result.outputs)
-    if missing:
-        raise AssertionError(f"the step {step.name!r} returned no output for {sorted(missing)}")
+    promised = set(step.outputs_of(config))
+    if promised != set(result.outputs):
+        raise AssertionError(
+            f"the step {step.name!r} promised {sorted(promised)} and returned {sorted(result.outputs)}"
+        )
     events.send("finished", seconds=time.monotonic() - started, peak_bytes=_peak_bytes(), **_described(result))
     return 0
 
