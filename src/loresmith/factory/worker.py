@@ -136,9 +136,8 @@ def _run(request: dict[str, Any], events: EventWriter) -> int:
     result = step.run(context, config, inputs)
     promised = set(step.outputs_of(config))
     if promised != set(result.outputs):
-        raise AssertionError(
-            f"the step {step.name!r} promised {sorted(promised)} and returned {sorted(result.outputs)}"
-        )
+        made = ", ".join(result.outputs) or "no output"
+        raise AssertionError(f"the step {step.name!r} returned {made} where it promised {', '.join(promised)}")
     events.send("finished", seconds=time.monotonic() - started, peak_bytes=_peak_bytes(), **_described(result))
     return 0
 
