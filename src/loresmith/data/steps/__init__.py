@@ -1,0 +1,17 @@
+"""The steps of the data room, as the factory runs them: a file for each."""
+
+from loresmith.data.steps.curate import CURATE, CurateConfig
+from loresmith.data.steps.ingest import INGEST, IngestConfig
+from loresmith.data.steps.pack import PACK, PackConfig
+from loresmith.data.steps.train_tokenizer import TRAIN_TOKENIZER, TrainTokenizerConfig
+
+__all__ = [
+    "CURATE",
+    "INGEST",
+    "PACK",
+    "TRAIN_TOKENIZER",
+    "CurateConfig",
+    "IngestConfig",
+    "PackConfig",
+    "TrainTokenizerConfig",
+]

@@ -1,0 +1,123 @@
+"""The step `train-tokenizer`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from loresmith.data.special_tokens import smallest_vocabulary
+from loresmith.data.steps.stopping import stopper
+from loresmith.factory.step import Guess, Input, InputAsset, Made, Output, Result, Step, StepConfig, StepContext
+from loresmith.ledger.books import Account, Books, Entry
+
+
+class TrainTokenizerConfig(StepConfig):
+    """A byte-level byte-pair vocabulary, learnt from the training split."""
+
+    vocabulary_size: int = Field(
+        default=8192,
+        ge=256,
+        le=1_000_000,
+        description="Tokens in all, special ones included. More make texts shorter and the model's embedding larger.",
+    )
+    reserved_tokens: int = Field(
+        default=16, ge=0, le=1024, description="Special tokens kept free for what later training wants to mark."
+    )
+    pre_tokenizer: Literal["code", "gpt2"] = Field(
+        default="code",
+        description="What no token may cross. `code` is close to GPT-4's: numbers by three digits, runs of spaces "
+        "together. `gpt2` is GPT-2's, which the fastest encoders know.",
+    )
+    training_bytes: int = Field(
+        default=256 << 20,
+        ge=1,
+        description="About how much text, in bytes, the vocabulary is learnt from; of more, a sample of documents is "
+        "taken.",
+    )
+
+    @model_validator(mode="after")
+    def _bytes_and_special_tokens_fit(self) -> TrainTokenizerConfig:
+        smallest = smallest_vocabulary(self.reserved_tokens)
+        if self.vocabulary_size < smallest:
+            raise ValueError(
+                f"a vocabulary_size of {self.vocabulary_size} leaves no room: bytes and special tokens are {smallest}"
+            )
+        return self
+
+
+def _train_tokenizer(context: StepContext, config: TrainTokenizerConfig, inputs: Mapping[str, InputAsset]) -> Result:
+    from loresmith.data.corpus import read_documents
+    from loresmith.data.sampling import in_sample
+    from loresmith.data.tokenizer_report import report_on
+    from loresmith.data.tokenizer_training import save_tokenizer, train_byte_pairs
+
+    corpus = inputs["corpus"]
+    look = stopper(context)
+    sizes: dict[str, list[int]] = {}
+    for batch in read_documents(corpus.directory, ("split", "bytes")):
+        for row in batch.to_pylist():
+            sizes.setdefault(row["split"], []).append(row["bytes"])
+    total = sum(sizes.get("train", ()))
+    wanted = min(total, config.training_bytes)
+    read, passed_over = {"documents": 0, "bytes": 0}, {"documents": 0, "bytes": 0}
+
+    def texts() -> Iterator[str]:
+        for batch in read_documents(corpus.directory, ("id", "text", "bytes"), "train"):
+            look()
+            for row in batch.to_pylist():
+                taken = in_sample(row["id"], wanted, total)
+                counts = read if taken else passed_over
+                counts["documents"] += 1
+                counts["bytes"] += row["bytes"]
+                if taken:
+                    yield row["text"]
+            context.progress(read["bytes"], wanted, "bytes")
+
+    tokenizer = train_byte_pairs(texts(), config.vocabulary_size, config.reserved_tokens, config.pre_tokenizer)
+    look()
+    directory = context.output("tokenizer")
+    save_tokenizer(tokenizer, directory)
+    report = report_on(directory, corpus.directory, look)
+    (directory / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    for split, numbers in report["splits"].items():
+        context.metric(f"bytes_per_token/{split}", numbers["bytes_per_token"], read["bytes"])
+    metadata = {
+        "vocabulary_size": report["vocabulary_size"],
+        "bytes_per_token": {split: numbers["bytes_per_token"] for split, numbers in report["splits"].items()},
+    }
+    books = Books(
+        accounts=tuple(
+            learnt_from(
+                unit, {split: measure(values) for split, values in sizes.items()}, read[unit], passed_over[unit]
+            )
+            for unit, measure in (("documents", len), ("bytes", sum))
+        )
+    )
+    return Result({"tokenizer": Made(directory, metadata)}, books)
+
+
+def learnt_from(unit: str, by_split: Mapping[str, int], learnt: int, passed_over: int) -> Account:
+    """What entered is counted when the corpus is surveyed, what was learnt from and passed over when it is read."""
+    held_out = sum(count for split, count in by_split.items() if split != "train")
+    left = (
+        Entry(disposition="kept", reason="", count=learnt),
+        Entry(disposition="dropped", reason="held out", count=held_out),
+        Entry(disposition="dropped", reason="not in the sample", count=passed_over),
+    )
+    return Account(unit=unit, entered=sum(by_split.values()), left=tuple(entry for entry in left if entry.count))
+
+
+TRAIN_TOKENIZER = Step(
+    name="train-tokenizer",
+    version=1,
+    summary="Learn a byte-level byte-pair vocabulary from the training split of a corpus.",
+    config=TrainTokenizerConfig,
+    inputs={"corpus": Input("corpus", "The text to learn from; only its training split is read to learn.")},
+    outputs={"tokenizer": Output("tokenizer", "A transformers fast tokenizer with a chat template, and a report.")},
+    run=_train_tokenizer,
+    packages=("tokenizers", "transformers"),
+    guess=lambda _config: Guess(seconds=15, peak_bytes=1 << 30, output_bytes=1 << 20),
+)
