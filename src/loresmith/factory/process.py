@@ -9,18 +9,52 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from loresmith.errors import Failure, UserError
 from loresmith.factory.events import EventReader
+from loresmith.factory.step import InputAsset
+from loresmith.factory.stopping import StopRequest
 
 STOP_GRACE_SECONDS = 3.5
 """A step that has not reached a safe point this long after it was asked to is ended; its last checkpoint stays."""
 
 
+def step_request(
+    name: str,
+    step: str,
+    config: Mapping[str, Any],
+    seed: int,
+    threads: int,
+    work: Path,
+    inputs: Mapping[str, InputAsset],
+) -> dict[str, Any]:
+    """What a worker is told: which step, under which name, with what, and the folder in which it works."""
+    return {
+        "name": name,
+        "step": step,
+        "config": dict(config),
+        "seed": seed,
+        "threads": threads,
+        "action": str(work),
+        "inputs": {
+            role: {
+                "digest": asset.digest,
+                "kind": asset.kind,
+                "directory": str(asset.directory),
+                "metadata": dict(asset.metadata),
+                "labels": list(asset.labels),
+            }
+            for role, asset in inputs.items()
+        },
+        "parent": os.getpid(),
+    }
+
+
 class StepProcess:
-    """One worker process. Iterate over `events` until it ends, then read `status`."""
+    """One worker process: `follow` it to its end, or iterate over its `events` and read its `status`."""
 
     def __init__(self, request: dict[str, Any], request_path: Path, log_path: Path) -> None:
         """Start the worker.
@@ -66,6 +100,52 @@ class StepProcess:
                     break  # all is read, and the pipe is open still: the process left a child behind that holds it
                 yield None
         self._process.wait()
+
+    def follow(
+        self, name: str, stop: StopRequest, tick: Callable[[], None], take: Callable[[Mapping[str, Any]], None]
+    ) -> dict[str, Any]:
+        """Follow the step to its end; returns the event with which it finished.
+
+        Args:
+            name: the step's, for messages.
+            stop: once it is set, the step is asked to stop.
+            tick: called at least twice a second.
+            take: called with every event but those that end the step.
+
+        Raises:
+            UserError, Failure: it refused or failed.
+            Interrupted: it stopped because it was asked to.
+        """
+        finished = failed = None
+        was_stopped = False
+        for event in self.events():
+            if stop:
+                self.ask_to_stop()
+            tick()
+            if event is None:
+                continue
+            match event["event"]:
+                case "finished":
+                    finished = event
+                case "failed":
+                    failed = event
+                case "stopped":
+                    was_stopped = True
+                case _:
+                    take(event)
+        if finished is not None:  # an abort while the interpreter goes down does not undo finished work
+            return finished
+        if was_stopped or stop:
+            stop.set()
+            stop.check()
+        if failed is not None:
+            kind = UserError if failed["status"] == UserError.exit_status else Failure
+            raise kind(
+                failed["what"],
+                where=failed["where"] or f"step {name!r}",
+                hint=failed["hint"] if failed["hint"] != "see the log" else f"its log: {self.log_path}",
+            )
+        raise Failure(self.cause_of_death(), where=f"step {name!r}", hint=f"its log: {self.log_path}")
 
     def ask_to_stop(self) -> None:
         """Ask for a stop at the next safe point; only the first call starts the clock."""

@@ -15,23 +15,22 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from loresmith.errors import Failure, Interrupted, LoresmithError, UserError, os_failure
+from loresmith.errors import Interrupted, LoresmithError, os_failure
+from loresmith.factory.acceptance import accepted
 from loresmith.factory.environment import full_environment
+from loresmith.factory.inputs import input_asset
 from loresmith.factory.plan import Plan, PlannedStep, require_same_sources
-from loresmith.factory.process import StepProcess
+from loresmith.factory.process import StepProcess, step_request
 from loresmith.factory.record import StepRecord
 from loresmith.factory.registry import find_step
+from loresmith.factory.step import InputAsset
 from loresmith.factory.stopping import StopRequest, stop_on_signals
-from loresmith.ledger import Action, ActionRecord, Ledger, OutputRecord
-from loresmith.ledger.books import Books
+from loresmith.ledger import Action, ActionRecord, Ledger
 
 Observer = Callable[[Mapping[str, Any]], None]
 
 WAIT_SECONDS = 0.5
 BEAT_SECONDS = 5.0
-
-VERIFIED_BYTES = 4 << 30
-"""Inputs up to this size are hashed again before a step reads them: a few seconds against hours on damaged data."""
 
 
 def default_threads() -> int:
@@ -154,15 +153,28 @@ class _Execution:
         self.ledger.runs.event(self.run, "step-started", planned.name, {"key": key})
         self.observer({"event": "step-started", "step": planned.name, "kind": planned.step, "key": key})
         record = StepRecord(self.ledger, self.run, planned.name, key, work, self.folder / "runs" / self.run)
-        process = StepProcess(self._request(planned, work, inputs), work / "request.json", record.log_path)
+        assets = {role: input_asset(self.ledger, planned.name, role, digest) for role, digest in inputs.items()}
+        request = step_request(
+            planned.name, planned.step, planned.resolved_config(), self.plan.seed, self.threads, work, assets
+        )
+
+        def tick() -> None:
+            self._beat(key)
+            record.flush_when_due()
+
+        def take(event: Mapping[str, Any]) -> None:
+            record.take(event)
+            self.observer({**event, "step": planned.name})
+
+        process = StepProcess(request, work / "request.json", record.log_path)
         try:
-            finished = self._listen(process, record, planned.name, key, stop)
+            finished = process.follow(planned.name, stop, tick, take)
         finally:
             process.close()
             record.close()
         # Files that changed under the step would be found under the key of what they were, for ever.
         require_same_sources(planned, f"step {planned.name!r}")
-        action = self._recorded(planned, key, inputs, finished)
+        action = self._recorded(planned, key, assets, finished)
         shutil.rmtree(work, ignore_errors=True)
         self.worked.add(planned.name)
         data = {"key": key, "seconds": action.seconds, "peak_bytes": action.peak_bytes}
@@ -170,100 +182,11 @@ class _Execution:
         self.observer({"event": "step-finished", "step": planned.name, **data, "outputs": dict(action.outputs)})
         return action
 
-    def _request(self, planned: PlannedStep, work: Path, inputs: Mapping[str, str]) -> dict[str, Any]:
-        given = {}
-        for role, digest in inputs.items():
-            asset = self.ledger.assets.get(digest)
-            if asset.size <= VERIFIED_BYTES:
-                self._require_undamaged(planned.name, role, digest)
-            given[role] = {
-                "digest": digest,
-                "kind": asset.kind,
-                "directory": str(self.ledger.assets.directory(digest)),
-                "metadata": asset.metadata,
-                "labels": list(asset.labels),
-            }
-        return {
-            "name": planned.name,
-            "step": planned.step,
-            "config": planned.resolved_config(),
-            "seed": self.plan.seed,
-            "threads": self.threads,
-            "action": str(work),
-            "inputs": given,
-            "parent": os.getpid(),
-        }
-
-    def _require_undamaged(self, name: str, role: str, digest: str) -> None:
-        problems = self.ledger.assets.verify(digest).problems
-        if problems:
-            raise Failure(
-                f"the input {role!r} is damaged: {problems[0]}",
-                where=f"step {name!r}",
-                hint=f"`loresmith assets verify {digest[:12]}` lists all damage; restore the blob from a copy",
-            )
-
-    def _listen(
-        self, process: StepProcess, record: StepRecord, name: str, key: str, stop: StopRequest
-    ) -> dict[str, Any]:
-        """Follow a step to its end; returns what it made, or raises what stopped it."""
-        finished = failed = None
-        was_stopped = False
-        for event in process.events():
-            if stop:
-                process.ask_to_stop()
-            self._beat(key)
-            record.flush_when_due()
-            if event is None:
-                continue
-            match event["event"]:
-                case "finished":
-                    finished = event
-                case "failed":
-                    failed = event
-                case "stopped":
-                    was_stopped = True
-                case _:
-                    record.take(event)
-                    self.observer({**event, "step": name})
-        if finished is not None:  # an abort while the interpreter goes down does not undo finished work
-            return finished
-        if was_stopped or stop:
-            stop.set()
-            stop.check()
-        if failed is not None:
-            kind = UserError if failed["status"] == UserError.exit_status else Failure
-            raise kind(
-                failed["what"],
-                where=failed["where"] or f"step {name!r}",
-                hint=failed["hint"] if failed["hint"] != "see the log" else f"its log: {record.log_path}",
-            )
-        raise Failure(process.cause_of_death(), where=f"step {name!r}", hint=f"its log: {record.log_path}")
-
     def _recorded(
-        self, planned: PlannedStep, key: str, inputs: Mapping[str, str], finished: Mapping[str, Any]
+        self, planned: PlannedStep, key: str, inputs: Mapping[str, InputAsset], finished: Mapping[str, Any]
     ) -> Action:
         step = find_step(planned.step)
-        books = Books.model_validate(finished["books"])
-        books.require_balance(f"step {planned.name!r}")
-        for check in finished["checks"]:
-            if not check["passed"]:
-                raise Failure(
-                    f"the check {check['kind']!r} of the output {check['output']!r} failed: {check['evidence']}",
-                    where=f"step {planned.name!r}",
-                    hint="nothing was registered",
-                )
-        inherited = {label for digest in inputs.values() for label in self.ledger.assets.get(digest).labels}
-        outputs = {
-            role: OutputRecord(
-                kind=step.outputs[role].kind,
-                directory=Path(made["directory"]),
-                move=True,
-                metadata=made["metadata"],
-                labels=tuple(sorted(inherited | set(made["labels"]))),
-            )
-            for role, made in finished["outputs"].items()
-        }
+        books, outputs = accepted(step, planned.name, finished, inputs)
         return self.ledger.actions.record(
             ActionRecord(
                 key=key,
@@ -274,8 +197,8 @@ class _Execution:
                 step_version=planned.version,
                 config=planned.resolved_config(),
                 seed=self.plan.seed,
-                environment=full_environment(step, self.threads),
-                inputs=dict(inputs),
+                environment={**full_environment(step, self.threads), **finished["environment"]},
+                inputs={role: asset.digest for role, asset in inputs.items()},
                 outputs=outputs,
                 books=books,
                 checks=tuple(

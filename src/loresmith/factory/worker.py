@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from loresmith.errors import Failure, Interrupted, LoresmithError, os_failure
+from loresmith.factory.environment import computing_environment
 from loresmith.factory.events import EventWriter
 from loresmith.factory.registry import find_step
 from loresmith.factory.step import InputAsset, Result
@@ -138,7 +139,9 @@ def _run(request: dict[str, Any], events: EventWriter) -> int:
     if promised != set(result.outputs):
         made = ", ".join(result.outputs) or "no output"
         raise AssertionError(f"the step {step.name!r} returned {made} where it promised {', '.join(promised)}")
-    events.send("finished", seconds=time.monotonic() - started, peak_bytes=_peak_bytes(), **_described(result))
+    seconds, peak_bytes = time.monotonic() - started, _peak_bytes()
+    said = {"seconds": seconds, "peak_bytes": peak_bytes, "environment": computing_environment()}
+    events.send("finished", **said, **_described(result))
     return 0
 
 
