@@ -12,6 +12,7 @@ LONGEST_PATH = 2000
 """In bytes. Operating systems stop at 4,096, and what is stored lies below a folder of its own."""
 
 _LONGEST_NAME = 240
+_WRITTEN = re.compile(r"\\x([0-9a-f]{2})")
 _AWKWARD = re.compile(r"[\x00-\x1f\x7f\\\ud800-\udfff]")
 
 
@@ -22,6 +23,19 @@ def path_name(path: str) -> str:
     systems take keeps its beginning and gets a digest for the rest.
     """
     return "/".join(_component_name(component) for component in path.split("/"))
+
+
+def raw_path(name: str) -> str:
+    """The path as Python's `os` gives it, of a path as `path_name` wrote it.
+
+    A component that was cut short stays so: its end is not written anywhere.
+    """
+    return _WRITTEN.sub(_raw_character, name)
+
+
+def _raw_character(match: re.Match[str]) -> str:
+    code = int(match[1], 16)
+    return chr(code) if code < 0x80 else chr(0xDC00 + code)
 
 
 def _component_name(component: str) -> str:

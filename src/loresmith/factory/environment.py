@@ -124,7 +124,7 @@ def _torch() -> dict[str, Any]:
     }
     if torch.cuda.is_available():
         found["cuda"] = torch.version.cuda
-        found["cudnn"] = str(torch.backends.cudnn.version())
+        found["cudnn"] = str(torch.backends.cudnn.version())  # type: ignore[no-untyped-call]
         found["devices"] = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
     return found
 

@@ -161,6 +161,11 @@ class Step:
         run: the function that does the work, in a subprocess of its own.
         fingerprint: digest of what the step reads from outside the ledger (None: it reads nothing there).
             It is called with a config whose locations are absolute, and raises UserError for what is not there.
+        restore_sources: lays out again what the step read from outside the ledger, so that `loresmith reproduce` can
+            run it when the originals have changed or gone. It gets the config, the read-only directories of the
+            outputs that were made then, by role, and an empty folder, and returns the config with its locations in
+            that folder; it raises UserError, saying why, for what its outputs do not hold. None: the step can be run
+            again only where its sources are still what they were.
         packages: distributions whose versions belong to the action key, since they decide the result.
         workload: how much work a config asks for, in any unit (training: floating-point operations); forecasts
             scale past runs by it. None: they scale by the size of the inputs.
@@ -176,6 +181,7 @@ class Step:
     outputs: Mapping[str, Output]
     run: StepFunction
     fingerprint: Callable[[Any], str] | None = None
+    restore_sources: Callable[[Any, Mapping[str, Path], Path], Any] | None = None
     packages: tuple[str, ...] = ()
     workload: Callable[[Any], float] | None = None
     guess: Callable[[Any], Guess] | None = None

@@ -17,7 +17,7 @@ from loresmith.errors import Failure, LoresmithError, UserError
 from loresmith.ledger.blobs import BlobStore
 from loresmith.ledger.clock import timestamp
 from loresmith.ledger.database import Database
-from loresmith.ledger.digest import canonical_json, digest_bytes, is_digest, parse_json
+from loresmith.ledger.digest import canonical_json, digest_bytes, digest_file, is_digest, parse_json
 from loresmith.ledger.faults import file_faults
 from loresmith.ledger.log import Log
 from loresmith.ledger.references import resolve
@@ -136,25 +136,17 @@ class Assets:
         digests = self._blobs.put_files([directory / path for path in paths], link=link)
         sizes = [self._blobs.size(digest) for digest in digests]
         files = {path: File(digest=digest, size=size) for path, digest, size in zip(paths, digests, sizes, strict=True)}
-        kept = tuple(sorted(set(labels)))
-        manifest = canonical_json(
-            {
-                "files": {path: file.model_dump() for path, file in files.items()},
-                "kind": kind,
-                "labels": list(kept),
-                "metadata": dict(metadata),
+        return _prepared(kind, files, metadata, labels)
+
+    def identify(self, kind: str, directory: Path, metadata: Mapping[str, Any], labels: Sequence[str]) -> Asset:
+        """What the files under `directory` would be as an asset. Nothing is stored. Errors as of `add`."""
+        paths = _files(directory)
+        with file_faults(directory):
+            files = {
+                path: File(digest=digest_file(directory / path), size=(directory / path).stat().st_size)
+                for path in paths
             }
-        )
-        asset = Asset(
-            digest=digest_bytes(manifest),
-            kind=kind,
-            files=files,
-            metadata=parse_json(manifest)["metadata"],
-            labels=kept,
-            size=sum(sizes),
-            created_at="",
-        )
-        return Prepared(asset=asset, manifest=manifest.decode())
+        return _prepared(kind, files, metadata, labels).asset
 
     def get(self, digest: str) -> Asset:
         """The asset of this whole digest. Raises UserError if there is none."""
@@ -236,6 +228,29 @@ def remove(directory: Path) -> None:
     """Delete a directory whose files the ledger has taken over."""
     with file_faults(directory):
         shutil.rmtree(directory)
+
+
+def _prepared(kind: str, files: Mapping[str, File], metadata: Mapping[str, Any], labels: Sequence[str]) -> Prepared:
+    """The asset that these files are, and its manifest, whose digest is the asset's."""
+    kept = tuple(sorted(set(labels)))
+    manifest = canonical_json(
+        {
+            "files": {path: file.model_dump() for path, file in files.items()},
+            "kind": kind,
+            "labels": list(kept),
+            "metadata": dict(metadata),
+        }
+    )
+    asset = Asset(
+        digest=digest_bytes(manifest),
+        kind=kind,
+        files=dict(files),
+        metadata=parse_json(manifest)["metadata"],
+        labels=kept,
+        size=sum(file.size for file in files.values()),
+        created_at="",
+    )
+    return Prepared(asset=asset, manifest=manifest.decode())
 
 
 def _asset(row: Row[Any]) -> Asset:

@@ -118,6 +118,14 @@ def _ingest_fingerprint(config: IngestConfig) -> str:
     return content_fingerprint(config.places, config.include, config.left_alone, config.max_file_bytes)
 
 
+def _restore_places(config: IngestConfig, outputs: Mapping[str, Path], folder: Path) -> IngestConfig:
+    from loresmith.data.snapshot import restore
+
+    places = restore(outputs["source"], outputs["documents"], len(config.places), folder)
+    path = str(places[0]) if len(places) == 1 else tuple(map(str, places))
+    return config.model_copy(update={"path": path})
+
+
 INGEST = Step(
     name="ingest",
     version=1,
@@ -130,6 +138,7 @@ INGEST = Step(
     },
     run=_ingest,
     fingerprint=_ingest_fingerprint,
+    restore_sources=_restore_places,
     packages=("pyarrow",),
     guess=lambda _config: Guess(seconds=10, peak_bytes=1 << 29, output_bytes=1 << 25),
 )
