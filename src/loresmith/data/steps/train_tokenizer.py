@@ -112,7 +112,7 @@ def learnt_from(unit: str, by_split: Mapping[str, int], learnt: int, passed_over
 
 TRAIN_TOKENIZER = Step(
     name="train-tokenizer",
-    version=1,
+    version=2,
     summary="Learn a byte-level byte-pair vocabulary from the training split of a corpus.",
     config=TrainTokenizerConfig,
     inputs={"corpus": Input("corpus", "The text to learn from; only its training split is read to learn.")},

@@ -1,0 +1,236 @@
+"""Conversations as tokens, in the one way in which training, evaluation and serving render them.
+
+What stands in a message is text, whatever it spells: see `control_tokens`. What is learnt is what the template's own
+generation markers enclose, in the turns that count.
+
+The text is encoded in pieces, cut where the markers begin and end. So the prompt for an answer is, token by token, the
+beginning of the conversation with the answer, even where the answer begins with white space that would otherwise have
+merged with the template's.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loresmith.errors import UserError
+from loresmith.models.control_tokens import ControlTokens, Piece
+from loresmith.models.generation_markers import has_generation_markers, with_generation_markers
+from loresmith.models.piece_encoder import PieceEncoder
+from loresmith.models.template_text import Message, Span, TemplateRefusalError, TemplateText, template_text
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+_GIVE_TEMPLATE = "name a file with a template that has {% generation %} markers in `chat_template`"
+
+Tools = Sequence[Mapping[str, Any]]
+"""JSON schemas of the functions that the assistant may call."""
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A conversation as a model sees it.
+
+    Attributes:
+        ids: int64 (n,).
+        assistant_mask: bool (n,), true for what is learnt.
+        pieces: the same as text; `text` joins it.
+    """
+
+    ids: NDArray[np.int64]
+    assistant_mask: NDArray[np.bool_]
+    pieces: tuple[Piece, ...]
+
+    @property
+    def text(self) -> str:
+        return "".join(piece.text for piece in self.pieces)
+
+    @property
+    def spans(self) -> tuple[Span, ...]:
+        """The characters of `text` that are learnt."""
+        spans: list[Span] = []
+        place = 0
+        for piece in self.pieces:
+            end = place + len(piece.text)
+            if piece.learnt:
+                start = spans.pop()[0] if spans and spans[-1][1] == place else place
+                spans.append((start, end))
+            place = end
+        return tuple(spans)
+
+
+class ConversationRenderer:
+    """Renders conversations for one tokenizer.
+
+    Args:
+        tokenizer: a fast tokenizer.
+        template: what to render with instead of the tokenizer's own chat template.
+
+    Attributes:
+        template: the template, as a model is shipped with it.
+
+    Raises:
+        UserError: there is no chat template, it writes the date, or the tokenizer is not a fast one.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, template: str | None = None) -> None:
+        if not (template or tokenizer.chat_template):
+            raise UserError("the tokenizer carries no chat template", hint=_GIVE_TEMPLATE)
+        self.template: str = template or tokenizer.get_chat_template()
+        if "strftime_now" in self.template:
+            raise UserError(
+                "the chat template writes today's date: tomorrow it renders the same conversation differently",
+                hint="name a file with a template that has a fixed date, or none, in `chat_template`",
+            )
+        self.variables: dict[str, Any] = dict(tokenizer.special_tokens_map)
+        self._encoder = PieceEncoder(tokenizer)
+        self._control_tokens = ControlTokens(tokenizer, self.template)
+
+    def render(self, messages: Sequence[Message], tools: Tools = ()) -> Rendered:
+        """A conversation with what is learnt from it: the assistant's turns, but those with a `weight` of 0.
+
+        Raises:
+            UserError: the template refuses the conversation, leaves out part of it, or does not mark what the
+                assistant writes.
+        """
+        return self.encode([self.pieces(messages, tools)])[0]
+
+    def pieces(self, messages: Sequence[Message], tools: Tools = ()) -> tuple[Piece, ...]:
+        """The first half of `render`: the text, with what is learnt of it; raises as that does."""
+        marked = self.marked
+        text = self._text(marked, messages, tools)
+        if marked != self.template and self._text(self.template, messages, tools).text != text.text:
+            raise UserError("with generation markers, the chat template renders this conversation differently")
+        pieces = self._control_tokens.cut(text, _counted(messages, text))
+        self._require_all_said(messages, tools, "".join(piece.text for piece in pieces))
+        return pieces
+
+    def encode(self, texts: Iterable[tuple[Piece, ...]]) -> list[Rendered]:
+        """The second half of `render`, for many conversations, on as many threads as the process may use."""
+        cut = list(texts)
+        rendered = []
+        for pieces, parts in zip(cut, self._encoder.encode(cut), strict=True):
+            ids = np.asarray([id_ for part in parts for id_ in part], np.int64)
+            mask = np.repeat(np.asarray([piece.learnt for piece in pieces], bool), [len(part) for part in parts])
+            rendered.append(Rendered(ids, mask, pieces))
+        return rendered
+
+    def prompt(self, messages: Sequence[Message], tools: Tools = ()) -> NDArray[np.int64]:
+        """The ids after which the assistant's next turn comes; a template without markers will do.
+
+        Raises:
+            UserError: the template refuses the conversation.
+        """
+        text = self._text(self._with_markers or self.template, messages, tools, generation_prompt=True)
+        (parts,) = self._encoder.encode([self._control_tokens.cut(text, [False] * len(text.spans))])
+        return np.asarray([id_ for part in parts for id_ in part], np.int64)
+
+    @cached_property
+    def marked(self) -> str:
+        """The template with generation markers, its own or those that could be given to it.
+
+        Raises:
+            UserError: there are none, or they leave out what ends an assistant's turn.
+        """
+        marked = self._with_markers
+        if marked is None:
+            raise UserError(
+                "the chat template does not mark what the assistant writes, and it cannot be told by rendering it",
+                hint=_GIVE_TEMPLATE,
+            )
+        if has_generation_markers(self.template):
+            self._require_end_of_turn()
+        return marked
+
+    @property
+    def drops_system_prompt(self) -> bool:
+        """Whether the template renders a conversation the same with a system prompt and without."""
+        asked: list[Message] = [{"role": "user", "content": "Where?"}]
+        told: list[Message] = [{"role": "system", "content": "Be brief."}, *asked]
+        try:
+            texts = [template_text(self.template, given, variables=self.variables).text for given in (asked, told)]
+        except TemplateRefusalError:
+            return False
+        return texts[0] == texts[1]
+
+    @cached_property
+    def _with_markers(self) -> str | None:
+        return with_generation_markers(self.template, self.variables)
+
+    def _text(
+        self, template: str, messages: Sequence[Message], tools: Tools, generation_prompt: bool = False
+    ) -> TemplateText:
+        guarded, guarded_tools = self._control_tokens.guarded(messages), self._control_tokens.guarded_tools(tools)
+        try:
+            return template_text(template, guarded, guarded_tools, self.variables, generation_prompt=generation_prompt)
+        except TemplateRefusalError as error:
+            raise UserError(f"the chat template refuses this conversation: {error}") from error
+
+    def _require_all_said(self, messages: Sequence[Message], tools: Tools, text: str) -> None:
+        """Nothing that a record holds may be left out by the template without a word."""
+        missing = [
+            *_missing_from(messages, text),
+            *(f"the tool {_name(tool)!r}" for tool in tools if not _stands_in(_name(tool), text)),
+        ]
+        if missing:
+            always = missing[0].startswith("the system prompt") and self.drops_system_prompt
+            raise UserError(
+                f"the chat template drops {missing[0]}{', as it does in every conversation' if always else ''}",
+                hint="use a template that renders it, in `chat_template`, or leave it out of the record",
+            )
+
+    def _require_end_of_turn(self) -> None:
+        messages: list[Message] = [{"role": "user", "content": "Where?"}, {"role": "assistant", "content": "There."}]
+        try:
+            text = template_text(self.template, messages, variables=self.variables)
+        except TemplateRefusalError:
+            return  # a template for messages of another form; those of the records are tried one by one
+        token = self._control_tokens.first(text.text[text.spans[-1][1] :]) if text.spans else None
+        if token is not None:
+            raise UserError(
+                f"the chat template's generation markers leave out {token!r}, which ends an assistant's turn: what "
+                "learns from them never stops",
+                hint="put the token inside the markers",
+            )
+
+
+def _counted(messages: Sequence[Message], text: TemplateText) -> list[bool]:
+    """Of each span, whether its turn counts."""
+    weights = [message.get("weight", 1) for message in messages if message["role"] == "assistant"]
+    if len(text.spans) != len(weights):
+        raise UserError(
+            f"the chat template marks {len(text.spans)} stretches as the assistant's in a conversation in which it has "
+            f"{len(weights)} turns"
+        )
+    return [weight != 0 for weight in weights]
+
+
+def _missing_from(messages: Sequence[Message], text: str) -> Iterable[str]:
+    for number, message in enumerate(messages):
+        role, said = message["role"], str(message.get("content") or "").strip()
+        if role == "assistant":
+            said = said.rpartition("</think>")[2].strip()  # templates drop what was thought in earlier turns
+        named = "the system prompt" if role == "system" else f"the {role} message"
+        if not _stands_in(said, text):
+            yield f"{named}, messages[{number}]"
+        reasoning = str(message.get("reasoning_content") or "").strip()
+        if message.get("weight", 1) and not _stands_in(reasoning, text):
+            yield f"the reasoning_content of messages[{number}]"
+        if not all(_stands_in(_name(call), text) for call in message.get("tool_calls") or ()):
+            yield f"the tool_calls of messages[{number}]"
+
+
+def _name(tool_or_call: Mapping[str, Any]) -> str:
+    return str(tool_or_call.get("function", tool_or_call)["name"])
+
+
+def _stands_in(said: str, text: str) -> bool:
+    """Whether the text has it, as it is or as JSON writes it."""
+    return said in text or json.dumps(said, ensure_ascii=False)[1:-1] in text or json.dumps(said)[1:-1] in text
