@@ -35,11 +35,7 @@ def use_fast_parts(model: PreTrainedModel) -> dict[str, int]:
     Returns:
         How many modules of each kind were replaced.
     """
-    replaced = {"attention": 0, "rms_norm": 0, "swiglu": 0}
-    if getattr(model, "_supports_attention_backend", False) or getattr(model, "_supports_sdpa", False):
-        attention.register()
-        model.set_attn_implementation(attention.NAME)
-        replaced["attention"] = 1
+    replaced = {"attention": int(attention.use(model)), "rms_norm": 0, "swiglu": 0}
     for module in model.modules():
         for kind, candidate in (("rms_norm", _fast_rms_norm), ("swiglu", _fast_swiglu)):
             fast = candidate(module)
