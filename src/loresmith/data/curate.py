@@ -184,7 +184,7 @@ def _write(
         done = 0
         for batch in read_documents(documents, DOCUMENT_COLUMNS.names):
             for row in batch.to_pylist():
-                books.enter(documents=1, bytes_=row["bytes"])
+                books.enter(records=1, bytes_=row["bytes"])
                 document = next(written)
                 books.leave(
                     document.id,

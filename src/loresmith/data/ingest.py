@@ -117,12 +117,12 @@ def ingest(
             collected_at = ""
             if isinstance(raw, RawFile):
                 collected_at = _timestamp(raw.modified)
-                listing.write(_store(source, entry.path, raw, digest, kind))
+                listing.write(keep_file(source, entry.path, raw, digest, kind.media_type))
                 result.files += 1
                 result.file_bytes += raw.size
                 result.source_labels.update(labels)
             for record in _records(raw, kind, rules):
-                books.enter(documents=1)
+                books.enter(records=1)
                 path = entry.path + record.anchor
                 id_ = document_id(path, digest)
                 if isinstance(record, Refused):
@@ -161,12 +161,12 @@ def document_id(path: str, digest: str) -> str:
     return hashlib.sha256(f"{path}\n{digest}".encode()).hexdigest()[:32]
 
 
-def _store(source: Path, path: str, raw: RawFile, digest: str, kind: FileType) -> str:
+def keep_file(source: Path, path: str, raw: RawFile, digest: str, media_type: str) -> str:
     """Keep a file's bytes as they were read; returns its line of the listing."""
     target = source / "files" / path
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(raw.data)
-    row = {"path": path, "bytes": raw.size, "sha256": digest, "media_type": kind.media_type}
+    row = {"path": path, "bytes": raw.size, "sha256": digest, "media_type": media_type}
     return json.dumps(row, ensure_ascii=False) + "\n"
 
 

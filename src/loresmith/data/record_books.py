@@ -1,4 +1,4 @@
-"""The books of a step that handles documents: a row for each in books.parquet, and the accounts that must balance."""
+"""The books of a step that handles records: a row for each in books.parquet, and the accounts that must balance."""
 
 from __future__ import annotations
 
@@ -24,22 +24,27 @@ class RecordBooks:
     """Counts what enters before anything is decided, and writes down where each record went.
 
     A context manager; books.parquet in `directory` is whole when it is left.
+
+    Args:
+        directory: where to write it.
+        unit: what the records are called in the accounts.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, unit: str = "documents") -> None:
+        self._unit = unit
         self._writer = TableWriter(directory / "books.parquet", BOOK_COLUMNS)
         self._entered: Counter[str] = Counter()
-        self._left: dict[str, Counter[tuple[Disposition, str]]] = {"documents": Counter(), "bytes": Counter()}
+        self._left: dict[str, Counter[tuple[Disposition, str]]] = {unit: Counter(), "bytes": Counter()}
 
-    def enter(self, documents: int = 0, bytes_: int = 0) -> None:
+    def enter(self, records: int = 0, bytes_: int = 0) -> None:
         """Count what goes in."""
-        self._entered.update(documents=documents, bytes=bytes_)
+        self._entered.update({self._unit: records, "bytes": bytes_})
 
     def leave(
         self, id_: str, path: str, disposition: Disposition, bytes_: int, reason: str = "", detail: str = ""
     ) -> None:
         """Write down where one record went."""
-        self._left["documents"][disposition, reason] += 1
+        self._left[self._unit][disposition, reason] += 1
         self._left["bytes"][disposition, reason] += bytes_
         self._writer.add(
             {
@@ -53,7 +58,7 @@ class RecordBooks:
         )
 
     def accounts(self) -> Books:
-        """The accounts in documents and in bytes."""
+        """The accounts in records and in bytes."""
         return Books(
             accounts=tuple(
                 Account(

@@ -2,16 +2,19 @@
 
 from loresmith.data.steps.curate import CURATE, CurateConfig
 from loresmith.data.steps.ingest import INGEST, IngestConfig
+from loresmith.data.steps.ingest_messages import INGEST_MESSAGES, IngestMessagesConfig
 from loresmith.data.steps.pack import PACK, PackConfig
 from loresmith.data.steps.train_tokenizer import TRAIN_TOKENIZER, TrainTokenizerConfig
 
 __all__ = [
     "CURATE",
     "INGEST",
+    "INGEST_MESSAGES",
     "PACK",
     "TRAIN_TOKENIZER",
     "CurateConfig",
     "IngestConfig",
+    "IngestMessagesConfig",
     "PackConfig",
     "TrainTokenizerConfig",
 ]

@@ -1,0 +1,221 @@
+"""Files of conversations to a dataset: every line is a record that is kept, or named with the reason why it is not."""
+
+from __future__ import annotations
+
+import codecs
+import hashlib
+import io
+from collections import Counter
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow.parquet
+
+from loresmith.data.fingerprint import ContentDigest, raw_digest
+from loresmith.data.ingest import Rights, Selection, document_id, keep_file
+from loresmith.data.messages import BadRecordError, Conversation, json_text
+from loresmith.data.messages_dataset import RECORD_COLUMNS, RECORDS
+from loresmith.data.messages_shapes import parse_record
+from loresmith.data.observer import Observer, safe_point
+from loresmith.data.raw_files import RawFile, UnreadFile, read_raw
+from loresmith.data.readers.record import metadata_json
+from loresmith.data.record_books import RecordBooks
+from loresmith.data.scan import scan
+from loresmith.data.splitting import Shares, split_groups
+from loresmith.data.tables import TableWriter
+from loresmith.errors import UserError
+from loresmith.ledger.books import Books
+
+OnError = Literal["refuse", "quarantine"]
+
+LISTED_AT_MOST = 20
+"""Bad records that a refusal names."""
+
+MEDIA_TYPE = "application/jsonl"
+
+
+@dataclass
+class IngestedMessages:
+    """What came of it.
+
+    Attributes:
+        records: kept, by split.
+        turns: messages by role.
+        duplicates: kept records of which an equal one came before.
+    """
+
+    books: Books = field(default_factory=Books)
+    content: str = ""
+    files: int = 0
+    file_bytes: int = 0
+    records: Counter[str] = field(default_factory=Counter)
+    turns: Counter[str] = field(default_factory=Counter)
+    duplicates: int = 0
+    labels: set[str] = field(default_factory=set)
+    source_labels: set[str] = field(default_factory=set)
+    quarantined: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True)
+class MessageRules:
+    """How records are read.
+
+    Attributes:
+        on_error: whether a bad record stops the work, once all are known, or is left out.
+        metadata_fields: keys that records may have besides those of their form.
+        validation_share: share of the groups of equal records that is held out.
+    """
+
+    on_error: OnError = "refuse"
+    metadata_fields: Collection[str] = ()
+    validation_share: float = 0.05
+
+
+def ingest_messages(
+    selection: Selection, rules: MessageRules, rights: Rights, source: Path, dataset: Path, observer: Observer
+) -> IngestedMessages:
+    """Read files of JSON Lines into a `source` snapshot and a `dataset`.
+
+    The books count records (lines, and files that cannot be read) and bytes.
+
+    Args:
+        source: empty folder; gets files/<path> and listing.jsonl.
+        dataset: empty folder; gets records.parquet and books.parquet.
+
+    Raises:
+        UserError: a place is missing, nothing matches, no record is good, or one is bad and rules say to refuse.
+    """
+    entries = scan(selection.places, selection.include, selection.exclude)
+    content, result = ContentDigest(), IngestedMessages()
+    groups: Counter[str] = Counter()
+    bad: list[str] = []
+    unsplit = dataset / f"unsplit-{RECORDS}"
+    (source / "files").mkdir()
+    with (
+        (source / "listing.jsonl").open("w", encoding="utf-8") as listing,
+        TableWriter(unsplit, RECORD_COLUMNS) as writer,
+        RecordBooks(dataset, "records") as books,
+    ):
+        for done, entry in enumerate(entries):
+            raw = read_raw(entry, selection.max_file_bytes)
+            digest = raw_digest(raw)
+            content.add(entry.path, raw, digest)
+            books.enter(bytes_=raw.size)
+            labels = rights.labels_of(entry.path)
+            if isinstance(raw, RawFile):
+                listing.write(keep_file(source, entry.path, raw, digest, MEDIA_TYPE))
+                result.files += 1
+                result.file_bytes += raw.size
+                result.source_labels.update(labels)
+            for number, line in enumerate(_lines(raw, entry.path, rules.metadata_fields)):
+                if number % 1024 == 0:
+                    safe_point(observer, done, len(entries), "files")
+                books.enter(records=1)
+                if isinstance(line.found, Conversation):
+                    row = _row(line, line.found, labels, rights.licence)
+                    writer.add(row, line.bytes)
+                    books.leave(line.id, line.anchor, "kept", line.bytes)
+                    groups[row["group"]] += 1
+                    result.labels.update(row["labels"])
+                    result.turns.update(message["role"] for message in line.found.messages)
+                elif line.found is None:
+                    books.leave(line.id, line.anchor, "dropped", line.bytes, "blank line")
+                else:
+                    books.leave(line.id, line.anchor, "quarantined", line.bytes, line.found.reason, str(line.found))
+                    result.quarantined[line.found.reason] += 1
+                    bad.append(f"{line.where}: {line.found.reason}: {line.found}")
+        observer.progress(len(entries), len(entries), "files")
+    if bad and (rules.on_error == "refuse" or not groups):
+        raise _refusal(bad, groups.total())
+    if not groups:
+        raise UserError("there is not one record", where=", ".join(map(str, selection.places)))
+    result.records = _split(unsplit, dataset / RECORDS, groups, rules.validation_share)
+    result.duplicates = groups.total() - len(groups)
+    result.books, result.content = books.accounts(), content.hexdigest()
+    return result
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A line of a file and what it holds; None where it is blank. A file that cannot be read counts as its line 0."""
+
+    path: str
+    number: int
+    digest: str
+    bytes: int
+    found: Conversation | BadRecordError | None
+
+    @property
+    def anchor(self) -> str:
+        return f"{self.path}#L{self.number}" if self.number else self.path
+
+    @property
+    def where(self) -> str:
+        return f"{self.path}:{self.number}" if self.number else self.path
+
+    @property
+    def id(self) -> str:
+        return document_id(self.anchor, self.digest)
+
+
+def _lines(raw: RawFile | UnreadFile, path: str, metadata_fields: Collection[str]) -> Iterator[_Line]:
+    if isinstance(raw, UnreadFile):
+        yield _Line(path, 0, "", raw.size, BadRecordError(raw.reason, raw.detail or "the file was not read"))
+        return
+    if not raw.data:
+        yield _Line(path, 0, "", 0, BadRecordError("empty", "there is nothing in it"))
+    for number, line in enumerate(io.BytesIO(raw.data), start=1):
+        text = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
+        found: Conversation | BadRecordError | None = None
+        if text.strip():
+            try:
+                found = parse_record(text, metadata_fields)
+            except BadRecordError as error:
+                found = error
+        yield _Line(path, number, hashlib.sha256(line).hexdigest(), len(line), found)
+
+
+def _row(line: _Line, found: Conversation, labels: Collection[str], licence: str) -> dict[str, Any]:
+    """A row of the dataset; its split is known when all groups are."""
+    return {
+        "id": line.id,
+        "split": "",
+        "group": hashlib.sha256(found.content().encode()).hexdigest(),
+        "messages": json_text(list(found.messages)),
+        "tools": json_text(list(found.tools)),
+        "path": line.path,
+        "line": line.number,
+        "licence": licence,
+        "labels": sorted({*labels, *found.labels}),
+        "metadata": metadata_json(found.metadata),
+        "bytes": line.bytes,
+    }
+
+
+def _split(unsplit: Path, target: Path, groups: Counter[str], validation_share: float) -> Counter[str]:
+    """Write the table again with everybody's split; equal records are on one side. Returns the records of each."""
+    if validation_share and len(groups) < 2:
+        raise UserError(
+            f"all {groups.total()} records are the same one, which cannot be held out as well as learnt",
+            hint="add records, or set validation_share to 0",
+        )
+    sides = split_groups(groups, Shares(validation_share, 0.0)).sides
+    counts: Counter[str] = Counter()
+    with pyarrow.parquet.ParquetFile(unsplit) as table, TableWriter(target, RECORD_COLUMNS) as writer:
+        for batch in table.iter_batches(batch_size=1024):
+            for row in batch.to_pylist():
+                side = sides[row["group"]]
+                writer.add({**row, "split": side}, row["bytes"])
+                counts[side] += 1
+    unsplit.unlink()
+    return counts
+
+
+def _refusal(bad: list[str], good: int) -> UserError:
+    more = f"\nand {len(bad) - LISTED_AT_MOST} more" if len(bad) > LISTED_AT_MOST else ""
+    return UserError(
+        "\n".join([f"{len(bad)} of {len(bad) + good} records cannot be learnt from:", *bad[:LISTED_AT_MOST]]) + more,
+        hint="mend them, or leave them out with `on_error: quarantine`, which lists them in books.parquet",
+    )
