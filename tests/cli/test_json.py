@@ -31,6 +31,7 @@ WORDS: dict[str, Words] = {
     "assets verify": lambda _: [],
     "assets export": lambda cli: ["words", str(cli.folder / "exported")],
     "lineage": lambda _: ["words", "--format", "mermaid"],
+    "reproduce": lambda _: ["words@production"],
     "releases ls": lambda _: [],
     "releases promote": lambda _: ["more", "words/bye", "--because", "a test", "--channel", "candidate"],
     "releases rollback": lambda cli: ["twice", "--because", "a test"],

@@ -25,6 +25,8 @@ LINE_SECONDS = 10.0
 PACE_SECONDS = 30.0
 """The rate is that of so many seconds past: a pause of a minute ago is forgotten."""
 
+_OUTCOMES = {"same": "the same, bit for bit", "differs": "DIFFERS", "given": "taken as given"}
+
 Event = Mapping[str, Any]
 
 
@@ -114,6 +116,15 @@ def sentence(event: Event) -> str | None:
             return f"{step}: failed: {event['what']}"
         case "log":
             return f"{step}: {event['message']}"
+        case "reproduction-started":
+            steps = "1 step" if event["steps"] == 1 else f"{event['steps']} steps"
+            took = duration(event["seconds"])
+            return (
+                f"{event['kind']} {short(event['asset'])} comes of {steps}, which took {took} when they were first done"
+            )
+        case "step-judged":
+            because = f": {event['reason']}" if event["reason"] else ""
+            return f"{step}: {_OUTCOMES[event['outcome']]}{because}"
         case "released":
             return f"released {short(event['asset'])} as {event['release']}@{event['channel']}"
     return None

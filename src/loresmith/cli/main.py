@@ -24,6 +24,9 @@ ENTRIES = {
     ),
     "assets": Entry("assets", "Assets: list, show, verify, export."),
     "lineage": Entry("lineage", "Show how an asset came to be, from files to release."),
+    "reproduce": Entry(
+        "reproduce", "Run a model's lineage again from its sources, and say whether the same comes of it, bit for bit."
+    ),
     "releases": Entry("releases", "Releases: list, promote, roll back, show their history."),
     "complete": Entry("models", "Have a released model go on from a text."),
     "chat": Entry("models", "Talk with a released model."),

@@ -13,6 +13,7 @@ import re
 import socket
 import sys
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -163,6 +164,7 @@ def _code_digest(package: str) -> str:
     files = sorted(root.rglob("*.py")) if Path(file).name == "__init__.py" else [Path(file)]
     total = hashlib.sha256()
     for path in files:
-        total.update(f"{path.relative_to(root).as_posix()}\n".encode())
-        total.update(hashlib.sha256(path.read_bytes()).digest())
+        with suppress(FileNotFoundError):  # somebody is at work on it
+            code = path.read_bytes()
+            total.update(f"{path.relative_to(root).as_posix()} {hashlib.sha256(code).hexdigest()}\n".encode())
     return total.hexdigest()[:16]

@@ -60,7 +60,7 @@ def execute(plan: Plan, ledger: Ledger, folder: Path, observer: Observer | None 
         pid=os.getpid(),
     )
     execution = _Execution(plan, ledger, folder, run, observer or (lambda _event: None))
-    with stop_on_signals() as stop:
+    with stop_on_signals("`loresmith run --resume` goes on from there") as stop:
         try:
             execution.carry_out(stop)
         except LoresmithError as error:

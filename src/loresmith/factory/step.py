@@ -120,7 +120,10 @@ class StepContext(Protocol):
         """Say how far the step is; `numbers` are those a person wants to see (loss, bits per byte)."""
 
     def metric(self, name: str, value: float, position: float) -> None:
-        """Record a number at a position (tokens seen, documents read) in the run."""
+        """Record a number at a position (tokens seen, documents read) in the run.
+
+        It is the same whenever the step is run again, unless its name ends in `_per_second` or `_seconds`.
+        """
 
     def log(self, message: str) -> None:
         """Add a line to the step's log."""

@@ -14,8 +14,9 @@ from loresmith.errors import Interrupted
 class StopRequest:
     """Set once by a signal; the run leaves at its next safe point."""
 
-    def __init__(self) -> None:
+    def __init__(self, go_on: str) -> None:
         self._event = threading.Event()
+        self._go_on = go_on
 
     def set(self) -> None:
         self._event.set()
@@ -28,14 +29,18 @@ class StopRequest:
         if self:
             raise Interrupted(
                 "stopped at a safe point; what was finished is kept",
-                hint="`loresmith run --resume` goes on from there",
+                hint=self._go_on,
             )
 
 
 @contextmanager
-def stop_on_signals() -> Iterator[StopRequest]:
-    """Turn SIGINT and SIGTERM into a StopRequest for as long as the block lasts (in the main thread only)."""
-    request = StopRequest()
+def stop_on_signals(go_on: str) -> Iterator[StopRequest]:
+    """Turn SIGINT and SIGTERM into a StopRequest for as long as the block lasts (in the main thread only).
+
+    Args:
+        go_on: what a person who stopped it is told to do.
+    """
+    request = StopRequest(go_on)
     if threading.current_thread() is not threading.main_thread():
         yield request
         return

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 from loresmith.errors import UserError, os_failure
 from loresmith.factory.plan import Plan, make_plan, read_plan, require_unchanged, stored_plan
 from loresmith.factory.recipe import read_recipe
+from loresmith.factory.reproduction.report import Reproduction
+from loresmith.factory.reproduction.reproduce import reproduce
 from loresmith.factory.run import Observer, execute
 from loresmith.ledger import Action, Asset, AssetCheck, Ledger, Lineage, LogCheck, Metric, Receipt, ReleaseEvent, Run
 from loresmith.ledger.releases import Channel
@@ -173,6 +175,23 @@ class AssetHandle:
         makers = [edge.source for edge in self.lineage().edges if edge.target == self.digest]
         actions = [action for action in map(self._ledger.actions.find, makers) if action is not None]
         return min(actions, key=lambda action: action.finished_at, default=None)
+
+    def reproduce(
+        self, observer: Observer | None = None, *, threads: int | None = None, keep: bool = False
+    ) -> Reproduction:
+        """Run its lineage again from its sources; the outcome is put on record as a receipt.
+
+        Args:
+            observer: called with every event.
+            threads: CPU threads that every step gets; by default, as many as on record.
+            keep: leave what was made in the folder that the answer names.
+
+        Raises:
+            UserError: no step made it.
+            Failure: a step of its lineage fails now, or what it needs is damaged.
+            Interrupted: Ctrl-C; the next start goes on from there.
+        """
+        return reproduce(self._ledger, self.digest, self._workspace.place.state, observer, threads=threads, keep=keep)
 
     def receipts(self) -> list[Receipt]:
         """The checks that were made on it, the oldest first."""

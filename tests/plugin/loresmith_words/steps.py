@@ -8,7 +8,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -110,6 +110,41 @@ def _count_slowly(context: StepContext, config: CountSlowly, inputs: Mapping[str
     return Result(outputs={"count": Made(folder, metadata={"total": total})}, books=_books(config.to))
 
 
+class Waver(StepConfig):
+    """Settings of `waver`."""
+
+    by: Literal["time", "variable", "threads", "refusal"] = Field(
+        description="What makes it differ from one run to the next."
+    )
+    since: int = Field(default=3, ge=1, le=5, description="The first of its five numbers that it decides.")
+
+
+def _waver(context: StepContext, config: Waver, inputs: Mapping[str, InputAsset]) -> Result:
+    """The variable is one that numerical libraries read, so that it is on record."""
+    by: dict[str, Callable[[], object]] = {
+        "time": time.time_ns,
+        "variable": lambda: os.environ.get("MKL_CBWR"),
+        "threads": lambda: context.threads,
+        "refusal": lambda: None,
+    }
+    if config.by == "refusal" and "MKL_CBWR" in os.environ:
+        raise UserError("not with MKL_CBWR")
+    what = by[config.by]()
+    wobble = int(hashlib.sha256(repr(what).encode()).hexdigest()[:6], 16) / 2**24
+    total = 0.0
+    for position in range(1, 6):
+        loss = 1 / position + (wobble if position >= config.since else 0)
+        total += loss
+        context.metric("loss", loss, position)
+        context.metric("words_per_second", time.monotonic(), position)
+    folder = context.output("text")
+    (folder / "always.txt").write_text("the same in every run")
+    (folder / "text.txt").write_text(f"sum {total!r}")
+    side = context.output("report")
+    (side / "report.json").write_text(json.dumps({"at": time.time_ns()}))
+    return Result(outputs={"text": Made(folder, metadata={"total": total}), "report": Made(side)})
+
+
 class Misbehave(StepConfig):
     """Settings of `misbehave`."""
 
@@ -203,6 +238,15 @@ COUNT_SLOWLY = Step(
     outputs={"count": Output("report", "the sum")},
     run=_count_slowly,
     workload=lambda config: float(config.to),
+)
+WAVER = Step(
+    name="waver",
+    version=1,
+    summary="Make something else in every run, or under other conditions.",
+    config=Waver,
+    inputs={"after": Input("corpus", "a text to wait for", optional=True)},
+    outputs={"text": Output("corpus", "five numbers, summed"), "report": Output("report", "the time")},
+    run=_waver,
 )
 MISBEHAVE = Step(
     name="misbehave",

@@ -7,7 +7,19 @@ from importlib import import_module
 
 from loresmith.sdk.call import AnyCall, Call, FolderCall
 
-NOUNS = ("workspace", "recipes", "runs", "summary", "assets", "lineage", "releases", "models", "ledger", "steps")
+NOUNS = (
+    "workspace",
+    "recipes",
+    "runs",
+    "summary",
+    "assets",
+    "lineage",
+    "reproduce",
+    "releases",
+    "models",
+    "ledger",
+    "steps",
+)
 """The files of this folder, in the order in which a person meets them."""
 
 

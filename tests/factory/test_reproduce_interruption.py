@@ -1,0 +1,146 @@
+"""A reproduction can be killed, doubled, starved of disk: the next start ends where it would have ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from loresmith.errors import Failure
+from tests.factory.conftest import Factory
+from tests.factory.test_interruption import workers_of
+
+COUNTING = """
+hello: {step: write-text, text: hello}
+count: {step: count-slowly, after: hello, to: 60, pause: 0.03}
+"""
+
+
+def start(factory: Factory, reference: str = "test/count", **variables: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "loresmith", "reproduce", reference, "--workspace", str(factory.folder)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env={**os.environ, **variables},
+    )
+
+
+def wait_until_it_counts(factory: Factory, folders: int = 1) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        at_it = list((factory.folder / ".loresmith" / "reproductions").glob("*/*/state/state.json"))
+        if len(at_it) >= folders:
+            time.sleep(0.3)
+            return
+        time.sleep(0.02)
+    raise AssertionError("it never counted")
+
+
+@pytest.fixture
+def counted(factory: Factory) -> Factory:
+    factory.workspace.run(factory.recipe(COUNTING))
+    return factory
+
+
+def counted_from(factory: Factory) -> tuple[str, bool]:
+    """Reproduce it to the end: where the count went on from, and whether it came out the same."""
+    said: list[str] = []
+    found = factory.workspace.assets["test/count"].reproduce(
+        lambda event: said.append(event["message"]) if event["event"] == "log" else None
+    )
+    assert not list((factory.folder / ".loresmith" / "reproductions").iterdir())
+    return said[-1].removeprefix("counting on from "), found.same
+
+
+def test_killed_it_goes_on(counted: Factory) -> None:
+    process = start(counted)
+    wait_until_it_counts(counted)
+    process.kill()
+    process.communicate()
+    time.sleep(0.2)
+    assert workers_of(counted) == [], "a worker dies with its factory"
+    assert counted.workspace.assets["test/count"].receipts() == []
+    position, same = counted_from(counted)
+    assert same
+    assert int(position) > 0
+
+
+def test_under_other_conditions_it_starts_anew(counted: Factory) -> None:
+    process = start(counted, MKL_CBWR="AVX2")
+    wait_until_it_counts(counted)
+    process.kill()
+    process.communicate()
+    assert counted_from(counted) == ("0", True)
+
+
+def test_ctrl_c_stops_it_at_a_safe_point_and_says_how_to_go_on(counted: Factory) -> None:
+    process = start(counted)
+    wait_until_it_counts(counted)
+    os.killpg(process.pid, signal.SIGINT)
+    _, message = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "`loresmith reproduce " in message
+    assert int(counted_from(counted)[0]) > 0
+
+
+def test_a_killed_step_is_named_and_nothing_is_put_on_record(counted: Factory) -> None:
+    process = start(counted)
+    wait_until_it_counts(counted)
+    for worker in workers_of(counted):
+        worker.kill()
+    _, message = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert "step 'test/count'" in message
+    assert "SIGKILL" in message
+    assert counted.workspace.assets["test/count"].receipts() == []
+    assert counted_from(counted)[1]
+
+
+def test_two_at_once_do_not_meet(counted: Factory) -> None:
+    processes = [start(counted), start(counted)]
+    wait_until_it_counts(counted, folders=2)
+    for process in processes:
+        out, message = process.communicate(timeout=60)
+        assert process.returncode == 0, message
+        assert "the same, bit for bit" in out
+    assert [receipt.passed for receipt in counted.workspace.assets["test/count"].receipts()] == [True, True]
+    assert not list((counted.folder / ".loresmith" / "reproductions").iterdir())
+    assert counted.workspace.verify().problems == ()
+
+
+def test_a_step_that_refuses_now_what_it_once_took_is_a_failure_and_not_a_mistake_of_the_caller(
+    factory: Factory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    factory.workspace.run(factory.recipe("odd: {step: waver, by: refusal}"))
+    monkeypatch.setenv("MKL_CBWR", "REFUSED")
+    with pytest.raises(Failure, match="not with MKL_CBWR") as caught:
+        factory.workspace.assets["test/odd.text"].reproduce()
+    assert caught.value.exit_status == 1
+
+
+def test_a_full_disk_is_said_in_one_sentence_and_harms_nothing(tmp_path: Path) -> None:
+    """A real full disk: a file system of 6 MB in a mount namespace of its own, which holds the text once, not twice."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(f"name: full\nsteps:\n  large: {{step: write-text, text: {'x' * 4000}, times: 1000}}\n")
+    commands = """
+        mount -t tmpfs -o size=6m tmpfs "$1"
+        "$2" -m loresmith init "$1" --bare && "$2" -m loresmith run "$3" -w "$1" || exit 9
+        "$2" -m loresmith reproduce full/large -w "$1"; echo "reproduce $?"
+        "$2" -m loresmith ledger verify -w "$1"; echo "verify $?"
+    """
+    words = ["unshare", "-rm", "sh", "-c", commands, "sh", str(folder), sys.executable, str(recipe)]
+    result = subprocess.run(words, capture_output=True, text=True, timeout=120)
+    for line in ("reproduce 1", "verify 0"):
+        assert line in result.stdout.splitlines(), result.stdout + result.stderr
+    assert len([line for line in result.stderr.splitlines() if line.startswith("error: ")]) == 1
+    assert "the disk is full" in result.stderr
+    assert "Traceback" not in result.stderr
