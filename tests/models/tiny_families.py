@@ -80,7 +80,7 @@ FAMILIES: dict[str, dict[str, Any]] = {
         "linear_key_head_dim": 8,
         "linear_value_head_dim": 8,
     },
-    "recurrent_gemma": {"attention_window_size": 5},
+    "recurrent_gemma": {"num_hidden_layers": 3, "attention_window_size": 5},
     "lfm2": {"layer_types": ["conv", "full_attention"]},
     "bloom": {},
 }
