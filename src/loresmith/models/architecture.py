@@ -2,34 +2,53 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, Self
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from loresmith.errors import UserError
+from loresmith.models import families
+from loresmith.models.families import Family
+from loresmith.models.presets import PRESETS
 from loresmith.nearest import unknown_name
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
 
-Family = Literal["qwen3", "llama", "mistral"]
-
-GEOMETRY = ("layers", "width", "heads", "kv_heads", "head_dim", "ffn_width", "tied_embeddings", "rope_theta")
+EXPERT_FIELDS = ("experts", "experts_per_token", "expert_width", "router_balance")
+GEOMETRY = (
+    *("layers", "width", "heads", "kv_heads", "head_dim", "ffn_width", "tied_embeddings", "rope_theta"),
+    *EXPERT_FIELDS,
+)
 """The fields of a family; with `model_type` the same things are said in `overrides`, by that model's own names."""
 
 
-class Architecture(BaseModel):
-    """A decoder's shape: a family with its geometry, or any transformers causal language model by `model_type`.
+def _known_preset(name: str | None) -> str | None:
+    if name is not None and name not in PRESETS:
+        raise ValueError(unknown_name("preset", name, PRESETS))
+    return name
 
-    `layers` and `width` are enough: the rest follows from them.
+
+class Architecture(BaseModel):
+    """A decoder's shape: a family with its geometry, or any causal language model of transformers by `model_type`.
+
+    `layers` and `width` are enough: the rest follows from them. So is a `preset`, which is replaced by the keys that
+    it stands for: a recipe that spells them out has the same architecture.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    preset: Annotated[str | None, AfterValidator(_known_preset)] = Field(
+        default=None,
+        description="A named size, such as qwen3-12m; the other keys override it. `loresmith models presets` has all.",
+    )
     family: Family = Field(
         default="qwen3",
-        description="Dense decoders that transformers, vLLM and llama.cpp load. qwen3 normalises queries and keys, "
-        "which keeps small models stable at high learning rates.",
+        description="Decoders that transformers, vLLM and llama.cpp load: dense ones, and the mixtures of experts "
+        "qwen3_moe, mixtral and olmoe. qwen3 and qwen3_moe normalise queries and keys, which keeps small models stable "
+        "at high learning rates.",
     )
     layers: int = Field(default=6, ge=1, description="Decoder layers.")
     width: int = Field(default=256, ge=8, description="Size of the residual stream.")
@@ -41,7 +60,27 @@ class Architecture(BaseModel):
     ffn_width: int | None = Field(
         default=None,
         ge=1,
-        description="Inner size of the gated feed-forward; when not given 8/3 of the width, to a multiple of 64.",
+        description="Inner size of the gated feed-forward of a dense family; when not given 8/3 of the width, to a "
+        "multiple of 64.",
+    )
+    experts: int | None = Field(
+        default=None, ge=2, description="Experts in each layer of a mixture of experts; 8 when not given."
+    )
+    experts_per_token: int | None = Field(
+        default=None, ge=1, description="Experts that a token is sent to, of a mixture of experts; 2 when not given."
+    )
+    expert_width: int | None = Field(
+        default=None,
+        ge=8,
+        multiple_of=8,
+        description="Inner size of one expert, for grouped matrix products a multiple of 8; when not given, a token's "
+        "experts are together as wide as the feed-forward of a dense family.",
+    )
+    router_balance: float | None = Field(
+        default=None,
+        ge=0,
+        description="Weight of the loss that keeps the experts of a mixture evenly used (Fedus et al. 2021, equation "
+        "4); 0.01 when not given, as there.",
     )
     tied_embeddings: bool = Field(
         default=False, description="Whether the output embedding is the input embedding. Saves vocabulary x width."
@@ -49,19 +88,28 @@ class Architecture(BaseModel):
     rope_theta: float = Field(default=10_000.0, gt=1, description="Base of the rotary embedding's wavelengths.")
     model_type: str | None = Field(
         default=None,
-        description="Any causal language model of transformers by its `model_type`, such as olmo3; it takes the "
-        "place of `family`, and its geometry goes into `overrides`.",
+        description="Any causal language model of transformers by its `model_type`, such as olmo3, or of an installed "
+        "package; it takes the place of `family`, and its geometry goes into `overrides`.",
     )
     overrides: dict[str, Any] = Field(
         default_factory=dict,
         description="Keys of the transformers config, by its own names, set last: `{hidden_act: gelu}`.",
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _spell_out_preset(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping) or data.get("preset") not in PRESETS:
+            return data
+        if data.get("model_type") is not None:
+            raise ValueError("a preset is the size of a family; leave out the preset, or the model_type")
+        said = {key: value for key, value in data.items() if key != "preset"}
+        return {**PRESETS[data["preset"]].geometry, **said}
+
     @model_validator(mode="after")
     def _geometry_fits(self) -> Self:
         if self.model_type is not None:
-            said = sorted(self.model_fields_set & {"family", *GEOMETRY})
-            if said:
+            if said := self._beyond_defaults(("family", *GEOMETRY)):
                 raise ValueError(f"with model_type, say {', '.join(said)} in overrides, by the names of that config")
             return self
         if self.heads is None and self.width % self.head_dim:
@@ -71,7 +119,61 @@ class Architecture(BaseModel):
             )
         if self.query_heads % self.key_value_heads:
             raise ValueError(f"{self.query_heads} heads cannot share {self.key_value_heads} kv_heads evenly")
+        if self.mixes_experts:
+            self._experts_fit()
+        elif said := self._beyond_defaults(EXPERT_FIELDS):
+            raise ValueError(f"{self.family} is dense and has no {', '.join(said)}; see {', '.join(families.MOE)}")
         return self
+
+    def _experts_fit(self) -> None:
+        if self.ffn_width is not None:
+            raise ValueError(f"{self.family} is a mixture of experts: say expert_width, not ffn_width")
+        if self.active_experts > self.expert_count:
+            raise ValueError(f"experts_per_token {self.active_experts} is more than the {self.expert_count} experts")
+        if self.width % 8:
+            raise ValueError(f"width {self.width} of a mixture of experts is not a multiple of 8")
+        if self.family == "olmoe" and self.query_heads * self.head_dim != self.width:
+            raise ValueError(f"olmoe's heads fill the width: {self.query_heads} x {self.head_dim} is not {self.width}")
+
+    @model_validator(mode="after")
+    def _transformers_accepts(self) -> Self:
+        """transformers is asked only where its own names are used: importing it takes seconds."""
+        if self.model_type is not None or self.overrides:
+            refused = [
+                InitErrorDetails(type=PydanticCustomError("value_error", "{what}", {"what": what}), loc=at, input=None)
+                for at, what in self._refusals()
+            ]
+            if refused:
+                raise ValidationError.from_exception_data("Architecture", refused)
+        return self
+
+    def _refusals(self) -> Iterator[tuple[tuple[str, ...], str]]:
+        """What transformers has against this architecture, and the keys that it is about."""
+        from loresmith.models.model_types import default_config, known_keys
+
+        model_type = self.model_type or self.family
+        try:
+            known = known_keys(default_config(model_type))
+        except UserError as error:
+            yield ("model_type",), error.what
+            return
+        unknown = [key for key in self.overrides if key not in known]
+        for key in unknown:
+            yield ("overrides", key), unknown_name("key", key, known, inside=f"the config of {model_type}")
+        if not unknown:
+            try:
+                transformers_config(self, vocabulary_size=2**20, positions=2**20)
+            except UserError as error:
+                yield ("overrides",), error.what
+
+    def _beyond_defaults(self, fields: tuple[str, ...]) -> list[str]:
+        """Those of the fields that say something: a config that was written out whole says all of its defaults."""
+        return [name for name in fields if getattr(self, name) != type(self).model_fields[name].default]
+
+    @property
+    def mixes_experts(self) -> bool:
+        """Whether the family is a mixture of experts; of a `model_type` only transformers knows."""
+        return self.family in families.MOE
 
     @property
     def query_heads(self) -> int:
@@ -85,19 +187,21 @@ class Architecture(BaseModel):
     def inner_width(self) -> int:
         return self.ffn_width or max(64, round(self.width * 8 / 3 / 64) * 64)
 
-    def geometry(self) -> dict[str, Any]:
-        """The family's fields under the names that transformers gives them."""
-        return {
-            "num_hidden_layers": self.layers,
-            "hidden_size": self.width,
-            "num_attention_heads": self.query_heads,
-            "num_key_value_heads": self.key_value_heads,
-            "head_dim": self.head_dim,
-            "intermediate_size": self.inner_width,
-            "tie_word_embeddings": self.tied_embeddings,
-            "rope_parameters": {"rope_type": "default", "rope_theta": self.rope_theta},
-            **({"sliding_window": None} if self.family == "mistral" else {}),
-        }
+    @property
+    def expert_count(self) -> int:
+        return self.experts or 8
+
+    @property
+    def active_experts(self) -> int:
+        return self.experts_per_token or 2
+
+    @property
+    def width_of_expert(self) -> int:
+        return self.expert_width or max(8, self.inner_width // self.active_experts // 8 * 8)
+
+    @property
+    def balance_coefficient(self) -> float:
+        return 0.01 if self.router_balance is None else self.router_balance
 
 
 def transformers_config(
@@ -111,25 +215,19 @@ def transformers_config(
         end_of_document: the token that ends generation.
 
     Raises:
-        UserError: an unknown `model_type`, one that is no causal language model, or an override that the config does
-            not have or does not accept.
+        UserError: transformers does not accept an override.
     """
     from huggingface_hub.errors import StrictDataclassError
 
+    from loresmith.models.model_types import default_config, known_keys
     from loresmith.models.offline import transformers
 
-    causal = transformers.models.auto.modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
     model_type = architecture.model_type or architecture.family
-    if model_type not in causal:
-        raise UserError(unknown_name("model_type", model_type, causal), hint="causal language models only")
-    defaults = transformers.AutoConfig.for_model(model_type)
-    known = {*defaults.to_dict(), *defaults.attribute_map}
-    for key in architecture.overrides:
-        if key not in known:
-            raise UserError(unknown_name("key", key, known, inside="architecture.overrides"))
-    settings: dict[str, Any] = {} if architecture.model_type else architecture.geometry()
-    settings |= {"vocab_size": vocabulary_size, "max_position_embeddings": positions}
+    settings = {} if architecture.model_type else families.transformers_keys(architecture, positions)
+    settings |= {"vocab_size": vocabulary_size}
     settings |= {"bos_token_id": None, "eos_token_id": end_of_document, "pad_token_id": None}
+    if "max_position_embeddings" in known_keys(default_config(model_type)):
+        settings["max_position_embeddings"] = positions
     settings |= architecture.overrides
     try:
         config: PreTrainedConfig = transformers.AutoConfig.for_model(model_type, **settings)

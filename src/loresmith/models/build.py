@@ -9,21 +9,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from loresmith.models.mixture import Mixture
 from loresmith.models.offline import transformers
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
 
 INPUT_EMBEDDING_STD = 0.02
-RESIDUAL_OUTPUTS = ("o_proj", "down_proj", "fc2", "c_proj", "dense_4h_to_h", "out_proj", "wo", "w2")
+RESIDUAL_OUTPUTS = ("o_proj", "down_proj", "fc2", "c_proj", "dense_4h_to_h", "out_proj", "wo", "w2", "output_linear")
 """Names of the matrices that write into the residual stream, in the families of transformers."""
-
-
-def count_parameters(config: PreTrainedConfig) -> int:
-    """How many parameters a model of this config has (tied ones once), without allocating any."""
-    with torch.device("meta"):
-        model = transformers.AutoModelForCausalLM.from_config(config)
-    return sum(int(parameter.numel()) for parameter in model.parameters())
 
 
 def build_model(config: PreTrainedConfig, seed: int) -> PreTrainedModel:
@@ -46,31 +40,53 @@ def initialise(model: PreTrainedModel, seed: int) -> None:
     | matrices that write into the residual stream     | normal, std 0.5 / sqrt(fan_in) / sqrt(2 layers), so that   |
     | (`RESIDUAL_OUTPUTS`)                             | the stream's variance does not grow with depth             |
     | every other matrix of a linear map               | normal, std 1 / sqrt(fan_in)                               |
-    | biases of linear maps                            | zero                                                       |
-    | the rest (norms, experts, convolutions, gates)   | as transformers initialises it, under the same seed        |
+    | experts that lie in one tensor (E x out x in,    | each expert as the matrices above, by the same rule; the   |
+    | or E x in x out)                                 | fan_in is the inputs of one expert                         |
+    | routers (E x D)                                  | normal, std sqrt(0.1 / fan_in): all experts are about as   |
+    |                                                  | likely, and no two tokens choose alike (Fedus et al.,      |
+    |                                                  | Switch Transformers, 2021, section 2.4)                    |
+    | biases of linear maps, experts and routers       | zero                                                       |
+    | the rest (norms, convolutions, other families'   | as transformers initialises it, under the same seed        |
+    | gates)                                           |                                                            |
 
     Each parameter draws from a generator keyed by the seed and its own name, so that its values do not depend on the
     parameters before it.
     """
     layers = int(getattr(model.config, "num_hidden_layers", 1))
+    residual = 0.5 / math.sqrt(2 * layers)
     embedding: Any = model.get_input_embeddings()
     head: Any = model.get_output_embeddings()  # type: ignore[no-untyped-call]
+    mixture = Mixture.of(model)
     for name, module in model.named_modules():
         if module is embedding:
             _normal(embedding.weight, INPUT_EMBEDDING_STD, seed, name)
-        elif module is head and head.weight is not embedding.weight:
-            head.weight.zero_()
-        elif isinstance(module, nn.Linear) and module is not head:
-            residual = name.rpartition(".")[2] in RESIDUAL_OUTPUTS
-            std = (0.5 / math.sqrt(2 * layers) if residual else 1.0) / math.sqrt(module.in_features)
-            _normal(module.weight, std, seed, name)
-            if module.bias is not None:
-                module.bias.zero_()
+        elif module is head:
+            if head.weight is not embedding.weight:
+                head.weight.zero_()
+        elif mixture is not None and name in mixture.routers:
+            _normal(module.weight, math.sqrt(0.1 / module.weight.shape[-1]), seed, name)
+            _zero(getattr(module, "bias", None))
+        elif isinstance(module, nn.Linear):
+            gain = residual if name.rpartition(".")[2] in RESIDUAL_OUTPUTS else 1.0
+            _normal(module.weight, gain / math.sqrt(module.in_features), seed, name)
+            _zero(module.bias)
+    for name, experts in (mixture.experts if mixture is not None else {}).items():
+        part = name.rpartition(".")[2]
+        if experts.fan_in is None:
+            _zero(experts.parameter)
+        else:
+            gain = residual if part in RESIDUAL_OUTPUTS else 1.0
+            _normal(experts.parameter, gain / math.sqrt(experts.fan_in), seed, name)
 
 
 def _normal(weight: torch.Tensor, std: float, seed: int, name: str) -> None:
     generator = torch.Generator().manual_seed(_subseed(seed, name))
     weight.copy_(torch.empty(weight.shape, dtype=torch.float32).normal_(0.0, std, generator=generator))
+
+
+def _zero(bias: torch.Tensor | None) -> None:
+    if bias is not None:
+        bias.zero_()
 
 
 def _subseed(seed: int, purpose: str) -> int:
