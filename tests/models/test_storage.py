@@ -16,9 +16,11 @@ from loresmith.models.storage import load_model, load_weights, save_model
 from tests.models.tiny_tokenizer import make_tokenizer
 
 
-def small(seed: int = 0, **keys: object) -> torch.nn.Module:
+def small(seed: int = 0, vocabulary_size: int = 300, **keys: object) -> torch.nn.Module:
     architecture = Architecture(**{"layers": 2, "width": 32, "head_dim": 16, **keys})
-    model = build_model(transformers_config(architecture, vocabulary_size=300, positions=64, end_of_document=0), seed)
+    model = build_model(
+        transformers_config(architecture, vocabulary_size=vocabulary_size, positions=64, end_of_document=0), seed
+    )
     model.get_output_embeddings().weight.data.normal_(generator=torch.Generator().manual_seed(seed))
     return model
 

@@ -5,19 +5,18 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 
 from loresmith.errors import UserError
+from loresmith.models.base_settings import write_settings
+from loresmith.models.base_weights import require_finite, require_whole
+from loresmith.models.model_types import register_type_of
 from loresmith.models.offline import transformers
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-VOLATILE_KEYS = ("_name_or_path", "_from_model_config", "_commit_hash")
-"""Keys that say where a model came from on this machine, not what it is."""
 
 
 def save_model(model: PreTrainedModel, directory: Path, tokenizer: Path | None = None) -> None:
@@ -35,26 +34,31 @@ def save_model(model: PreTrainedModel, directory: Path, tokenizer: Path | None =
     model.save_pretrained(directory, max_shard_size="5GB")
     for file in (directory / "config.json", directory / "generation_config.json"):
         if file.is_file():
-            settings = json.loads(file.read_text(encoding="utf-8"))
-            kept = {key: value for key, value in settings.items() if key not in VOLATILE_KEYS}
-            file.write_text(json.dumps(kept, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+            write_settings(json.loads(file.read_text(encoding="utf-8")), file)
     if tokenizer is not None:
-        for file in sorted(tokenizer.iterdir()):
-            if file.is_file():
-                shutil.copyfile(file, directory / file.name)
+        copy_files(tokenizer, directory)
+
+
+def copy_files(source: Path, target: Path) -> None:
+    """Copy the files of a folder, and not those of folders in it."""
+    for file in sorted(source.iterdir()):
+        if file.is_file():
+            shutil.copyfile(file, target / file.name)
 
 
 def load_weights(directory: Path, dtype: torch.dtype | None = None) -> PreTrainedModel:
-    """Load a causal language model from a Hugging Face directory; no pickle is read.
+    """Load a causal language model from a Hugging Face directory; no pickle is read and no code from outside is run.
 
     Args:
         directory: holds config.json and safetensors.
         dtype: of the weights; the type they are stored in when None.
 
     Raises:
-        UserError: there is no model, its weights are no safetensors, or they are truncated, incomplete or not finite.
+        UserError: there is no model, or an adapter instead; the weights are no safetensors, cut short, not finite,
+            lack a shard or a tensor, or are not those of the model that config.json describes. The file is named.
     """
-    _require_whole(directory)
+    require_finite(require_whole(directory))
+    register_type_of(directory)
     try:
         model, report = transformers.AutoModelForCausalLM.from_pretrained(
             str(directory),
@@ -62,18 +66,42 @@ def load_weights(directory: Path, dtype: torch.dtype | None = None) -> PreTraine
             local_files_only=True,
             use_safetensors=True,
             trust_remote_code=False,
+            ignore_mismatched_sizes=True,  # they are told of below, with their names
             output_loading_info=True,
         )
     except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"transformers cannot load this model: {error}", where=str(directory)) from error
-    missing = sorted(report["missing_keys"])
-    if missing:
-        raise UserError(f"the weights lack {missing[0]} and {len(missing) - 1} more", where=str(directory))
-    for name, parameter in model.named_parameters():
-        if not bool(torch.isfinite(parameter).all()):
-            raise UserError(f"the weights hold NaN or infinity, in {name}", where=str(directory))
+        said = str(error).partition("\nModel type should be one of")[0]  # hundreds of names follow
+        raise UserError(f"transformers cannot load this model: {said}", where=str(directory)) from error
+    _require_described(report, model.config.model_type, directory)
     loaded: PreTrainedModel = model.eval()
     return loaded
+
+
+def _require_described(report: dict[str, Any], model_type: str, directory: Path) -> None:
+    """Raise UserError where the weights are not those that config.json describes."""
+    if report["mismatched_keys"]:
+        name, found, wanted = sorted(report["mismatched_keys"])[0]
+        raise UserError(
+            f"{name} is {_shape(found)} in the weights and {_shape(wanted)} by config.json", where=str(directory)
+        )
+    if report["missing_keys"]:
+        raise UserError(f"the weights lack {_several(report['missing_keys'])}", where=str(directory))
+    if report["unexpected_keys"]:
+        raise UserError(
+            f"the weights hold {_several(report['unexpected_keys'])}, for which a {model_type} model with this "
+            "config.json has no place",
+            where=str(directory),
+            hint="nothing is left out silently: the config is that of another model",
+        )
+
+
+def _several(names: Any) -> str:
+    first, *others = sorted(names)
+    return f"{first} and {len(others)} more" if others else str(first)
+
+
+def _shape(sizes: Any) -> str:
+    return " x ".join(map(str, sizes))
 
 
 def load_tokenizer(directory: Path) -> PreTrainedTokenizerBase:
@@ -92,22 +120,28 @@ def load_tokenizer(directory: Path) -> PreTrainedTokenizerBase:
 
 
 def load_model(directory: Path, dtype: torch.dtype | None = None) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """A model, ready to be used, and its tokenizer; see `load_weights` and `load_tokenizer`."""
-    return load_weights(directory, dtype), load_tokenizer(directory)
+    """A model, ready to be used, and its tokenizer; see `load_weights` and `load_tokenizer`.
+
+    Raises:
+        UserError: the tokenizer has tokens for which the model has no embedding, too.
+    """
+    model, tokenizer = load_weights(directory, dtype), load_tokenizer(directory)
+    require_fit(model, max(tokenizer.get_vocab().values()), directory)
+    return model, tokenizer
 
 
-def _require_whole(directory: Path) -> None:
-    """Name the file that is missing or damaged, which transformers does not."""
-    if not (directory / "config.json").is_file():
-        raise UserError("this is not a model: it has no config.json", where=str(directory))
-    files = sorted(directory.glob("*.safetensors"))
-    if not files:
+def embedding_rows(model: PreTrainedModel) -> int:
+    """How many tokens a model has an embedding for."""
+    embedding: Any = model.get_input_embeddings()
+    return int(embedding.weight.shape[0])
+
+
+def require_fit(model: PreTrainedModel, highest_token: int, directory: Path) -> None:
+    """Raise UserError if a tokenizer's highest token has no row in the model's embedding."""
+    rows = embedding_rows(model)
+    if highest_token >= rows:
         raise UserError(
-            "this model has no safetensors weights", where=str(directory), hint="pickled weights are never loaded"
+            f"the tokenizer has tokens up to {highest_token}, and the model's embedding {rows} rows: "
+            "they do not belong together",
+            where=str(directory),
         )
-    for file in files:
-        try:
-            with safe_open(file, framework="pt"):
-                pass
-        except (SafetensorError, OSError) as error:
-            raise UserError(f"the weights are damaged or cut short: {error}", where=str(file)) from error

@@ -1,0 +1,116 @@
+"""The weights of a GGUF file, unpacked into a plain transformers model."""
+
+from __future__ import annotations
+
+from contextlib import redirect_stderr
+from dataclasses import dataclass
+from io import StringIO
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from loresmith.errors import UserError
+from loresmith.models.gguf import GgufFile
+from loresmith.models.offline import transformers
+from loresmith.models.storage import embedding_rows
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+NOT_OF_THE_MODEL = ("quantization_config", "_model_name_or_path", "_name_or_path", "dtype")
+
+
+def load_gguf(file: GgufFile, dtype: torch.dtype) -> PreTrainedModel:
+    """The model as transformers reads it, its blocks written out in `dtype`.
+
+    Raises:
+        UserError: transformers does not know the architecture, or leaves out some of the file's weights.
+    """
+    try:
+        with redirect_stderr(StringIO()):  # a progress bar that no setting of transformers turns off
+            model, report = transformers.AutoModelForCausalLM.from_pretrained(
+                str(file.path.parent),
+                gguf_file=file.path.name,
+                dtype=dtype,
+                quantization_config=transformers.GgufConfig(dequantize=True),
+                local_files_only=True,
+                output_loading_info=True,
+            )
+    except (OSError, ValueError, KeyError, IndexError, RuntimeError, NotImplementedError) as error:
+        raise UserError(f"transformers cannot load this GGUF file: {error}", where=str(file.path)) from error
+    lacking = sorted(report["missing_keys"])
+    if lacking:
+        raise UserError(f"the GGUF file lacks {lacking[0]} and {len(lacking) - 1} more", where=str(file.path))
+    held, loaded = sum(file.weights.values()), count_weights(model)
+    if held != loaded:
+        raise UserError(
+            f"the GGUF file holds {held} weights, and transformers reads {loaded} of them for a "
+            f"{model.config.model_type} model",
+            where=str(file.path),
+            hint="import the model's safetensors folder instead",
+        )
+    found: PreTrainedModel = model.eval()
+    return found
+
+
+def count_weights(model: PreTrainedModel) -> int:
+    """How many numbers a model's parameters are, tied ones once."""
+    return sum(int(parameter.numel()) for parameter in model.parameters())
+
+
+def plain_copy(model: PreTrainedModel) -> PreTrainedModel:
+    """The same weights in a model that knows nothing of where they came from, and so can be saved.
+
+    `save_pretrained` refuses a model whose config has a `quantization_config`, though nothing of it is quantised any
+    more. The weights are shared, not copied.
+    """
+    settings = {key: value for key, value in model.config.to_dict().items() if key not in NOT_OF_THE_MODEL}
+    config = transformers.AutoConfig.for_model(settings.pop("model_type"), **settings)
+    with torch.device("meta"):
+        copy: Any = transformers.AutoModelForCausalLM.from_config(config, dtype=model.dtype)
+    copy.load_state_dict(model.state_dict(), assign=True)
+    copy.tie_weights()
+    copy.generation_config = model.generation_config
+    plain: PreTrainedModel = copy.eval()
+    return plain
+
+
+PARITY_TOLERANCE = 1e-4
+"""Largest difference of two logits, relative to the largest logit (or to one, if that is smaller)."""
+
+PARITY_TOKENS = 64
+
+
+@dataclass(frozen=True)
+class ExpectedLogits:
+    """What a model computes, to be compared with what another makes of it: (1, T) ids, (1, T, V) logits."""
+
+    ids: Tensor
+    logits: Tensor
+
+    def compare(self, model: PreTrainedModel) -> dict[str, Any]:
+        """The evidence of a receipt: whether the model computes the same."""
+        logits_1TV = _logits(model, self.ids)
+        difference = float((logits_1TV - self.logits).abs().max())
+        largest = float(self.logits.abs().max())
+        return {
+            "passed": difference <= PARITY_TOLERANCE * max(1.0, largest),
+            "largest_difference": difference,
+            "largest_logit": largest,
+            "tokens": self.ids.numel(),
+            "tolerance": PARITY_TOLERANCE,
+            "compared_with": "the GGUF file as transformers loads it",
+        }
+
+
+def expected_logits(model: PreTrainedModel) -> ExpectedLogits:
+    """What a model computes on tokens from all over its vocabulary."""
+    ids_1T = torch.linspace(0, embedding_rows(model) - 1, PARITY_TOKENS).long()[None]
+    return ExpectedLogits(ids_1T, _logits(model, ids_1T))
+
+
+@torch.no_grad()
+def _logits(model: PreTrainedModel, ids_1T: Tensor) -> Tensor:
+    logits_1TV: Tensor = model(input_ids=ids_1T, use_cache=False).logits.float()
+    return logits_1TV
