@@ -29,6 +29,7 @@ WORDS: dict[str, Words] = {
     "assets ls": lambda _: ["--kind", "corpus"],
     "assets show": lambda _: ["words@production"],
     "assets verify": lambda _: [],
+    "assets import": lambda cli: [str(cli.folder / "tiny" / "model")],
     "assets export": lambda cli: ["words", str(cli.folder / "exported")],
     "lineage": lambda _: ["words", "--format", "mermaid"],
     "reproduce": lambda _: ["words@production"],

@@ -5,9 +5,10 @@ from __future__ import annotations
 from loresmith.cli.command import command
 from loresmith.cli.groups import noun
 from loresmith.cli.live import live_run
-from loresmith.cli.screen import Screen, moment, plain, short, size
+from loresmith.cli.screen import Screen, moment, number, plain, short, size
 from loresmith.sdk.calls.assets import (
     EXPORT,
+    IMPORT,
     LS,
     SHOW,
     VERIFY,
@@ -15,6 +16,8 @@ from loresmith.sdk.calls.assets import (
     AssetList,
     ExportAnswer,
     ExportRequest,
+    ImportAnswer,
+    ImportRequest,
     ListRequest,
     ShowRequest,
     VerifyAnswer,
@@ -90,6 +93,22 @@ def _show_export(answer: ExportAnswer, _request: ExportRequest, screen: Screen) 
     screen.line(f"{answer.kind} {short(answer.digest)}: {answer.files} files, {size(answer.size)}, in {answer.folder}")
 
 
+def _show_import(answer: ImportAnswer, _request: ImportRequest, screen: Screen) -> None:
+    screen.facts(
+        [
+            ("model", answer.digest),
+            ("tokenizer", answer.tokenizer),
+            ("what", f"{answer.model_type}, {number(answer.parameters)} parameters, {answer.vocabulary_size} tokens"),
+            ("licence", answer.licence or "not stated"),
+            *((f"origin.{key}", plain(value)) for key, value in answer.origin.items() if key != "files"),
+        ]
+    )
+    screen.line()
+    screen.line("In a recipe:")
+    screen.line(f"  base: {short(answer.digest)}        # of pretrain")
+    screen.line(f"  tokenizer: {short(answer.tokenizer)}   # of pack")
+
+
 COMMANDS = {
     "assets": noun(
         "assets",
@@ -97,6 +116,7 @@ COMMANDS = {
         command(LS, _show_list),
         command(SHOW, _show_detail),
         command(VERIFY, _show_verification, live=live_run),
+        command(IMPORT, _show_import, live=live_run),
         command(EXPORT, _show_export),
     )
 }

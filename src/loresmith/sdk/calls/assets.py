@@ -1,14 +1,17 @@
-"""Look at assets: list them, show one, hash them again, copy one out."""
+"""Look at assets: list them, show one, hash them again, bring one in, copy one out."""
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
+from loresmith.errors import Failure
 from loresmith.factory.step import AssetKind
 from loresmith.ledger import Action, Asset, AssetCheck, Receipt
+from loresmith.models.base_source import BaseSource
 from loresmith.sdk.call import Answer, Call, Emit, Request
 
 if TYPE_CHECKING:
@@ -73,6 +76,28 @@ class VerifyAnswer(Answer):
     sound: bool = Field(description="Whether no asset has a problem.")
 
 
+class ImportRequest(Request, BaseSource):
+    """What `assets import` takes."""
+
+    kind: Literal["model"] = Field(default="model", description="What it is that comes in.")
+
+
+class ImportAnswer(Answer):
+    """A model that came in, and its tokenizer as an asset of its own."""
+
+    digest: str = Field(description="The model's identity.")
+    tokenizer: str = Field(description="The identity of its tokenizer, which `pack` takes.")
+    model_type: str = Field(description="Its architecture, by transformers' name.")
+    parameters: int = Field(description="How many weights it has.")
+    vocabulary_size: int = Field(description="How many tokens its tokenizer has.")
+    end_of_document: str = Field(description="The token that follows every document.")
+    licence: str = Field(description="Under which licence it is; empty when nobody says so.")
+    origin: dict[str, Any] = Field(description="Where it came from: digests, and the package or the hub's commit.")
+    parity: dict[str, Any] | None = Field(
+        description="What comparing it with its source showed; null where its weights were copied as they are."
+    )
+
+
 class ExportRequest(Request):
     """What `assets export` takes."""
 
@@ -124,6 +149,38 @@ def _verify(workspace: Workspace, request: VerifyRequest, emit: Emit) -> VerifyA
     return VerifyAnswer(checks=tuple(checks), sound=not any(check.problems for check in checks))
 
 
+def _import(workspace: Workspace, request: ImportRequest, emit: Emit) -> ImportAnswer:
+    from loresmith.models.base_import import import_base
+
+    def say(what: str) -> None:
+        emit({"event": "log", "step": "import", "message": what})
+
+    ledger = workspace.ledger
+    with tempfile.TemporaryDirectory(prefix="import-", dir=workspace.place.state) as name:
+        model, tokenizer, scratch = (Path(name) / part for part in ("model", "tokenizer", "scratch"))
+        for folder in (model, tokenizer, scratch):
+            folder.mkdir()
+        made = import_base(request, model, tokenizer, scratch, say)
+        if made.parity is not None and not made.parity["passed"]:
+            raise Failure(f"the imported model computes something else than its source: {made.parity}")
+        say("storing")
+        added = ledger.assets.add("model", model, made.model, request.labels, move=True)
+        cut = ledger.assets.add("tokenizer", tokenizer, made.tokenizer, request.labels, move=True)
+    if made.parity is not None and not ledger.receipts.list(added.digest):
+        ledger.receipts.add(added.digest, "import-parity", True, made.parity)
+    return ImportAnswer(
+        digest=added.digest,
+        tokenizer=cut.digest,
+        model_type=added.metadata["model_type"],
+        parameters=added.metadata["parameters"],
+        vocabulary_size=added.metadata["vocabulary_size"],
+        end_of_document=added.metadata["end_of_document"],
+        licence=added.metadata["licence"],
+        origin=added.metadata["origin"],
+        parity=dict(made.parity) if made.parity is not None else None,
+    )
+
+
 def _export(workspace: Workspace, request: ExportRequest, _emit: Emit) -> ExportAnswer:
     handle = workspace.assets[request.asset]
     folder = handle.export(request.folder)
@@ -150,6 +207,14 @@ VERIFY = Call(
     _verify,
     failed=lambda answer: not answer.sound,
     example="assets verify stdlib@production",
+)
+IMPORT = Call(
+    "assets import",
+    "Bring in a base model and its tokenizer, as plain safetensors; no pickle is read and no code of its own is run.",
+    ImportRequest,
+    ImportAnswer,
+    _import,
+    example="assets import models/SmolLM2-135M",
 )
 EXPORT = Call(
     "assets export",
