@@ -68,6 +68,15 @@ class Encoder:
         encodings = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
         return [np.asarray([*encoding.ids, self.end_of_document], dtype=np.int64) for encoding in encodings]
 
+    def parts(self, texts: Sequence[str]) -> list[NDArray[np.int64]]:
+        """The ids of texts that are no documents of their own."""
+        return [ids[:-1] for ids in self.documents(texts)]
+
+    def id_of(self, token: str) -> int | None:
+        """The id of a token, special or not; None if there is no such token."""
+        found: int | None = self._tokenizer.token_to_id(token)
+        return found
+
     def text(self, ids: NDArray[np.integer[Any]]) -> str:
         """The text that tokens spell, special tokens included."""
         return str(self._tokenizer.decode(ids.tolist(), skip_special_tokens=False))

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from loresmith.models.chat_template import CHAT_TOKENS
+from loresmith.models.fill_in_the_middle import FILL_IN_THE_MIDDLE
 
 END_OF_DOCUMENT = "<|endoftext|>"
 """Follows every document; a model that writes it has finished."""
 
 PAD = "<|pad|>"
 """Fills a batch up; never learnt from."""
-
-FILL_IN_THE_MIDDLE = ("<|fim_prefix|>", "<|fim_middle|>", "<|fim_suffix|>")
-"""Mark the parts of a document that is learnt out of order (Bavarian et al. 2022, https://arxiv.org/abs/2207.14255)."""
 
 
 def special_tokens(reserved: int) -> tuple[str, ...]:

@@ -75,8 +75,8 @@ def complete(
     ids = tokenizer(prompt, add_special_tokens=False)["input_ids"]
     if not ids and tokenizer.eos_token_id is None:
         raise UserError("an empty prompt needs a tokenizer with an end-of-document token, from which a text begins")
-    tokens = _sampled(model, ids or [tokenizer.eos_token_id], _ends(model, tokenizer), sampling)
-    return _until_stop(_decoded(tokenizer, tokens), [text for text in stop if text])
+    written = write(model, tokenizer, ids or [tokenizer.eos_token_id], sampling)
+    return _until_stop(written, [text for text in stop if text])
 
 
 def chat(
@@ -107,8 +107,23 @@ def chat(
     except jinja2.TemplateError as error:
         raise UserError(f"the chat template refuses these messages: {error}") from error
     ids = tokenizer(str(prompt), add_special_tokens=False)["input_ids"]
-    tokens = _sampled(model, ids, _ends(model, tokenizer), sampling)
-    return _until_stop(_decoded(tokenizer, tokens), [text for text in stop if text])
+    return _until_stop(write(model, tokenizer, ids, sampling), [text for text in stop if text])
+
+
+def write(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    prompt: Sequence[int],
+    sampling: Sampling,
+    ends: frozenset[int] = frozenset(),
+) -> Iterator[str]:
+    """The text that follows token ids, until the model ends it or says one of `ends`."""
+    return _decoded(tokenizer, _sampled(model, prompt, ends | _ends(model, tokenizer), sampling))
+
+
+def window_of(model: PreTrainedModel) -> int:
+    """Positions that a model sees; 2048 for those that set themselves no limit."""
+    return int(getattr(model.config, "max_position_embeddings", 0)) or 2048
 
 
 def _ends(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
@@ -124,7 +139,7 @@ def _ends(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozens
 @torch.inference_mode()
 def _sampled(model: PreTrainedModel, prompt: Sequence[int], ends: frozenset[int], sampling: Sampling) -> Iterator[int]:
     """New tokens one by one, over a key-value cache."""
-    window = int(getattr(model.config, "max_position_embeddings", 0)) or 2048
+    window = window_of(model)
     generator = torch.Generator().manual_seed(sampling.seed)
     history = list(prompt)
     room = min(sampling.max_new_tokens, window // 2)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from loresmith.sdk.workspace import AssetHandle, Workspace
 
 
-class _Writing(Request):
+class Writing(Request):
     """Which model writes, and how its tokens are chosen."""
 
     release: str = Field(
@@ -38,7 +38,7 @@ class _Writing(Request):
         return self.model_dump(include={"max_new_tokens", "temperature", "top_p", "seed"})
 
 
-class CompleteRequest(_Writing):
+class CompleteRequest(Writing):
     """What `complete` takes."""
 
     prompt: str = Field(description="The text to go on from.", json_schema_extra={"positional": True})
@@ -62,7 +62,7 @@ class Message(BaseModel):
     content: str = Field(description="What is said.")
 
 
-class ChatRequest(_Writing):
+class ChatRequest(Writing):
     """What `chat` takes."""
 
     message: str | None = Field(
@@ -85,31 +85,32 @@ class ChatAnswer(Answer):
     seconds: float = Field(description="Wall time of the reply, without loading the model.")
 
 
-def _model(workspace: Workspace, release: str, channel: str | None) -> AssetHandle:
+def released_model(workspace: Workspace, release: str, channel: str | None) -> AssetHandle:
+    """What a request means by its release and channel."""
     return workspace.assets[f"{release}@{channel}" if channel else release]
 
 
-def _written(pieces: Iterator[str], emit: Emit) -> tuple[str, float]:
+def written(pieces: Iterator[str], emit: Emit, event: str = "text") -> tuple[str, float]:
     """The whole text, and how many seconds it took; every piece is handed on as it comes."""
     started = time.monotonic()
     text = ""
     for piece in pieces:
         text += piece
-        emit({"event": "text", "text": piece})
+        emit({"event": event, "text": piece})
     return text, time.monotonic() - started
 
 
 def _complete(workspace: Workspace, request: CompleteRequest, emit: Emit) -> CompleteAnswer:
-    handle = _model(workspace, request.release, request.channel)
+    handle = released_model(workspace, request.release, request.channel)
     model, tokenizer = handle.model()
     from loresmith.models.generate import complete
 
-    text, seconds = _written(complete(model, tokenizer, request.prompt, **request.sampling()), emit)
+    text, seconds = written(complete(model, tokenizer, request.prompt, **request.sampling()), emit)
     return CompleteAnswer(asset=handle.digest, prompt=request.prompt, text=text, seconds=seconds)
 
 
 def _chat(workspace: Workspace, request: ChatRequest, emit: Emit) -> ChatAnswer:
-    handle = _model(workspace, request.release, request.channel)
+    handle = released_model(workspace, request.release, request.channel)
     model, tokenizer = handle.model()
     from loresmith.models.generate import chat
 
@@ -119,7 +120,7 @@ def _chat(workspace: Workspace, request: ChatRequest, emit: Emit) -> ChatAnswer:
     if request.message is not None:
         messages.append(Message(role="user", content=request.message))
     said = [message.model_dump() for message in messages]
-    reply, seconds = _written(chat(model, tokenizer, said, **request.sampling()), emit)
+    reply, seconds = written(chat(model, tokenizer, said, **request.sampling()), emit)
     messages.append(Message(role="assistant", content=reply))
     return ChatAnswer(asset=handle.digest, reply=reply, messages=tuple(messages), seconds=seconds)
 
