@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 
+import pytest
 import torch
 
 from loresmith.models.architecture import Architecture, transformers_config
@@ -55,3 +56,70 @@ def test_the_residual_stream_does_not_grow_with_the_number_of_layers() -> None:
         for layers in (4, 32)
     )
     assert 0.5 < deep / shallow < 2.0
+
+
+MIXED = ["qwen3_moe", "mixtral", "olmoe"]
+
+
+@pytest.mark.parametrize("family", MIXED)
+def test_each_expert_begins_as_a_matrix_of_a_dense_model_would(family: str) -> None:
+    model = small(family=family, width=128, experts=4, expert_width=64)
+    residual = 0.5 / math.sqrt(2 * 4)
+    for layer in model.model.layers:
+        for expert in range(4):
+            up, down = (part.detach()[expert] for part in (layer.mlp.experts.gate_up_proj, layer.mlp.experts.down_proj))
+            assert float(up.std()) == pytest.approx(1 / math.sqrt(128), rel=0.05)
+            assert float(down.std()) == pytest.approx(residual / math.sqrt(64), rel=0.05)
+        assert float(layer.mlp.gate.weight.detach().std()) == pytest.approx(math.sqrt(0.1 / 128), rel=0.15)
+
+
+def test_the_other_layout_of_experts_has_the_same_fan_in() -> None:
+    shape = {
+        "num_hidden_layers": 4,
+        "hidden_size": 128,
+        "intermediate_size": 64,
+        "num_local_experts": 4,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+        "head_dim": 16,
+    }
+    config = transformers_config(Architecture(model_type="gpt_oss", overrides=shape), vocabulary_size=99, positions=32)
+    experts = build_model(config, seed=0).model.layers[1].mlp.experts
+    assert tuple(experts.down_proj.shape) == (4, 64, 128)  # in x out
+    assert float(experts.gate_up_proj.detach().std()) == pytest.approx(1 / math.sqrt(128), rel=0.05)
+    assert float(experts.down_proj.detach().std()) == pytest.approx(0.5 / math.sqrt(2 * 4) / math.sqrt(64), rel=0.05)
+    assert not experts.down_proj_bias.any()
+    assert not experts.gate_up_proj_bias.any()
+
+
+@pytest.mark.parametrize("family", MIXED)
+def test_a_mixture_s_weights_depend_on_the_seed_and_their_names_alone(family: str) -> None:
+    torch.manual_seed(1)
+    first = weights(small(seed=7, family=family))
+    torch.manual_seed(2)
+    again, other, deeper = (weights(small(seed=s, family=family, layers=n)) for s, n in ((7, 4), (8, 4), (7, 5)))
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    up, router = "model.layers.2.mlp.experts.gate_up_proj", "model.layers.2.mlp.gate.weight"
+    for name in (up, router):
+        assert torch.equal(first[name], deeper[name])
+        assert not torch.equal(first[name], other[name])
+    assert not torch.equal(first[up][0], first[up][1])
+
+
+@pytest.mark.parametrize("family", MIXED)
+def test_a_mixture_s_residual_stream_does_not_grow_with_depth(family: str) -> None:
+    ids = torch.randint(0, 500, (2, 32), generator=torch.Generator().manual_seed(0))
+    shallow, deep = (
+        float(small(layers=layers, family=family)(ids, output_hidden_states=True).hidden_states[-2].detach().std())
+        for layers in (4, 32)
+    )
+    assert 0.5 < deep / shallow < 2.0
+
+
+@pytest.mark.parametrize("family", MIXED)
+def test_no_expert_is_left_out_at_the_start(family: str) -> None:
+    model = small(family=family, width=64)
+    ids = torch.randint(0, 500, (8, 64), generator=torch.Generator().manual_seed(0))
+    for logits in model.base_model(ids, output_router_logits=True).router_logits:
+        chosen = logits.topk(2, dim=-1).indices.flatten().bincount(minlength=8)
+        assert int(chosen.min()) > 0.25 * chosen.float().mean()

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from loresmith.models import attention
+from loresmith.models.mixture import use_grouped_products
 from loresmith.models.rms_norm import rms_norm
 from loresmith.models.swiglu import swiglu
 
@@ -29,13 +30,20 @@ TOLERANCE = 1e-5
 def use_fast_parts(model: PreTrainedModel) -> dict[str, int]:
     """Replace the forward functions of a model's norms and feed-forwards, and its attention where the model lets one.
 
+    Experts are computed by grouped matrix products, see `loresmith.models.mixture`.
+
     Weights, their names and what is saved stay as they are; so does the function that the model computes, up to
     rounding.
 
     Returns:
         How many modules of each kind were replaced.
     """
-    replaced = {"attention": int(attention.use(model)), "rms_norm": 0, "swiglu": 0}
+    replaced = {
+        "attention": int(attention.use(model)),
+        "experts": use_grouped_products(model),
+        "rms_norm": 0,
+        "swiglu": 0,
+    }
     for module in model.modules():
         for kind, candidate in (("rms_norm", _fast_rms_norm), ("swiglu", _fast_swiglu)):
             fast = candidate(module)
