@@ -44,6 +44,20 @@ def test_it_agrees_with_the_formula_written_out(documents: list[list[int]]) -> N
         assert math.exp(-nats[position]) == pytest.approx(plain.probability(probe[:position], token), rel=1e-9)
 
 
+@given(
+    st.integers(2, 5), st.lists(st.lists(st.integers(0, V - 1), max_size=7), min_size=1, max_size=4), st.integers(0, 3)
+)
+@settings(max_examples=60, deadline=None)
+def test_what_follows_a_context_is_what_texts_are_scored_by(order: int, contexts: list[list[int]], seed: int) -> None:
+    model = KneserNey.fit(corpus(seed), V, order)
+    padded = np.array([[*[V] * (order - 1), *context][-(order - 1) :] for context in contexts])
+    following = model.after(padded)
+    assert following.shape == (len(contexts), V)
+    for context, row in zip(contexts, following, strict=True):
+        every_next = [np.array([*context, token]) for token in range(V)]
+        assert row == pytest.approx([math.exp(-nats[-1]) for nats in model.nats(every_next)], rel=1e-9)
+
+
 def test_text_like_the_training_text_costs_less_than_uniform_and_longer_orders_help() -> None:
     held_out = corpus(99)
     bits = {}

@@ -104,6 +104,35 @@ class KneserNey:
         nats = -np.log(probability_N[text])
         return np.split(nats, np.cumsum([len(document) for document in documents])[:-1])
 
+    def after(self, contexts_CN: Integers) -> Floats:
+        """The probabilities (C, V) of the token that follows each context.
+
+        Args:
+            contexts_CN: the N = order - 1 tokens before, V standing for the begin symbol where there are fewer.
+        """
+        count, base = len(contexts_CN), self.vocabulary_size + 1
+        probability_CV = np.full((count, self.vocabulary_size), 1.0 / self.vocabulary_size)
+        context_C = np.zeros(count, dtype=np.int64)
+        numbers_CN = np.zeros_like(contexts_CN)
+        for order in self._orders:
+            seen = np.flatnonzero(context_C != UNSEEN)
+            seen = seen[order.totals[context_C[seen]] > 0]
+            low = np.searchsorted(order.keys, context_C[seen] * base)
+            sizes = np.searchsorted(order.keys, (context_C[seen] + 1) * base) - low
+            found = np.repeat(low - np.cumsum(sizes) + sizes, sizes) + np.arange(sizes.sum())
+            rows, tokens = np.repeat(seen, sizes), order.keys[found] % base
+            shares = order.discounted[found] / order.totals[context_C[rows]]
+            probability_CV[seen] *= order.left_over[context_C[seen], None]
+            said = tokens < self.vocabulary_size  # a begin symbol is never said
+            probability_CV[rows[said], tokens[said]] += shares[said]
+            if order is not self._orders[-1]:
+                if order is not self._orders[0]:
+                    numbers_CN[:, 1:] = numbers_CN[:, :-1].copy()
+                    numbers_CN[:, 0] = UNSEEN
+                numbers_CN = _find(order.keys, numbers_CN.ravel(), contexts_CN.ravel(), base).reshape(numbers_CN.shape)
+                context_C = numbers_CN[:, -1]
+        return probability_CV
+
 
 def _padded(documents: Iterable[Ids], vocabulary_size: int, order: int) -> tuple[Integers, Integers]:
     """All documents, each after `order - 1` begin symbols (id V), and the positions of their own tokens."""
