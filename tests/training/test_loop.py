@@ -11,20 +11,23 @@ from loresmith.errors import Failure
 from loresmith.factory.step import InputAsset
 from loresmith.models.architecture import Architecture, transformers_config
 from loresmith.models.build import build_model
-from loresmith.training.batches import TokenBatches
+from loresmith.training.batches import RowBatches
 from loresmith.training.causal_lm import CausalLM
 from loresmith.training.loop import StepReport, Trainer
 from loresmith.training.objective import Batch, MicroBatch
-from loresmith.training.optimiser import Optimiser, group_parameters
+from loresmith.training.optimiser import Optimiser
+from loresmith.training.parameter_groups import group_parameters
+from loresmith.training.predictor import Predictor
 from loresmith.training.schedule import ScheduleSettings
 from loresmith.training.settings import OptimiserSettings
+from loresmith.training.stream_rows import StreamRows
 
 
 def new_trainer(dtype: torch.dtype = torch.float32, **settings: object) -> Trainer:
     config = transformers_config(Architecture(layers=2, width=32, head_dim=16), vocabulary_size=300, positions=64)
     model = build_model(config, seed=0)
     optimiser = Optimiser(model, OptimiserSettings(**settings), dtype)
-    return Trainer(model, optimiser, ScheduleSettings(warmup_tokens=128), budget_tokens=64 * 60, seed=0)
+    return Trainer(Predictor(model), optimiser, ScheduleSettings(warmup_tokens=128), budget_tokens=64 * 60, seed=0)
 
 
 def in_parts(batch: Batch, rows: int) -> Batch:
@@ -38,8 +41,8 @@ def in_parts(batch: Batch, rows: int) -> Batch:
 
 
 @pytest.fixture
-def batches(tokens: InputAsset) -> TokenBatches:
-    return TokenBatches(TokenShards.open(tokens.directory).split("train"), 16, 128, 128, seed=0)
+def batches(tokens: InputAsset) -> RowBatches:
+    return RowBatches(StreamRows(TokenShards.open(tokens.directory).split("train"), 16), 16, 128, 128, seed=0)
 
 
 def weights(trainer: Trainer) -> dict[str, torch.Tensor]:
@@ -47,9 +50,9 @@ def weights(trainer: Trainer) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("masked", ["none", "uneven", "a whole micro-batch", "all but one token"])
-def test_eight_micro_batches_of_one_are_one_of_eight(batches: TokenBatches, masked: str) -> None:
+def test_eight_micro_batches_of_one_are_one_of_eight(batches: RowBatches, masked: str) -> None:
     trainer = new_trainer()
-    objective = CausalLM(trainer.model)
+    objective = CausalLM()
     for step in range(4):
         batch = in_parts(batches.batch(step), 8)
         mask = batch.micro_batches[0].weights
@@ -71,12 +74,12 @@ def test_eight_micro_batches_of_one_are_one_of_eight(batches: TokenBatches, mask
         trainer.optim_step(at_once)
 
 
-def test_the_gradient_of_an_accumulated_batch_is_that_of_the_mean_loss(batches: TokenBatches) -> None:
+def test_the_gradient_of_an_accumulated_batch_is_that_of_the_mean_loss(batches: RowBatches) -> None:
     trainer = new_trainer()
     trainer.model.get_output_embeddings().weight.data.normal_(generator=torch.Generator().manual_seed(0))
     plain = copy.deepcopy(trainer.model)
     batch = batches.batch(0)
-    trainer.forward_backward(in_parts(batch, 3), CausalLM(trainer.model))
+    trainer.forward_backward(in_parts(batch, 3), CausalLM())
     (part,) = in_parts(batch, 8).micro_batches
     logits = plain(part.inputs).logits
     torch.nn.functional.cross_entropy(logits.flatten(0, 1), part.targets.flatten()).backward()
@@ -84,16 +87,16 @@ def test_the_gradient_of_an_accumulated_batch_is_that_of_the_mean_loss(batches: 
         assert torch.allclose(mine.grad, exact.grad, rtol=1e-3, atol=1e-6), name
 
 
-def test_two_calls_before_a_step_are_one_batch_of_twice_the_size(batches: TokenBatches) -> None:
+def test_two_calls_before_a_step_are_one_batch_of_twice_the_size(batches: RowBatches) -> None:
     trainer = new_trainer()
-    objective = CausalLM(trainer.model)
+    objective = CausalLM()
     losses = [trainer.forward_backward(batches.batch(step), objective) for step in (0, 1)]
     report = trainer.optim_step(sum(losses) / 2)
     assert (report.step, report.tokens) == (1, 256)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_it_learns(batches: TokenBatches, dtype: torch.dtype) -> None:
+def test_it_learns(batches: RowBatches, dtype: torch.dtype) -> None:
     trainer = new_trainer(dtype)
     reports: list[StepReport] = []
 
@@ -101,7 +104,7 @@ def test_it_learns(batches: TokenBatches, dtype: torch.dtype) -> None:
         def after_step(self, trainer: Trainer, report: StepReport) -> None:
             reports.append(report)
 
-    trainer.train(batches.batch, 30, CausalLM(trainer.model), [Listening()])
+    trainer.train(batches.batch, 30, CausalLM(), [Listening()])
     assert reports[0].loss == pytest.approx(math.log(300), rel=0.01)
     assert reports[-1].loss < 0.5 * reports[0].loss
     assert [report.step for report in reports] == list(range(1, 31))
@@ -146,23 +149,50 @@ def test_muon_trains_the_matrices_and_adamw_the_rest() -> None:
     assert trained == {torch.optim.Muon: sorted(groups["matrix"]), torch.optim.AdamW: rest}
 
 
-def test_a_diverged_training_stops_before_it_spoils_the_weights(batches: TokenBatches) -> None:
-    trainer = new_trainer()
-    before = weights(trainer)
-    loss = trainer.forward_backward(batches.batch(0), CausalLM(trainer.model))
+def spoil(trainer: Trainer) -> None:
     trainer.optimiser.masters["lm_head.weight"].grad[0, 0] = float("inf")
-    with pytest.raises(Failure, match="diverged"):
-        trainer.optim_step(loss)
-    assert all(torch.equal(before[name], after) for name, after in weights(trainer).items())
 
 
-def test_a_batch_of_which_nothing_counts_is_refused(batches: TokenBatches) -> None:
+def test_a_step_that_is_not_finite_is_skipped_and_counted(batches: RowBatches) -> None:
+    trainer = new_trainer()
+    for step in range(3):
+        before, learnt = weights(trainer), dict(trainer.learnt)
+        loss = trainer.forward_backward(batches.batch(step), CausalLM())
+        if step == 1:
+            spoil(trainer)
+        report = trainer.optim_step(loss)
+        assert report.skipped == (step == 1)
+        if report.skipped:
+            assert all(torch.equal(before[name], after) for name, after in weights(trainer).items())
+            assert trainer.learnt == learnt
+    assert (trainer.step, trainer.skipped, trainer.skipping) == (3, [1], 0)
+    assert trainer.learnt == {"tokens": 2 * 128}
+
+
+def test_too_many_skipped_steps_in_a_row_end_it_with_a_diagnosis(batches: RowBatches) -> None:
+    trainer = new_trainer()
+    collect = trainer.optimiser.collect
+
+    def collect_and_spoil() -> None:
+        collect()
+        if trainer.step != 2:
+            spoil(trainer)
+
+    trainer.optimiser.collect = collect_and_spoil  # type: ignore[method-assign]
+    with pytest.raises(Failure, match="diverged: 10 steps in a row") as caught:
+        trainer.train(batches.batch, 60, CausalLM())
+    assert caught.value.where == "step 4 and on"
+    assert "the gradient of lm_head.weight" in caught.value.what
+    assert trainer.skipped == [0, 1, *range(3, 13)]
+
+
+def test_a_batch_of_which_nothing_counts_is_refused(batches: RowBatches) -> None:
     trainer = new_trainer()
     batch = batches.batch(0)
     for part in batch.micro_batches:
         part.weights.zero_()
     with pytest.raises(Failure, match="no token"):
-        trainer.forward_backward(batch, CausalLM(trainer.model))
+        trainer.forward_backward(batch, CausalLM())
 
 
 @pytest.mark.parametrize("model_type", ["gemma2", "granite", "qwen3"])
@@ -175,9 +205,10 @@ def test_the_objective_is_the_models_own_cross_entropy_even_if_it_bends_its_logi
     model = build_model(transformers_config(architecture, vocabulary_size=60, positions=32), seed=0)
     model.get_output_embeddings().weight.data.normal_(generator=torch.Generator().manual_seed(0))
     ids = torch.randint(0, 60, (2, 17), generator=torch.Generator().manual_seed(1))
-    objective = CausalLM(model)
-    _, nll = objective.loss(model, MicroBatch(ids[:, :-1], ids[:, 1:], torch.ones(2, 16)))
+    predictor = Predictor(model)
+    part = MicroBatch(ids[:, :-1], ids[:, 1:], torch.ones(2, 16))
+    _, nll = CausalLM().loss(predictor.predict(part), part)
     logits = model(ids[:, :-1]).logits.float()
     expected = torch.nn.functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten(), reduction="sum")
     assert torch.allclose(nll, expected, rtol=1e-4)
-    assert objective.linear_head == (model_type == "qwen3")
+    assert predictor.linear_head == (model_type == "qwen3")

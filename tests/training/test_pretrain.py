@@ -5,13 +5,14 @@ import math
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet
 import pytest
 import torch
 from pydantic import ValidationError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from loresmith.data.shards import TokenShards
-from loresmith.errors import Failure, UserError
+from loresmith.errors import Failure, Interrupted, UserError
 from loresmith.evaluation.bits_per_byte import bits_per_byte, score_documents
 from loresmith.factory.step import InputAsset, Result
 from loresmith.models.storage import load_weights, save_model
@@ -65,8 +66,12 @@ def test_facts_books_and_check_are_those_of_the_training(trained: Result, tokens
     facts = trained.outputs["model"].metadata
     steps = 21  # 1,300 tokens in batches of 64, rounded up
     assert (facts["steps"], facts["tokens"]) == (steps, 64 * steps)
-    (account,) = trained.books.accounts
-    assert account.kept == 64 * steps
+    once, lessons, counted = trained.books.accounts
+    assert lessons.entered == counted.entered == counted.kept == 64 * steps
+    assert once.entered == TokenShards.open(tokens.directory).splits["train"].tokens
+    table = pyarrow.parquet.read_table(trained.outputs["books"].directory / "documents.parquet").to_pylist()
+    assert sum(line["tokens"] for line in table) == once.entered
+    assert sum(line["tokens"] + line["again"] for line in table if line["disposition"] == "kept") == 64 * steps
     (check,) = trained.checks
     assert (check.output, check.kind, check.passed) == ("model", "export-parity", True)
     assert check.evidence["largest_difference"] <= check.evidence["tolerance"] * max(1, check.evidence["largest_logit"])
@@ -113,17 +118,97 @@ def test_a_base_is_gone_on_from(trained: Result, tokens: InputAsset, tmp_path: P
     assert losses[0] < 0.8 * math.log(300)
 
 
+BASED = {key: value for key, value in TINY.items() if key != "architecture"} | {"matrix_learning_rate": 1e-3}
+
+
+@pytest.fixture(scope="module")
+def base(trained: Result) -> InputAsset:
+    return as_input("model", trained.outputs["model"])
+
+
+def test_forgetting_shows_in_the_held_out_number_of_what_is_replayed(
+    base: InputAsset, tokens: InputAsset, tmp_path: Path
+) -> None:
+    other = write_tokens(tmp_path / "general", validation=3)
+    context = RecordingContext(tmp_path)
+    inputs = {"tokens": tokens, "base": base, "replay": other}
+    result = run_step(PRETRAIN, tmp_path, {**BASED, "replay_share": 0.25}, inputs, context)
+    facts = result.outputs["model"].metadata
+    for name in ("held_out_bits_per_byte", "general_bits_per_byte"):
+        points = [(position, value) for metric, value, position in context.metrics if metric == name]
+        assert points[0][0] == 0, "measured on the base"
+        assert facts[f"{name}_of_base"] == pytest.approx(points[0][1], abs=1e-4)
+        assert facts[name] == pytest.approx(points[-1][1], abs=1e-4)
+    lessons = {account.unit: account.entered for account in result.books.accounts if "lessons" in account.unit}
+    assert lessons["lessons from replay"] == 640 / 4
+    assert lessons["lessons from tokens"] == 640 * 3 / 4
+
+
+def test_an_adapter_is_trained_and_its_base_is_not(base: InputAsset, tokens: InputAsset, tmp_path: Path) -> None:
+    settings = {**BASED, "adapter": {"rank": 4, "dropout": 0.1}, "adapter_learning_rate": 5e-3}
+    context = RecordingContext(tmp_path)
+    result = run_step(PRETRAIN, tmp_path, settings, {"tokens": tokens, "base": base}, context)
+    assert set(result.outputs) == {"adapter", "books"}
+    made = result.outputs["adapter"]
+    assert made.metadata["trained_parameters"] < 0.5 * made.metadata["parameters"]
+    losses = [value for name, value, _ in context.metrics if name == "loss"]
+    assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"isolate_documents": True},
+        {"activation_checkpointing": True},
+        {"optimiser": "adamw"},
+        {"average_decay": 0.9},
+        {"z_loss": 1e-4},
+        {"architecture": {"model_type": "olmo3", "overrides": {"num_hidden_layers": 4, "hidden_size": 32,
+         "num_attention_heads": 2, "num_key_value_heads": 2, "intermediate_size": 64, "sliding_window": 8}},
+         "isolate_documents": True},
+    ],
+)  # fmt: skip
+def test_it_learns_whatever_the_settings(tokens: InputAsset, tmp_path: Path, settings: dict[str, Any]) -> None:
+    context = RecordingContext(tmp_path)
+    result = run_step(PRETRAIN, tmp_path, {**TINY, "budget_tokens": "2k", **settings}, {"tokens": tokens}, context)
+    losses = [value for name, value, _ in context.metrics if name == "loss"]
+    assert losses[-1] < 0.85 * losses[0]
+    facts = result.outputs["model"].metadata
+    assert ("averaged_held_out_bits_per_byte" in facts) == ("average_decay" in settings)
+
+
+def test_checkpointed_activations_change_memory_and_not_the_result(
+    trained: Result, tokens: InputAsset, tmp_path: Path
+) -> None:
+    settings = {**TINY, "budget_tokens": 1300, "activation_checkpointing": True}
+    again = run_step(PRETRAIN, tmp_path, settings, {"tokens": tokens})
+    weights = [made.outputs["model"].directory / "model.safetensors" for made in (trained, again)]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+
+
+def test_an_average_is_kept_across_an_interruption(tokens: InputAsset, tmp_path: Path) -> None:
+    settings = {**TINY, "average_decay": 0.9}
+    whole = run_step(PRETRAIN, tmp_path / "whole", settings, {"tokens": tokens})
+    stopping = RecordingContext(tmp_path / "cut", stop_after=5)
+    with pytest.raises(Interrupted):
+        run_step(PRETRAIN, tmp_path / "cut", settings, {"tokens": tokens}, stopping)
+    cut = run_step(PRETRAIN, tmp_path / "cut", settings, {"tokens": tokens})
+    weights = [made.outputs["model"].directory / "model.safetensors" for made in (whole, cut)]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+
+
 def test_without_a_validation_split_there_is_no_held_out_number_and_it_is_said(tmp_path: Path) -> None:
     tokens = write_tokens(tmp_path / "tokens", validation=0)
     context = RecordingContext(tmp_path)
     result = run_step(PRETRAIN, tmp_path, TINY, {"tokens": tokens}, context)
     assert "held_out_bits_per_byte" not in result.outputs["model"].metadata
-    assert any("no validation split" in line for line in context.logs)
+    assert any("no held_out_bits_per_byte" in line and "no validation split" in line for line in context.logs)
     assert not any(name == "held_out_bits_per_byte" for name, _, _ in context.metrics)
 
 
 def test_a_training_that_diverges_fails_and_says_what_to_do(tokens: InputAsset, tmp_path: Path) -> None:
     settings = {**TINY, "matrix_learning_rate": 1e30, "embedding_learning_rate": 1e30, "warmup_tokens": 1}
+    settings["budget_tokens"] = "2k"
     with pytest.raises(Failure, match="diverged") as caught:
         run_step(PRETRAIN, tmp_path, settings, {"tokens": tokens})
     assert "lower the learning rates" in str(caught.value)
@@ -136,6 +221,7 @@ def test_a_training_that_diverges_fails_and_says_what_to_do(tokens: InputAsset, 
         ({"budget_tokens": "many"}, "not a count"),
         ({"batch_tokens": 100}, "not a multiple of sequence_length"),
         ({"architecture": {"width": 100}}, "not a multiple of head_dim"),
+        ({"architecture": {"model_type": "qwen9"}}, "unknown model_type 'qwen9'; did you mean 'qwen3'"),
         ({"learning_rate": 1e-3}, "Extra inputs"),
     ],
 )
@@ -151,7 +237,8 @@ def test_what_does_not_fit_together_is_found_before_the_first_step(
     cases = {
         "longer than the data": refused(tokens, tmp_path / "a", sequence_length=2**16, batch_tokens=2**16),
         "fewer than one batch": refused(tokens, tmp_path / "b", batch_tokens=2**16),
-        "unknown model_type 'qwen9'": refused(tokens, tmp_path / "c", architecture={"model_type": "qwen9"}),
+        "an adapter needs a base": refused(tokens, tmp_path / "c", adapter={"rank": 2}),
+        "needs tokens to replay": refused(tokens, tmp_path / "f", replay_share=0.1),
         "has its own architecture": refused(tokens, tmp_path / "d", base, architecture={"width": 64}),
         "more than the model's 16 positions": refused(tokens, tmp_path / "e", base, sequence_length=32),
     }

@@ -5,31 +5,102 @@ from __future__ import annotations
 import json
 import random
 import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from loresmith.errors import Interrupted
-from loresmith.factory.step import InputAsset
-from loresmith.training.checkpoint import CheckpointStore
+from loresmith.factory.step import InputAsset, Step
+from loresmith.training.checkpoint import CheckpointStore, file_digest
 from loresmith.training.steps import PRETRAIN
 from tests.step_context import RecordingContext, run_step
-from tests.training.tiny_tokens import TINY
+from tests.training.tiny_tokens import TINY, write_base
 from tests.training.training_process import start
 
-KILLS = 10
-BUDGET = 64 * 150
+STEPS = 40
 SETTINGS = {
     **TINY,
-    "architecture": {"layers": 2, "width": 32, "head_dim": 16, "overrides": {"attention_dropout": 0.1}},
-    "budget_tokens": BUDGET,
-    "held_out_interval": "4k",
-    "checkpoint_seconds": 0.05,
+    "architecture": {"layers": 1, "width": 32, "head_dim": 16},
+    "budget_tokens": 64 * STEPS,
+    "held_out_interval": 640,
+    "checkpoint_seconds": 0.03,
 }
 
 
-def files(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in (folder / "outputs" / "model").iterdir()}
+@dataclass(frozen=True)
+class Case:
+    """A way of training that must come through kills.
+
+    Attributes:
+        kills: how many it gets; every second one falls into the writing of a checkpoint.
+        settings: beside those of all cases; None takes one away.
+        inputs: roles, by the names of `assets`.
+        step: which kind of step.
+    """
+
+    kills: int
+    settings: Mapping[str, Any]
+    inputs: tuple[str, ...] = ("tokens",)
+    step: Step = PRETRAIN
+
+    def all_settings(self) -> dict[str, Any]:
+        return {key: value for key, value in {**SETTINGS, **self.settings}.items() if value is not None}
+
+
+CASES = {
+    "bf16": Case(4, {}),
+    "dropout": Case(
+        4,
+        {"architecture": {**SETTINGS["architecture"], "overrides": {"attention_dropout": 0.1}}},  # type: ignore[dict-item]
+    ),
+    "accumulation, in fp32": Case(3, {"micro_batch_tokens": 16, "precision": "float32"}),
+    "adapter, with dropout": Case(
+        3, {"architecture": None, "adapter": {"rank": 4, "dropout": 0.1}}, inputs=("tokens", "base")
+    ),
+    "documents apart, in the middle of an epoch": Case(3, {"isolate_documents": True, "batch_tokens": 128}),
+    "AdamW, with averaged weights": Case(3, {"optimiser": "adamw", "average_decay": 0.9, "z_loss": 1e-4}),
+}
+"""At least one for every objective, and one for everything else that keeps a state or draws at random."""
+
+
+@pytest.fixture(scope="module")
+def assets(tokens: InputAsset, tmp_path_factory: pytest.TempPathFactory) -> dict[str, InputAsset]:
+    return {"tokens": tokens, "base": write_base(tmp_path_factory.mktemp("base"), tokens)}
+
+
+Whole = Callable[[Case], Path]
+
+
+@pytest.fixture(scope="module")
+def whole(assets: Mapping[str, InputAsset], tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    """Gives the folder of a case's training that was never killed."""
+    made: dict[int, Path] = {}
+
+    def of(case: Case) -> Path:
+        if id(case) not in made:
+            made[id(case)] = folder = tmp_path_factory.mktemp("whole")
+            process = start(folder, case.step, case.all_settings(), inputs_of(case, assets))
+            process.join()
+            assert process.exitcode == 0
+        return made[id(case)]
+
+    return of
+
+
+def inputs_of(case: Case, assets: Mapping[str, InputAsset]) -> dict[str, InputAsset]:
+    return {role: assets[role] for role in case.inputs}
+
+
+def left(folder: Path) -> dict[str, Any]:
+    """What a training leaves: what it saved, its books, and the state behind its last step."""
+    newest = CheckpointStore(folder / "work" / "checkpoints").list()[0]
+    state = json.loads((newest / "state.json").read_text(encoding="utf-8"))
+    state["history"] = [row for row in state["history"] if row[0] != "tokens_per_second"]
+    files = [*(folder / "outputs").rglob("*"), *newest.glob("*.safetensors")]
+    return {"state": state} | {path.name: file_digest(path) for path in files if path.is_file()}
 
 
 def curve(folder: Path) -> dict[tuple[str, float], float]:
@@ -37,15 +108,6 @@ def curve(folder: Path) -> dict[tuple[str, float], float]:
     rows = [(name, position, value) for name, value, position in lines if name != "tokens_per_second"]
     assert len({row[:2] for row in rows}) == len(rows)  # every position once
     return {(name, position): value for name, position, value in rows}
-
-
-@pytest.fixture(scope="module")
-def never_stopped(tokens: InputAsset, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("whole")
-    process = start(folder, SETTINGS, tokens)
-    process.join()
-    assert process.exitcode == 0
-    return folder
 
 
 def reached(folder: Path) -> float:
@@ -59,63 +121,71 @@ def writing(folder: Path) -> bool:
     return any((folder / "work" / "checkpoints").glob(".writing-*"))
 
 
+def test_there_are_as_many_kills_as_were_promised() -> None:
+    assert sum(case.kills for case in CASES.values()) >= 20
+    assert sum(case.kills // 2 for case in CASES.values()) >= 8, "of which so many fall into a write"
+
+
+@pytest.mark.parametrize("name", CASES)
 def test_killed_at_random_moments_and_while_writing_checkpoints(
-    never_stopped: Path, tokens: InputAsset, tmp_path: Path
+    name: str, whole: Whole, assets: Mapping[str, InputAsset], tmp_path: Path
 ) -> None:
-    draw = random.Random(0)
-    killed_in_a_write = 0
-    for kill in range(KILLS):
-        process = start(tmp_path, SETTINGS, tokens)
-        position = draw.uniform(kill, kill + 1) / (KILLS + 1) * BUDGET
+    case, draw = CASES[name], random.Random(name)
+    budget = case.all_settings()["budget_tokens"]
+    for kill in range(case.kills):
+        process = start(tmp_path, case.step, case.all_settings(), inputs_of(case, assets))
+        position = draw.uniform(kill, kill + 1) / (case.kills + 1) * budget
         while reached(tmp_path) < position and process.is_alive():
             time.sleep(0.001)
         if kill % 2:
             while not writing(tmp_path) and process.is_alive():
                 time.sleep(0.0002)
-            killed_in_a_write += 1
         else:
             time.sleep(draw.uniform(0, 0.03))
         assert process.is_alive()
         process.kill()
         process.join()
-    assert killed_in_a_write == KILLS // 2
-    process = start(tmp_path, SETTINGS, tokens)
+    process = start(tmp_path, case.step, case.all_settings(), inputs_of(case, assets))
     process.join()
     assert process.exitcode == 0
-    assert files(tmp_path) == files(never_stopped)
-    assert curve(tmp_path) == curve(never_stopped)
+    assert left(tmp_path) == left(whole(case))
+    assert curve(tmp_path) == curve(whole(case))
 
 
 def test_a_damaged_newest_checkpoint_costs_time_and_nothing_else(
-    never_stopped: Path, tokens: InputAsset, tmp_path: Path
+    whole: Whole, assets: Mapping[str, InputAsset], tmp_path: Path
 ) -> None:
+    case = CASES["dropout"]
     with pytest.raises(Interrupted):
-        run_step(PRETRAIN, tmp_path, SETTINGS, {"tokens": tokens}, RecordingContext(tmp_path, stop_after=70))
+        run_step(
+            case.step, tmp_path, case.all_settings(), inputs_of(case, assets), RecordingContext(tmp_path, stop_after=30)
+        )
     newest = CheckpointStore(tmp_path / "work" / "checkpoints").list()[0] / "masters.safetensors"
     content = bytearray(newest.read_bytes())
     content[len(content) // 2] ^= 1
     newest.write_bytes(content)
     context = RecordingContext(tmp_path)
-    run_step(PRETRAIN, tmp_path, SETTINGS, {"tokens": tokens}, context)
+    run_step(case.step, tmp_path, case.all_settings(), inputs_of(case, assets), context)
     assert any("is damaged" in line for line in context.logs)
-    assert files(tmp_path) == files(never_stopped)
+    assert left(tmp_path) == left(whole(case))
 
 
 def test_a_request_to_stop_is_met_within_a_step_and_loses_nothing(
-    never_stopped: Path, tokens: InputAsset, tmp_path: Path
+    whole: Whole, assets: Mapping[str, InputAsset], tmp_path: Path
 ) -> None:
-    settings = {**SETTINGS, "checkpoint_seconds": 1000}
+    case = CASES["dropout"]
+    settings = {**case.all_settings(), "checkpoint_seconds": 1000}
     stopped_at = 0.0
-    for asked_after in (40, 3, 1):
+    for asked_after in (15, 3, 1):
         context = RecordingContext(tmp_path, stop_after=asked_after)
         with pytest.raises(Interrupted):
-            run_step(PRETRAIN, tmp_path, settings, {"tokens": tokens}, context)
+            run_step(case.step, tmp_path, settings, inputs_of(case, assets), context)
         (_, saved_at) = context.checkpoints[-1]
         assert saved_at == max(position for name, _, position in context.metrics if name == "loss")
         assert saved_at > stopped_at, "it goes on from where it stopped, not from the beginning"
         assert any("going on after step" in line for line in context.logs) == (stopped_at > 0)
         stopped_at = saved_at
     context = RecordingContext(tmp_path)
-    run_step(PRETRAIN, tmp_path, settings, {"tokens": tokens}, context)
-    assert files(tmp_path) == files(never_stopped)
-    assert {(n, p): v for n, v, p in context.metrics if n != "tokens_per_second"} == curve(never_stopped)
+    run_step(case.step, tmp_path, settings, inputs_of(case, assets), context)
+    assert left(tmp_path) == left(whole(case))
+    assert {(n, p): v for n, v, p in context.metrics if n != "tokens_per_second"} == curve(whole(case))

@@ -11,6 +11,9 @@ import pyarrow.parquet
 
 from loresmith.data.shards import ShardWriter, dtype_for, write_index
 from loresmith.factory.step import InputAsset
+from loresmith.models.architecture import Architecture, transformers_config
+from loresmith.models.build import build_model
+from loresmith.models.storage import save_model
 from tests.models.tiny_tokenizer import make_tokenizer
 
 VOCABULARY = 300
@@ -62,3 +65,12 @@ def write_tokens(directory: Path, train: int = 30, validation: int = 4) -> Input
         splits[name] = writer.index(count, sum(row["bytes"] for row in rows))
     write_index(directory, dtype, VOCABULARY, tokenizer.eos_token_id, splits)
     return InputAsset(digest="0" * 64, kind="tokens", directory=directory, metadata={}, labels=())
+
+
+def write_base(directory: Path, tokens: InputAsset) -> InputAsset:
+    """Write a model of which nothing is known, with the tokenizer of some tokens."""
+    config = transformers_config(
+        Architecture(layers=1, width=32, head_dim=16), vocabulary_size=VOCABULARY, positions=64
+    )
+    save_model(build_model(config, seed=1), directory, tokens.directory / "tokenizer")
+    return InputAsset(digest="1" * 64, kind="model", directory=directory, metadata={}, labels=())

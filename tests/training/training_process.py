@@ -14,9 +14,8 @@ from typing import Any
 
 import torch
 
-from loresmith.factory.step import InputAsset
+from loresmith.factory.step import InputAsset, Step
 from loresmith.training import pretrain as _preloaded  # noqa: F401 - so that the server has it
-from loresmith.training.steps import PRETRAIN
 from tests.step_context import RecordingContext, run_step
 
 _METHOD = multiprocessing.get_context("forkserver")
@@ -31,18 +30,16 @@ class _WritingContext(RecordingContext):
             file.write(json.dumps([name, value, position]) + "\n")
 
 
-def _run(folder: Path, settings: Mapping[str, Any], tokens: InputAsset, stop_after: int | None) -> None:
+def _run(folder: Path, step: Step, settings: Mapping[str, Any], inputs: Mapping[str, InputAsset]) -> None:
     torch.set_num_threads(1)
-    run_step(PRETRAIN, folder, settings, {"tokens": tokens}, _WritingContext(folder, stop_after=stop_after))
+    run_step(step, folder, settings, inputs, _WritingContext(folder))
     (folder / "done").touch()
 
 
-def start(
-    folder: Path, settings: Mapping[str, Any], tokens: InputAsset, stop_after: int | None = None
-) -> ForkServerProcess:
+def start(folder: Path, step: Step, settings: Mapping[str, Any], inputs: Mapping[str, InputAsset]) -> ForkServerProcess:
     """Begin or go on with a training whose state and outputs lie in `folder`."""
     folder.mkdir(exist_ok=True)
     (folder / "metrics.jsonl").unlink(missing_ok=True)
-    process = _METHOD.Process(target=_run, args=(folder, dict(settings), tokens, stop_after))
+    process = _METHOD.Process(target=_run, args=(folder, step, dict(settings), dict(inputs)))
     process.start()
     return process

@@ -93,6 +93,14 @@ class TokenStream:
 
         return pyarrow.parquet.read_table(self._directory / f"{self.name}.documents.parquet")
 
+    def names(self) -> list[tuple[str, str]]:
+        """Id and path of each document."""
+        table = self.documents()
+        return [
+            (str(name), str(path))
+            for name, path in zip(table["id"].to_pylist(), table["path"].to_pylist(), strict=True)
+        ]
+
     @cached_property
     def _maps(self) -> list[NDArray[Any]]:
         return [np.memmap(self._directory / shard.file, self._dtype, mode="r") for shard in self._split.shards]

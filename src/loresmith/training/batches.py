@@ -1,112 +1,148 @@
-"""Batches of token sequences, addressable by step: nothing has to be replayed to begin in the middle.
+"""Batches of rows, addressable by step: nothing has to be replayed to begin in the middle.
 
-A stream of n tokens is cut into (n - 1) // T samples; sample i has the inputs i T .. i T + T - 1 and the targets one
-further, so that every token but the first and a tail is a target exactly once an epoch. Documents follow one another in
-the stream, an end-of-document token between them, and a sample may hold the end of one and the beginning of the next.
-Step s takes the samples s R .. s R + R - 1 of the order that (seed, epoch) decide, R sequences a step.
+Step s trains on the rows s R .. s R + R - 1 of one endless order, R rows a step. With a share of another source mixed
+in, that source's rows stand evenly among the others; each source goes through its own rows in the order that
+(seed, epoch) decide. Of several processes each takes its part of the R rows, so that how many there are changes nothing
+else.
 """
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from loresmith.data.order import SampleOrder
-from loresmith.data.shards import TokenStream
 from loresmith.errors import UserError
-from loresmith.ledger.books import Account, Entry
+from loresmith.training.document_books import Shown
 from loresmith.training.objective import Batch, MicroBatch
+from loresmith.training.ranks import Ranks
+from loresmith.training.rows import Row, RowSource
 
 
 @dataclass(frozen=True)
-class TokenBatches:
+class RowBatches:
     """The batches of one training.
 
     Attributes:
-        stream: the tokens.
-        sequence_length: targets in a sequence (T).
-        batch_tokens: targets in a step, a multiple of `sequence_length`.
-        micro_batch_tokens: targets that go through the model at once; rounded down to whole sequences, at least one.
+        source: the rows.
+        sequence_length: positions in a row, at most.
+        batch_tokens: positions in a step, a multiple of `sequence_length`.
+        micro_batch_tokens: positions that go through the model at once; rounded down to whole rows, at least one.
         seed: decides the order.
+        replay: another source that is mixed in, or None.
+        replay_share: its share of the rows.
+        ranks: the processes that train together, and which one this is.
     """
 
-    stream: TokenStream
+    source: RowSource
     sequence_length: int
     batch_tokens: int
     micro_batch_tokens: int
     seed: int
+    replay: RowSource | None = None
+    replay_share: float = 0.0
+    ranks: Ranks = Ranks()  # noqa: RUF009 - frozen
 
     def __post_init__(self) -> None:
         if self.batch_tokens % self.sequence_length:
             raise UserError(
                 f"batch_tokens {self.batch_tokens} is not a multiple of sequence_length {self.sequence_length}"
             )
-        if self.samples < 1:
+        if len(self.source) < self.rows:
             raise UserError(
-                f"sequence_length {self.sequence_length} is longer than the data: "
-                f"the {self.stream.name} split has {len(self.stream)} tokens",
-                hint="lower sequence_length, or train on more text",
-            )
-        if self.samples * self.sequence_length < self.batch_tokens:
-            raise UserError(
-                f"the {self.stream.name} split has {len(self.stream)} tokens, fewer than one batch of "
-                f"{self.batch_tokens}",
+                f"{self.source.name} has {len(self.source)} rows of {self.sequence_length} tokens, fewer than one "
+                f"batch of {self.batch_tokens} tokens",
                 hint="lower batch_tokens, or train on more text",
             )
 
     @property
-    def samples(self) -> int:
-        """Sequences in an epoch."""
-        return (len(self.stream) - 1) // self.sequence_length
-
-    @property
-    def sequences(self) -> int:
-        """Sequences in a step."""
+    def rows(self) -> int:
+        """Rows in a step."""
         return self.batch_tokens // self.sequence_length
 
+    @property
+    def sources(self) -> tuple[RowSource, ...]:
+        return (self.source,) if self.replay is None else (self.source, self.replay)
+
     def batch(self, step: int, device: torch.device | str = "cpu") -> Batch:
-        """The batch of a step, counted from 0."""
-        rows = [
-            self.stream.read(int(sample) * self.sequence_length, self.sequence_length + 1)
-            for sample in self._order.take(step * self.sequences, self.sequences)
-        ]
-        ids_RT = torch.from_numpy(np.stack(rows).astype(np.int64)).to(device)
+        """This process's part of the batch of a step, counted from 0."""
+        each = -(-self.rows // self.ranks.world)
+        first = self.ranks.rank * each
+        numbers = range(step * self.rows + first, step * self.rows + min(first + each, self.rows))
+        rows = [self._row(number) for number in numbers]
+        learnt = Counter({source.name: 0 for source in self.sources})
+        for source, row in rows:
+            learnt[source.name] += int(np.count_nonzero(row.weights))
         at_once = max(1, self.micro_batch_tokens // self.sequence_length)
-        return Batch(
-            tuple(
-                MicroBatch(part_BT[:, :-1], part_BT[:, 1:], torch.ones(part_BT[:, 1:].shape, device=device))
-                for part_BT in torch.split(ids_RT, at_once)
-            ),
-            self.batch_tokens,
-        )
+        parts = [
+            _micro_batch([row for _, row in rows[start : start + at_once]], first + start, device)
+            for start in range(0, each, at_once)
+        ]
+        return Batch(tuple(parts), self.batch_tokens, learnt)
 
-    def account(self, steps: int, trained: int) -> Account:
-        """Where the tokens of the split went in a training: every epoch begun counts them anew.
+    def shown(self, steps: int, skipped: Sequence[int] = ()) -> list[Shown]:
+        """How often each row of each source is shown by a training of so many steps, of which some were skipped."""
+        counts = [Shown(np.zeros(len(s), dtype=np.int64), np.zeros(len(s), dtype=np.int64)) for s in self.sources]
+        for source, order, shown in zip(self.sources, self._orders, counts, strict=True):
+            end = self._before(steps * self.rows, source)
+            epochs, rest = divmod(end, len(source))
+            shown.learnt[:] = epochs
+            np.add.at(shown.learnt, order.take(epochs * len(source), rest), 1)
+            for step in skipped:
+                begin = self._before(step * self.rows, source)
+                rows = order.take(begin, self._before((step + 1) * self.rows, source) - begin)
+                np.add.at(shown.learnt, rows, -1)
+                np.add.at(shown.skipped, rows, 1)
+        return counts
 
-        Args:
-            steps: how many steps it had; what was left over follows from them.
-            trained: tokens trained on, as the loop counted them.
-        """
-        used = steps * self.sequences
-        epochs = max(1, -(-used // self.samples))
-        covered = self.samples * self.sequence_length
-        left = (
-            Entry(disposition="kept", reason="", count=trained),
-            Entry(
-                disposition="dropped",
-                reason="the budget ended before they came",
-                count=epochs * covered - used * self.sequence_length,
-            ),
-            Entry(
-                disposition="dropped",
-                reason="the first token of the split, which nothing predicts, and a tail shorter than a sequence",
-                count=epochs * (len(self.stream) - covered),
-            ),
-        )
-        return Account(unit="tokens", entered=epochs * len(self.stream), left=left)
+    def _row(self, number: int) -> tuple[RowSource, Row]:
+        """The row at a place of the endless order, and where it is from."""
+        replayed = self.replay is not None and self._replayed(number + 1) > self._replayed(number)
+        source, order = (self.sources[-1], self._orders[-1]) if replayed else (self.source, self._orders[0])
+        epoch, place = order.locate(self._before(number, source))
+        return source, source.row(order.at(epoch, place), epoch)
+
+    def _before(self, number: int, source: RowSource) -> int:
+        """How many of the rows before a place of the endless order are a source's."""
+        return self._replayed(number) if source is self.replay else number - self._replayed(number)
+
+    def _replayed(self, number: int) -> int:
+        return int(number * Fraction(str(self.replay_share))) if self.replay is not None else 0
 
     @property
-    def _order(self) -> SampleOrder:
-        return SampleOrder(self.samples, self.seed)
+    def _orders(self) -> list[SampleOrder]:
+        return [SampleOrder(len(source), self.seed) for source in self.sources]
+
+
+def _micro_batch(rows: list[Row], first_row: int, device: torch.device | str) -> MicroBatch:
+    """Rows, padded to the longest with positions of weight zero that are a document of their own.
+
+    Where there is no row, because another process has one more, there is one that counts for nothing.
+    """
+    if not rows:
+        rows = [Row(np.zeros(8, np.int64), np.zeros(8, np.int64), np.zeros(8, np.float32))]
+    length = max(len(row.inputs) for row in rows)
+    apart = any(row.documents is not None for row in rows)
+
+    def padded(values: Sequence[np.ndarray], dtype: torch.dtype, fill: int) -> Tensor:
+        whole = torch.full((len(values), length), fill, dtype=dtype)
+        for line, value in zip(whole, values, strict=True):
+            line[: len(value)] = torch.from_numpy(value)
+        return whole.to(device)
+
+    def documents_of(row: Row) -> np.ndarray:
+        return row.documents if row.documents is not None else np.zeros(len(row.inputs), dtype=np.int64)
+
+    return MicroBatch(
+        inputs=padded([row.inputs for row in rows], torch.int64, 0),
+        targets=padded([row.targets for row in rows], torch.int64, 0),
+        weights=padded([row.weights for row in rows], torch.float32, 0),
+        documents=padded([documents_of(row) for row in rows], torch.int64, length) if apart else None,
+        first_row=first_row,
+    )

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
-from loresmith.training.checkpoint import Checkpoint, CheckpointStore
-from loresmith.training.held_out import HeldOut
-from loresmith.training.loop import StepReport, Trainer
+from loresmith.training.checkpoint import Checkpoint
+from loresmith.training.checkpoint_writer import CheckpointWriter
+from loresmith.training.loop import Callback, StepReport, Trainer
+from loresmith.training.ranks import Ranks
+
+__all__ = ["HELD_OUT", "Callback", "Checkpoints", "Curve", "HeldOutCurve", "Measure", "Surroundings"]
 
 HELD_OUT = "held_out_bits_per_byte"
 POINTS_AT_MOST = 2000
@@ -42,6 +48,23 @@ class Surroundings(Protocol):
     def stopped(self) -> None: ...
 
 
+@dataclass(frozen=True)
+class Measure:
+    """A number that is measured on held-out data while a model trains.
+
+    Attributes:
+        name: of the metric.
+        of: measures a model; its second argument is called now and then and may raise to stop.
+        at_start: whether it is also measured before the first step, as for a base whose forgetting is to be seen.
+        of_bytes: UTF-8 bytes of the text that it is measured on; 0 where that says nothing.
+    """
+
+    name: str
+    of: Callable[[Any, Callable[[int], None] | None], float]
+    at_start: bool = False
+    of_bytes: int = 0
+
+
 class Curve:
     """The metrics by position in tokens: reported as they come, and kept so that a curve is never broken.
 
@@ -64,11 +87,17 @@ class Curve:
             self.record(name, value, position)
 
     def record(self, name: str, value: float, position: int) -> None:
+        if not math.isfinite(value):
+            self._surroundings.log(f"{name} is {value} after {position} tokens")
+            return
         self.history.append((name, value, position))
         self._surroundings.metric(name, value, position)
 
     def newest(self, name: str) -> float | None:
         return next((value for known, value, _ in reversed(self.history) if known == name), None)
+
+    def first(self, name: str) -> float | None:
+        return next((value for known, value, _ in self.history if known == name), None)
 
     def has(self, name: str, position: int) -> bool:
         return any(known == name and at == position for known, _, at in reversed(self.history))
@@ -77,7 +106,7 @@ class Curve:
         now = time.monotonic()
         if self._since is None:
             self._since = (now, report.tokens)
-        if report.step % self._interval == 0:
+        if self.shows(report) and not report.skipped:
             self.record("loss", report.loss, report.tokens)
             self.record("learning_rate", report.learning_rate, report.tokens)
             self.record("gradient_norm", report.gradient_norm, report.tokens)
@@ -85,12 +114,16 @@ class Curve:
             if now - began >= 1.0:
                 self.record("tokens_per_second", (report.tokens - tokens) / (now - began), report.tokens)
                 self._since = (now, report.tokens)
-        numbers = {"loss": report.loss}
+        numbers = {} if report.skipped else {"loss": report.loss}
         for name in (HELD_OUT, "tokens_per_second"):
             value = self.newest(name)
             if value is not None:
                 numbers[name] = value
         self._surroundings.progress(report.tokens, self._budget_tokens, "tokens", **numbers)
+
+    def shows(self, report: StepReport) -> bool:
+        """Whether the step is a point of the curve."""
+        return report.step % self._interval == 0
 
     def pause(self) -> None:
         """What comes now is no training: it does not count for the speed."""
@@ -102,15 +135,20 @@ class _StopMeasuring(Exception):
 
 
 class HeldOutCurve:
-    """Measures bits per byte every `interval_tokens` and at the end.
+    """Measures every `interval_tokens` and at the end.
 
     A measurement that is cut off by a request to stop is made by the process that goes on: see `catch_up`.
     """
 
     def __init__(
-        self, held_out: HeldOut, curve: Curve, surroundings: Surroundings, interval_tokens: int, batch_tokens: int
+        self,
+        measures: Sequence[Measure],
+        curve: Curve,
+        surroundings: Surroundings,
+        interval_tokens: int,
+        batch_tokens: int,
     ) -> None:
-        self._held_out = held_out
+        self._measures = measures
         self._curve = curve
         self._surroundings = surroundings
         self._interval = interval_tokens
@@ -120,18 +158,21 @@ class HeldOutCurve:
         self.catch_up(trainer)
 
     def catch_up(self, trainer: Trainer) -> None:
-        """Measure now if it is due here and has not been done."""
-        if self._due(trainer) and not self._curve.has(HELD_OUT, trainer.tokens):
-            self._curve.pause()
-            try:
-                value = self._held_out.bits_per_byte(trainer.model, on_batch=self._on_batch)
-            except _StopMeasuring:
-                return
-            self._curve.record(HELD_OUT, value, trainer.tokens)
+        """Measure now what is due here and has not been measured."""
+        for measure in self._measures:
+            if self._due(trainer, measure) and not self._curve.has(measure.name, trainer.tokens):
+                self._curve.pause()
+                try:
+                    value = measure.of(trainer.model, self._on_batch)
+                except _StopMeasuring:
+                    return
+                self._curve.record(measure.name, value, trainer.tokens)
 
-    def _due(self, trainer: Trainer) -> bool:
+    def _due(self, trainer: Trainer, measure: Measure) -> bool:
+        if trainer.step == 0:
+            return measure.at_start
         passed = trainer.tokens // self._interval > (trainer.tokens - self._batch_tokens) // self._interval
-        return trainer.step > 0 and (passed or trainer.tokens >= trainer.budget_tokens)
+        return passed or trainer.tokens >= trainer.budget_tokens
 
     def _on_batch(self, _counted: int) -> None:
         if self._surroundings.stop_requested():
@@ -139,28 +180,55 @@ class HeldOutCurve:
 
 
 class Checkpoints:
-    """Saves every so many seconds, after the last step, and when asked to stop."""
+    """Saves every so many seconds, after the last step, and when asked to stop.
 
-    def __init__(self, store: CheckpointStore, curve: Curve, surroundings: Surroundings, seconds: float) -> None:
-        self._store = store
+    Training goes on while a checkpoint is written; it waits for the last one, and for the one before a stop. Several
+    processes do all of it at the same step, whichever of them was asked or has a clock that says so.
+    """
+
+    def __init__(
+        self, writer: CheckpointWriter, curve: Curve, surroundings: Surroundings, seconds: float, ranks: Ranks
+    ) -> None:
+        self._writer = writer
         self._curve = curve
         self._surroundings = surroundings
         self._seconds = seconds
+        self._ranks = ranks
         self._saved_at = time.monotonic()
 
     def after_step(self, trainer: Trainer, report: StepReport) -> None:
-        stop = self._surroundings.stop_requested()
         late = time.monotonic() - self._saved_at >= self._seconds
-        if stop or late or report.tokens >= trainer.budget_tokens:
-            self._save(trainer)
+        asked = [self._surroundings.stop_requested(), late, self._writer.busy]
+        stop, late, busy = (number > 0 for number in self._ranks.sum(asked))
+        last = report.tokens >= trainer.budget_tokens
+        if not busy or stop or last:
+            self._collect()
+        # While steps are being skipped the checkpoint before them stays the newest: see `Trainer.skips_in_a_row`.
+        if (stop or last or (late and not busy)) and not trainer.skipping:
+            self._begin(trainer)
+        if stop or last:
+            self._curve.pause()
+            self._collect()
         if stop:
             self._surroundings.stopped()
 
-    def _save(self, trainer: Trainer) -> None:
-        self._curve.pause()
+    def _begin(self, trainer: Trainer) -> None:
         optimiser = trainer.optimiser
-        directory = self._store.save(
-            Checkpoint(trainer.step, trainer.tokens, optimiser.masters, optimiser.state(), self._curve.history)
+        self._writer.begin(
+            Checkpoint(
+                trainer.step,
+                trainer.tokens,
+                optimiser.masters,
+                optimiser.state(),
+                self._curve.history,
+                trainer.learnt,
+                trainer.skipped,
+            )
         )
         self._saved_at = time.monotonic()
-        self._surroundings.checkpoint(directory, trainer.tokens)
+
+    def _collect(self) -> None:
+        """Say that a checkpoint is there, or fail where it could not be written."""
+        written = self._writer.collect(wait=True)
+        if written is not None:
+            self._surroundings.checkpoint(written.directory, written.tokens)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from loresmith.models.adapter_storage import base_of, load_adapter
 from loresmith.models.offline import transformers
 
 if TYPE_CHECKING:
@@ -41,17 +42,22 @@ class Parity:
 
 
 @torch.no_grad()
-def measure_parity(model: PreTrainedModel, directory: Path, ids_BT: Tensor) -> Parity:
+def measure_parity(model: PreTrainedModel, directory: Path, ids_BT: Tensor, base: Path | None = None) -> Parity:
     """Compare a trained model, with the fast parts it was trained with, to its directory loaded plainly, both in fp32.
 
     Args:
         model: left in fp32 and in eval mode.
-        directory: as `save_model` wrote it.
+        directory: as `save_model` wrote it, or `save_adapter`.
         ids_BT: what both are shown.
+        base: of an adapter, the model that it adapts.
     """
+    computed = torch.float32 if base is None else next(model.parameters()).dtype
     plain = transformers.AutoModelForCausalLM.from_pretrained(
-        str(directory), dtype=torch.float32, attn_implementation="eager", local_files_only=True
-    ).eval()
+        str(base or directory), dtype=computed, attn_implementation="eager", local_files_only=True
+    )
+    if base is not None:
+        load_adapter(plain, directory, base_of(directory))
+    plain.float().eval()  # a base was rounded to the type that its adapter was trained in
     for parameter in model.parameters():
         parameter.data = parameter.data.float()
     model.train(False)

@@ -2,31 +2,36 @@
 
     for step in steps:
         for micro_batch in batch:                  # forward_backward
-            loss = objective(model, micro_batch) / weight of the whole batch
+            loss = objective(predictions, micro_batch) / weight of the whole batch
             loss.backward()
         clip the gradient                          # optim_step
         update the weights with the scheduled learning rates
         tell the callbacks
 
-The loss of a batch is its summed loss over its summed weight, whatever way it is cut into micro-batches: eight of one
-sequence give the gradient of one of eight.
+The loss of a batch is its summed loss over its summed weight, whatever way it is cut into micro-batches and spread over
+processes: eight of one row give the gradient of one of eight.
+
+A step whose loss or gradient is not finite leaves the weights as they are and is counted; too many in a row end the
+training.
 """
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
-from torch import nn
 
 from loresmith.errors import Failure
 from loresmith.training.checkpoint import Checkpoint
 from loresmith.training.objective import Batch, Objective
 from loresmith.training.optimiser import Optimiser
+from loresmith.training.predictor import Predictor
 from loresmith.training.randomness import derived_seed
+from loresmith.training.ranks import Ranks
 from loresmith.training.schedule import ScheduleSettings, learning_rate_factor
 
 
@@ -36,10 +41,11 @@ class StepReport:
 
     Attributes:
         step: steps done so far, this one included.
-        tokens: tokens trained on so far, this step's included.
-        loss: reported loss of the step's batch, before its update: nats per weighted token.
+        tokens: positions trained on so far, this step's included.
+        loss: reported loss of the step's batch, before its update: nats per unit of weight.
         gradient_norm: norm of the whole gradient before clipping.
         learning_rate: Muon's, on the matrices; the others rise and fall with it.
+        skipped: the loss or the gradient was not finite, and the weights are as they were.
     """
 
     step: int
@@ -47,6 +53,7 @@ class StepReport:
     loss: float
     gradient_norm: float
     learning_rate: float
+    skipped: bool = False
 
 
 class Callback(Protocol):
@@ -59,33 +66,54 @@ class Trainer:
     """A model in training.
 
     Args:
-        model: what is trained; its parameters belong to `optimiser`.
+        predictor: the model, ready to predict; its parameters belong to `optimiser`.
         optimiser: see there.
         schedule: of the learning rates.
-        budget_tokens: tokens of the whole training, for the schedule.
-        seed: what is random inside the model (dropout) follows from it and the step.
+        budget_tokens: positions of the whole training, for the schedule.
+        seed: what is random inside the model (dropout) follows from it, the step and the row.
+        ranks: the processes that train together.
+        skips_in_a_row: steps without a finite loss and gradient after which the training ends.
 
     Attributes:
         step: steps done.
-        tokens: tokens trained on.
+        tokens: positions trained on.
+        learnt: targets with a weight in the steps that updated the weights, by the name of their source.
+        skipped: the numbers of the steps, counted from 0, that were skipped.
+        skipping: how many of them were the last ones.
     """
 
     def __init__(
-        self, model: nn.Module, optimiser: Optimiser, schedule: ScheduleSettings, budget_tokens: int, seed: int
+        self,
+        predictor: Predictor,
+        optimiser: Optimiser,
+        schedule: ScheduleSettings,
+        budget_tokens: int,
+        seed: int,
+        ranks: Ranks = Ranks(),  # noqa: B008 - frozen
+        skips_in_a_row: int = 10,
     ) -> None:
-        self.model = model
+        self.predictor = predictor
+        self.model = predictor.model
         self.optimiser = optimiser
         self.schedule = schedule
         self.budget_tokens = budget_tokens
         self.seed = seed
+        self.ranks = ranks
+        self.skips_in_a_row = skips_in_a_row
         self.step = 0
         self.tokens = 0
+        self.learnt: Counter[str] = Counter()
+        self.skipped: list[int] = []
+        self.skipping = 0
         self._collected_tokens = 0
+        self._collected_learnt: Counter[str] = Counter()
+        self._not_finite: list[str] = []
 
     def go_on_from(self, checkpoint: Checkpoint) -> None:
         """Take up the state of a checkpoint of the same training."""
         self.optimiser.load(checkpoint.masters, checkpoint.optimiser)
         self.step, self.tokens = checkpoint.step, checkpoint.tokens
+        self.learnt, self.skipped = Counter(checkpoint.learnt), list(checkpoint.skipped)
 
     def train(
         self,
@@ -100,57 +128,81 @@ class Trainer:
             batch_of: the batch of a step, counted from 0; the same whenever it is asked for.
 
         Raises:
-            Failure: a loss or a gradient that is not finite.
+            Failure: `skips_in_a_row` steps one after the other had a loss or a gradient that is not finite.
         """
-        self.model.train()
+        self.predictor.train()
         while self.step < steps:
             loss = self.forward_backward(batch_of(self.step), objective)
             report = self.optim_step(loss)
             for callback in callbacks:
                 callback.after_step(self, report)
+            if self.skipping >= self.skips_in_a_row:
+                raise self._diverged(report)
 
     def forward_backward(self, batch: Batch, objective: Objective) -> float:
         """Add the gradient of a batch to what has been collected since the last `optim_step`.
 
         Returns:
-            The reported loss: per unit of the objective's weight.
+            The reported loss: per unit of the objective's weight, over all processes.
 
         Raises:
             Failure: nothing in the batch counts.
         """
-        weight = sum(objective.weight(micro_batch) for micro_batch in batch.micro_batches)
+        own = sum(objective.weight(micro_batch) for micro_batch in batch.micro_batches)
+        sources = sorted(batch.learnt)
+        weight, *learnt = self.ranks.sum([own, *(batch.learnt[source] for source in sources)])
         if weight <= 0:
             raise Failure("no token of this batch counts towards the loss", where=f"step {self.step + 1}")
         reported = 0.0
-        for number, micro_batch in enumerate(batch.micro_batches):
-            torch.manual_seed(derived_seed(self.seed, "dropout", self.step, number))
-            loss, shown = objective.loss(self.model, micro_batch)
+        for micro_batch in batch.micro_batches:
+            torch.manual_seed(derived_seed(self.seed, "dropout", self.step, micro_batch.first_row))
+            predictions = self.predictor.predict(micro_batch)
+            loss, shown = objective.loss(predictions, micro_batch)
+            if predictions.auxiliary is not None:
+                loss = loss + predictions.auxiliary * objective.weight(micro_batch)
             torch.autograd.backward(loss / weight)
             self.optimiser.collect()
             reported += float(shown) / weight
         self._collected_tokens += batch.tokens
-        return reported
+        self._collected_learnt.update({source: round(count) for source, count in zip(sources, learnt, strict=True)})
+        return self.ranks.sum([reported])[0]
 
     def optim_step(self, loss: float) -> StepReport:
-        """Update the weights from the gradient collected so far.
+        """Update the weights from the gradient collected so far, unless it or the loss is not finite.
 
         Args:
             loss: of the batches it was collected from, for the report.
-
-        Raises:
-            Failure: the loss or the gradient is not finite; the weights are as they were.
         """
         norm = self.optimiser.clip()
-        if not (math.isfinite(loss) and math.isfinite(norm)):
-            raise Failure(
-                f"the training diverged: loss {loss}, gradient norm {norm}",
-                where=f"step {self.step + 1}",
-                hint="lower the learning rates, or lengthen the warm-up",
-            )
         factor = learning_rate_factor(self.schedule, self.tokens, self._collected_tokens, self.budget_tokens)
-        self.optimiser.step(factor)
+        finite = math.isfinite(loss) and math.isfinite(norm)
+        if finite:
+            self.optimiser.step(factor)
+            self.learnt.update(self._collected_learnt)
+            self.skipping = 0
+        else:
+            self._not_finite = self.optimiser.not_finite()
+            self.skipped.append(self.step)
+            self.skipping += 1
         self.step += 1
         self.tokens += self._collected_tokens
+        self.drop_collected()
+        rate = factor * self.optimiser.shown_learning_rate
+        return StepReport(self.step, self.tokens, loss, norm, rate, skipped=not finite)
+
+    def drop_collected(self) -> None:
+        """Forget what `forward_backward` has collected."""
+        self.optimiser.forget()
         self._collected_tokens = 0
-        rate = factor * self.optimiser.settings.matrix_learning_rate
-        return StepReport(self.step, self.tokens, loss, norm, rate)
+        self._collected_learnt.clear()
+
+    def _diverged(self, report: StepReport) -> Failure:
+        culprits = f"; not finite: the gradient of {', '.join(self._not_finite[:3])}" if self._not_finite else ""
+        return Failure(
+            f"the training diverged: {self.skipping} steps in a row had no finite loss and gradient, the last a loss "
+            f"of {report.loss} and a gradient norm of {report.gradient_norm} at a learning rate of "
+            f"{report.learning_rate:.3g}{culprits}",
+            where=f"step {report.step - self.skipping + 1} and on",
+            hint="lower the learning rates, lengthen the warm-up, or set z_loss to 1e-4; the next start goes on from "
+            "the last checkpoint, which is from before",
+        )

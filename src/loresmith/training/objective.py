@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
-from torch import Tensor, nn
+from torch import Tensor
+
+from loresmith.training.predictor import Predictions
 
 
 @dataclass(frozen=True)
 class MicroBatch:
-    """As many sequences as go through the model at once.
+    """As many rows as go through the model at once.
 
     Attributes:
         inputs: int64 ids (B, T) that the model sees.
         targets: int64 ids (B, T) that it should say next.
         weights: fp32 (B, T), how much each target counts; zero masks it.
+        documents: int64 (B, T), the number within its row of the document that a position belongs to, where rows hold
+            documents that must not see one another; None where a row is one context.
+        extras: tensors (B, T, ...) that an objective asks for by name, such as a teacher's log-probabilities. Whoever
+            makes batches puts them there.
+        first_row: number of the first row in the batch of all processes; what is random in the model is drawn by it.
     """
 
     inputs: Tensor
     targets: Tensor
     weights: Tensor
+    documents: Tensor | None = None
+    extras: Mapping[str, Tensor] = field(default_factory=dict)
+    first_row: int = 0
 
 
 @dataclass(frozen=True)
@@ -28,12 +39,14 @@ class Batch:
     """What one optimiser step learns from, in micro-batches.
 
     Attributes:
-        micro_batches: their gradients are summed before the step.
-        tokens: targets in the batch, counted or not; the unit in which budgets are kept.
+        micro_batches: their gradients are summed before the step. Of several processes each has its own part.
+        tokens: positions in the batch of all processes, counted or not; the unit in which budgets are kept.
+        learnt: targets with a weight in this process's part, by the name of their source.
     """
 
     micro_batches: tuple[MicroBatch, ...]
     tokens: int
+    learnt: Mapping[str, int] = field(default_factory=dict)
 
 
 class Objective(Protocol):
@@ -42,5 +55,5 @@ class Objective(Protocol):
     def weight(self, micro_batch: MicroBatch) -> float:
         """What this micro-batch adds to the denominator, known before anything is computed."""
 
-    def loss(self, model: nn.Module, micro_batch: MicroBatch) -> tuple[Tensor, Tensor]:
+    def loss(self, predictions: Predictions, micro_batch: MicroBatch) -> tuple[Tensor, Tensor]:
         """The loss to be minimised, summed over the micro-batch, not averaged; and the sum to be reported."""

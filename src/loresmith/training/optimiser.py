@@ -1,10 +1,14 @@
 """The optimiser: Muon on matrices, AdamW on the rest, over fp32 masters of weights that compute in another type.
 
-Muon: Jordan et al., Muon: An optimizer for hidden layers in neural networks (2024), as `torch.optim.Muon`, with the
-update scaled by sqrt(max(1, rows / columns)). AdamW: Loshchilov and Hutter (2019), as `torch.optim.AdamW`.
+Muon: Jordan et al., Muon: An optimizer for hidden layers in neural networks (2024), with the update scaled by
+sqrt(max(1, rows / columns)); see `loresmith.training.muon`. AdamW: Loshchilov and Hutter (2019), as `torch.optim.AdamW`.
 
 Compute weights in bf16 have too few digits to collect small updates. So each parameter has an fp32 master, which the
 optimisers see; gradients are summed into it in fp32 over micro-batches, and after the step it is rounded back.
+
+Learning rates hold across widths. Muon's update has the same spectral norm at any width, so its rate needs no change;
+AdamW's on matrices and on the output embedding goes with 1 / fan_in, and on embeddings and vectors it stays (Yang et
+al., Tensor Programs V, 2022, table 8). Rates are as written at a fan_in of `reference_width`.
 """
 
 from __future__ import annotations
@@ -14,63 +18,87 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor, nn
 
+from loresmith.training.muon import Muon
+from loresmith.training.parallel import whole
+from loresmith.training.parameter_groups import Group, group_parameters
 from loresmith.training.settings import OptimiserSettings
+from loresmith.training.tensor_files import SEPARATOR
 
-STATE_SEPARATOR = "//"
+AVERAGE = "average"
+UPDATES = "updates"
 
 
 class Optimiser:
-    """Steps a model's parameters.
+    """Steps a model's parameters, those that require a gradient.
 
     Args:
-        model: a transformers causal language model in fp32; its parameters are in `dtype` afterwards (its buffers,
-            such as rotary frequencies, stay as they are).
+        model: a transformers causal language model in fp32; its trained parameters are in `dtype` afterwards, and so
+            are the others (its buffers, such as rotary frequencies, stay as they are).
         settings: learning rates and the like.
         dtype: type that the model computes in.
 
     Attributes:
         masters: parameter name -> fp32 tensor. Where `dtype` is fp32, the parameters themselves.
+        averages: exponential moving averages of the masters, where the settings ask for them.
+        updates: how many steps were made.
     """
 
     def __init__(self, model: nn.Module, settings: OptimiserSettings, dtype: torch.dtype) -> None:
         self.settings = settings
-        self._parameters: dict[str, nn.Parameter] = dict(model.named_parameters())
+        self._parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
         self.masters: dict[str, Tensor] = {}
-        for name, parameter in self._parameters.items():
-            if dtype == torch.float32:
-                self.masters[name] = parameter
-            else:
-                self.masters[name] = parameter.detach().clone()
+        for name, parameter in model.named_parameters():
+            if parameter.requires_grad:
+                self.masters[name] = parameter if dtype == torch.float32 else parameter.detach().clone()
+            if parameter.dtype != dtype:
                 parameter.data = parameter.data.to(dtype)
+        self.averages = {n: m.detach().clone() for n, m in self.masters.items()} if settings.average_decay else {}
+        self.updates = 0
         self._optimisers = self._make(group_parameters(model))
         self._peaks = [[group["lr"] for group in optimiser.param_groups] for optimiser in self._optimisers]
 
-    def _make(self, groups: Mapping[str, list[str]]) -> list[torch.optim.Optimizer]:
-        settings, masters = self.settings, self.masters
-        rates = {
-            "embedding": (settings.embedding_learning_rate, settings.embedding_weight_decay),
-            "head": (settings.head_learning_rate, settings.embedding_weight_decay),
-            "other": (settings.other_learning_rate, 0.0),
-        }
+    @property
+    def shown_learning_rate(self) -> float:
+        """The peak rate by which a curve shows the schedule: of the first group, which has the most weights."""
+        return float(self._peaks[0][0])
+
+    def _make(self, groups: Mapping[Group, list[str]]) -> list[torch.optim.Optimizer]:
+        settings = self.settings
         optimisers: list[torch.optim.Optimizer] = []
-        if groups["matrix"]:
+        matrices = groups["matrix"] if settings.optimiser == "muon" else []
+        if matrices:
             optimisers.append(
-                torch.optim.Muon(
-                    [masters[name] for name in groups["matrix"]],
+                Muon(
+                    [self.masters[name] for name in matrices],
                     lr=settings.matrix_learning_rate,
                     weight_decay=settings.matrix_weight_decay,
                     momentum=settings.momentum,
                     ns_steps=settings.newton_schulz_steps,
                 )
             )
-        adam = [
-            {"params": [masters[name] for name in groups[group]], "lr": rate, "weight_decay": decay}
-            for group, (rate, decay) in rates.items()
-            if groups[group]
-        ]
-        betas = (settings.adam_beta1, settings.adam_beta2)
-        optimisers.append(torch.optim.AdamW(adam, betas=betas, eps=1e-10, fused=True))
+        rates: dict[Group, tuple[float, float]] = {
+            "matrix": (settings.adamw_matrix_learning_rate, settings.matrix_weight_decay),
+            "embedding": (settings.embedding_learning_rate, settings.embedding_weight_decay),
+            "head": (settings.head_learning_rate, settings.embedding_weight_decay),
+            "adapter": (settings.adapter_learning_rate, 0.0),
+            "other": (settings.other_learning_rate, 0.0),
+        }
+        alike: dict[tuple[float, float], list[Tensor]] = {}
+        for group, (rate, decay) in rates.items():
+            for name in groups[group]:
+                if name not in matrices:
+                    master = self.masters[name]
+                    alike.setdefault((rate * self._width_factor(group, master), decay), []).append(master)
+        adam = [{"params": params, "lr": rate, "weight_decay": decay} for (rate, decay), params in alike.items()]
+        if adam:
+            betas = (settings.adam_beta1, settings.adam_beta2)
+            optimisers.append(torch.optim.AdamW(adam, betas=betas, eps=settings.adam_epsilon, fused=True))
         return optimisers
+
+    def _width_factor(self, group: Group, master: Tensor) -> float:
+        """AdamW's rate at this fan_in, of its rate at the reference width."""
+        reference = self.settings.reference_width
+        return reference / master.shape[-1] if reference and group in ("matrix", "head") else 1.0
 
     @torch.no_grad()
     def collect(self) -> None:
@@ -87,7 +115,17 @@ class Optimiser:
 
     def clip(self) -> float:
         """Scale the collected gradient to the largest norm allowed; returns its norm before."""
-        return float(nn.utils.clip_grad_norm_(list(self.masters.values()), self.settings.gradient_clip))
+        return float(whole(nn.utils.clip_grad_norm_(list(self.masters.values()), self.settings.gradient_clip)))
+
+    def not_finite(self) -> list[str]:
+        """Names of the parameters whose collected gradient holds NaN or infinity."""
+        gradients = {name: master.grad for name, master in self.masters.items() if master.grad is not None}
+        return [name for name, gradient in gradients.items() if not bool(torch.isfinite(whole(gradient)).all())]
+
+    def forget(self) -> None:
+        """Clear the collected gradient."""
+        for master in self.masters.values():
+            master.grad = None
 
     @torch.no_grad()
     def step(self, factor: float) -> None:
@@ -97,18 +135,37 @@ class Optimiser:
                 group["lr"] = peak * factor
             optimiser.step()
             optimiser.zero_grad()
+        self.forget()
+        self._round()
+        self.updates += 1
+        # A young average forgets faster, or it would be of the initial weights for long.
+        decay = min(self.settings.average_decay, (1 + self.updates) / (10 + self.updates))
+        for name, average in self.averages.items():
+            average.lerp_(self.masters[name], 1 - decay)
+
+    @torch.no_grad()
+    def use_averages(self) -> None:
+        """Put the averages in the place of the weights, at the end of a training that keeps them."""
+        for name, average in self.averages.items():
+            self.masters[name].copy_(average)
+        self._round()
+
+    def _round(self) -> None:
+        """The masters into the parameters that the model computes with."""
         for name, parameter in self._parameters.items():
             if self.masters[name] is not parameter:
                 parameter.copy_(self.masters[name])
 
     def state(self) -> dict[str, Tensor]:
         """All that the next step depends on besides the masters: `name//key` -> tensor."""
-        return {
-            f"{name}{STATE_SEPARATOR}{key}": value
+        state = {
+            f"{name}{SEPARATOR}{key}": value
             for name, state in self._states()
             for key, value in state.items()
             if isinstance(value, Tensor)
         }
+        state |= {f"{name}{SEPARATOR}{AVERAGE}": average for name, average in self.averages.items()}
+        return state | {f"{SEPARATOR}{UPDATES}": torch.tensor(self.updates)}
 
     @torch.no_grad()
     def load(self, masters: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> None:
@@ -121,17 +178,22 @@ class Optimiser:
             if masters[name].shape != master.shape:
                 raise KeyError(f"{name} has shape {tuple(masters[name].shape)}, not {tuple(master.shape)}")
             master.copy_(masters[name])
-            self._parameters[name].copy_(master)
+        self._round()
         restored: dict[str, dict[str, Tensor]] = {}
         for key, value in state.items():
-            name, _, part = key.rpartition(STATE_SEPARATOR)
-            restored.setdefault(name, {})[part] = value.clone()
+            name, _, part = key.rpartition(SEPARATOR)
+            if part == AVERAGE:
+                self.averages[name].copy_(value)
+            elif part == UPDATES:
+                self.updates = int(value)
+            else:
+                restored.setdefault(name, {})[part] = value.clone()
+        names = self._names
         for optimiser in self._optimisers:
             for group in optimiser.param_groups:
-                for master in group["params"]:
-                    name = self._names[master]
-                    if name in restored:
-                        optimiser.state[master] = restored[name]
+                for stepped in group["params"]:
+                    if names[stepped] in restored:
+                        optimiser.state[stepped] = restored[names[stepped]]
 
     @property
     def _names(self) -> dict[Tensor, str]:
@@ -140,27 +202,5 @@ class Optimiser:
     def _states(self) -> Iterator[tuple[str, dict[str, Tensor]]]:
         names = self._names
         for optimiser in self._optimisers:
-            for master, state in optimiser.state.items():
-                yield names[master], state
-
-
-def group_parameters(model: nn.Module) -> dict[str, list[str]]:
-    """Names of the parameters that are trained alike: `matrix`, `embedding`, `head` and `other`.
-
-    A matrix is the weight of a linear map that is not the output embedding; a tied embedding is an `embedding`.
-    """
-    embeddings = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
-    output = getattr(model, "get_output_embeddings", lambda: None)()
-    head = id(output.weight) if isinstance(output, nn.Linear) else None
-    linear = {id(module.weight) for module in model.modules() if isinstance(module, nn.Linear)}
-    groups: dict[str, list[str]] = {"matrix": [], "embedding": [], "head": [], "other": []}
-    for name, parameter in model.named_parameters():
-        if id(parameter) in embeddings:
-            groups["embedding"].append(name)
-        elif id(parameter) == head:
-            groups["head"].append(name)
-        elif id(parameter) in linear:
-            groups["matrix"].append(name)
-        else:
-            groups["other"].append(name)
-    return groups
+            for stepped, state in optimiser.state.items():
+                yield names[stepped], state

@@ -1,4 +1,4 @@
-"""Pre-training, from tokens to a saved model."""
+"""Pre-training, from tokens to a saved model: from scratch, or going on from a base."""
 
 from __future__ import annotations
 
@@ -7,123 +7,127 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
 
 from loresmith.data.shards import TokenShards
-from loresmith.errors import Failure, UserError
-from loresmith.ledger.books import Account
+from loresmith.errors import UserError
 from loresmith.models.architecture import Architecture, transformers_config
 from loresmith.models.build import build_model
-from loresmith.models.cpu_training import use_fast_parts
-from loresmith.models.storage import load_weights, save_model
-from loresmith.training.allocator import keep_freed_memory
-from loresmith.training.batches import TokenBatches
-from loresmith.training.callbacks import HELD_OUT, Checkpoints, Curve, HeldOutCurve, Surroundings
+from loresmith.models.isolation import require_isolation
+from loresmith.models.storage import load_weights
+from loresmith.training.batches import RowBatches
+from loresmith.training.callbacks import HELD_OUT, Measure, Surroundings
 from loresmith.training.causal_lm import CausalLM
-from loresmith.training.checkpoint import CheckpointStore
-from loresmith.training.device import choose_device, choose_precision
-from loresmith.training.export_parity import Parity, measure_parity
+from loresmith.training.fit import fit
 from loresmith.training.held_out import HeldOut
-from loresmith.training.loop import Callback, Trainer
-from loresmith.training.optimiser import Optimiser
+from loresmith.training.packed_rows import document_rows
+from loresmith.training.rows import RowSource
+from loresmith.training.saving import Saved, save_trained
+from loresmith.training.stream_rows import StreamRows
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from loresmith.training.steps import PretrainConfig
+    from loresmith.training.steps.pretrain import PretrainConfig
 
 TOKENIZER = "tokenizer"
 """Where a `tokens` asset carries the tokenizer that made it."""
 
+GENERAL = "general_bits_per_byte"
+"""The held-out number of the replayed tokens: what a model forgets shows in it."""
+
 
 @dataclass(frozen=True)
-class Pretrained:
-    """What came of it.
-
-    Attributes:
-        directory: the model, plain Hugging Face, with its tokenizer.
-        facts: what is known of it that follows from the recipe and the data alone.
-        account: where the tokens went.
-        parity: the saved model against the trained one.
-    """
+class Base:
+    """A model to go on from: its directory and its digest."""
 
     directory: Path
-    facts: dict[str, Any]
-    account: Account
-    parity: Parity
+    digest: str
 
 
-def pretrain(surroundings: Surroundings, config: PretrainConfig, tokens: Path, base: Path | None) -> Pretrained:
+def pretrain(
+    surroundings: Surroundings, config: PretrainConfig, tokens: Path, base: Base | None, replay: Path | None
+) -> Saved:
     """Train a causal language model, going on from the newest checkpoint in `surroundings.work` if there is one.
 
     Args:
         tokens: a `tokens` asset.
         base: a model to go on from, or None for a new one.
+        replay: a `tokens` asset of general text, of which `config.replay_share` is mixed in, or None.
 
     Raises:
         UserError: tokens, base and config do not fit together; found before the first step.
         Failure: the training diverged, or the saved model is not the trained one.
     """
-    torch.set_num_threads(surroundings.threads)
-    keep_freed_memory()
-    device = choose_device()
     shards = TokenShards.open(tokens)
-    batches = TokenBatches(
-        shards.split("train"), config.sequence_length, config.batch_tokens, config.micro_batch_tokens, surroundings.seed
+    general = TokenShards.open(replay) if replay is not None else None
+    _require_sense(config, base, general)
+    batches = RowBatches(
+        _rows(shards, config, "tokens"),
+        config.sequence_length,
+        config.batch_tokens,
+        config.micro_batch_tokens,
+        surroundings.seed,
+        replay=_rows(general, config, "replay") if general is not None and config.replay_share else None,
+        replay_share=config.replay_share,
     )
-    model: PreTrainedModel = nn.Module.to(_first_model(config, shards, base, surroundings.seed), device)
-    if device.type == "cpu":
-        use_fast_parts(model)
-    optimiser = Optimiser(model, config, choose_precision(config.precision, device))
-    budget = config.steps * config.batch_tokens
-    trainer = Trainer(model, optimiser, config, budget, surroundings.seed)
+    model = _first_model(config, shards, base, surroundings.seed)
+    for other in (shards, *([general] if general is not None else [])):
+        _require_fit(model, other, config.sequence_length)
+    if config.isolate_documents:
+        require_isolation(model)
+    measures = [_measure(HELD_OUT, shards, config, base, surroundings)]
+    if general is not None:
+        measures.append(_measure(GENERAL, general, config, base, surroundings))
+    fitted = fit(
+        surroundings,
+        config,
+        model,
+        batches,
+        CausalLM(config.z_loss),
+        [measure for measure in measures if measure is not None],
+        isolated=config.isolate_documents,
+    )
+    return save_trained(surroundings, config, fitted, batches, tokens / TOKENIZER, base)
 
-    curve = Curve(surroundings, config.steps, budget)
-    store = CheckpointStore(surroundings.work / "checkpoints")
-    checkpoint = store.load_newest(surroundings.log)
-    if checkpoint is not None:
-        surroundings.log(f"going on after step {checkpoint.step}, {checkpoint.tokens} tokens")
-        trainer.go_on_from(checkpoint)
-        curve.restore(checkpoint.history)
-    callbacks: list[Callback] = [curve]
+
+def _rows(shards: TokenShards, config: PretrainConfig, name: str) -> RowSource:
+    if config.isolate_documents:
+        return document_rows(shards, "train", config.sequence_length, name)
+    return StreamRows(shards.split("train"), config.sequence_length, name)
+
+
+def _measure(
+    name: str, shards: TokenShards, config: PretrainConfig, base: Base | None, surroundings: Surroundings
+) -> Measure | None:
     held_out = HeldOut(shards, config.held_out_tokens, config.sequence_length, 2 * config.micro_batch_tokens)
-    if held_out.documents:
-        measuring = HeldOutCurve(held_out, curve, surroundings, config.held_out_interval, config.batch_tokens)
-        measuring.catch_up(trainer)
-        callbacks.append(measuring)
-    else:
-        surroundings.log("the tokens have no validation split: there will be no held-out number")
-    callbacks.append(Checkpoints(store, curve, surroundings, config.checkpoint_seconds))
-
-    trainer.train(lambda step: batches.batch(step, device), config.steps, CausalLM(model, config.z_loss), callbacks)
-
-    directory = surroundings.output("model")
-    save_model(model, directory, tokens / TOKENIZER)
-    parity = measure_parity(model, directory, batches.batch(0).micro_batches[0].inputs[:2])
-    if not parity.passed:
-        raise Failure(f"the saved model computes something else than the trained one: {parity.evidence()}")
-    facts = _facts(model, trainer, config, curve.newest(HELD_OUT), held_out)
-    return Pretrained(directory, facts, batches.account(trainer.step, trainer.tokens), parity)
+    if not held_out.documents:
+        surroundings.log(f"there will be no {name}: these tokens have no validation split")
+        return None
+    return Measure(name, held_out.bits_per_byte, at_start=base is not None, of_bytes=held_out.bytes)
 
 
-def _first_model(config: PretrainConfig, shards: TokenShards, base: Path | None, seed: int) -> PreTrainedModel:
+def _require_sense(config: PretrainConfig, base: Base | None, general: TokenShards | None) -> None:
+    if base is None and config.adapter is not None:
+        raise UserError("an adapter needs a base to adapt", hint="give `base`, or leave out `adapter`")
+    if base is not None and config.architecture is not None:
+        raise UserError("a base has its own architecture", hint="leave out `architecture`, or the base")
+    if general is None and config.replay_share:
+        raise UserError("replay_share needs tokens to replay", hint="give `replay`, a step that packs general text")
+
+
+def _first_model(config: PretrainConfig, shards: TokenShards, base: Base | None, seed: int) -> PreTrainedModel:
     """The model before its first step, in fp32 on the CPU."""
-    if base is None:
-        architecture = config.architecture or Architecture()
-        settings = transformers_config(
-            architecture,
-            vocabulary_size=shards.vocabulary_size,
-            positions=config.sequence_length,
-            end_of_document=shards.end_of_document,
-        )
-        model = build_model(settings, seed)
-    else:
-        if config.architecture is not None:
-            raise UserError("a base has its own architecture", hint="leave out `architecture`, or the base")
-        model = load_weights(base, torch.float32)
-        _require_same_tokenizer(shards.directory / TOKENIZER, base)
-    _require_fit(model, shards, config.sequence_length)
-    return model
+    if base is not None:
+        model = load_weights(base.directory, torch.float32)
+        _require_same_tokenizer(shards.directory / TOKENIZER, base.directory)
+        return model
+    settings = transformers_config(
+        config.architecture or Architecture(),
+        vocabulary_size=shards.vocabulary_size,
+        positions=config.sequence_length,
+        end_of_document=shards.end_of_document,
+    )
+    return build_model(settings, seed)
 
 
 def _require_fit(model: PreTrainedModel, shards: TokenShards, sequence_length: int) -> None:
@@ -147,19 +151,3 @@ def _require_same_tokenizer(tokens: Path, base: Path) -> None:
             where=str(ours),
             hint="pack the text with the base's tokenizer",
         )
-
-
-def _facts(
-    model: PreTrainedModel, trainer: Trainer, config: PretrainConfig, bits_per_byte: float | None, held_out: HeldOut
-) -> dict[str, Any]:
-    facts: dict[str, Any] = {
-        "model_type": model.config.model_type,
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "vocabulary_size": model.config.vocab_size,
-        "sequence_length": config.sequence_length,
-        "steps": trainer.step,
-        "tokens": trainer.tokens,
-    }
-    if bits_per_byte is not None:
-        facts |= {"held_out_bits_per_byte": round(bits_per_byte, 4), "held_out_bytes": held_out.bytes}
-    return facts

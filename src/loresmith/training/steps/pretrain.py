@@ -1,82 +1,45 @@
-"""The steps of training, as the factory runs them."""
+"""`pretrain`: causal language modelling."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from loresmith.factory.step import Check, Guess, Input, InputAsset, Made, Output, Result, Step, StepConfig, StepContext
+from loresmith.factory.step import Guess, Input, InputAsset, Result, Step, StepConfig, StepContext
 from loresmith.models.architecture import Architecture
-from loresmith.training.quantities import TokenCount
-from loresmith.training.schedule import ScheduleSettings
-from loresmith.training.settings import OptimiserSettings
+from loresmith.training.loop_settings import LoopSettings
+from loresmith.training.steps.trained import TRAINED, makes, trained_result
 
 
-class PretrainConfig(StepConfig, OptimiserSettings, ScheduleSettings):
+class PretrainConfig(StepConfig, LoopSettings):
     """Causal language modelling on packed tokens, from scratch or from a base."""
 
     architecture: Architecture | None = Field(
         default=None,
         description="Shape of a new model; left out when there is a `base`, and small when neither is given.",
     )
-    budget_tokens: TokenCount = Field(
-        default=2_000_000,
-        description="Tokens to train on, rounded up to whole batches; more than the split has goes over it again.",
+    isolate_documents: bool = Field(
+        default=False,
+        description="Whether documents that share a row are kept from seeing one another, each whole in a row where it "
+        "fits. Otherwise rows are cut from the stream as it lies, and a row sees all that is in it.",
     )
-    batch_tokens: TokenCount = Field(default=2048, description="Tokens in an optimiser step.")
-    micro_batch_tokens: TokenCount = Field(
-        default=2048,
-        description="Tokens that go through the model at once; decides memory and speed, the result only by rounding.",
+    replay_share: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="Share of the rows that comes from `replay`, against forgetting: a few percent go far (Ibrahim et "
+        "al., Simple and Scalable Strategies to Continually Pre-train Large Language Models, 2024).",
     )
-    sequence_length: TokenCount = Field(default=256, description="Tokens in a sequence, and the model's window.")
-    precision: Literal["auto", "bfloat16", "float32"] = Field(
-        default="auto",
-        description="Type that the model computes in, over fp32 masters; auto is bfloat16 where the processor has it.",
-    )
-    z_loss: float = Field(
-        default=0.0, ge=0, description="Weight of the squared log-normaliser; 1e-4 steadies long runs."
-    )
-    held_out_interval: TokenCount = Field(
-        default=500_000,
-        description="Tokens between two measurements of held-out bits per byte; one is made at the end.",
-    )
-    held_out_tokens: TokenCount = Field(
-        default=50_000, description="Tokens of the validation split that each of them scores, at most."
-    )
-    checkpoint_seconds: float = Field(
-        default=60.0,
-        gt=0,
-        description="Seconds between two checkpoints; what a kill loses at most. Not part of the result.",
-    )
-
-    @model_validator(mode="after")
-    def _whole_sequences(self) -> Self:
-        if self.batch_tokens % self.sequence_length:
-            raise ValueError(
-                f"batch_tokens {self.batch_tokens} is not a multiple of sequence_length {self.sequence_length}"
-            )
-        return self
-
-    @property
-    def steps(self) -> int:
-        """Optimiser steps that the budget pays for."""
-        return math.ceil(self.budget_tokens / self.batch_tokens)
 
 
 def _pretrain(context: StepContext, config: PretrainConfig, inputs: Mapping[str, InputAsset]) -> Result:
-    from loresmith.ledger.books import Books
-    from loresmith.training.pretrain import pretrain
+    from loresmith.training.pretrain import Base, pretrain
 
-    base = inputs["base"].directory if "base" in inputs else None
-    trained = pretrain(context, config, inputs["tokens"].directory, base)
-    return Result(
-        outputs={"model": Made(trained.directory, trained.facts)},
-        books=Books(accounts=(trained.account,)),
-        checks=(Check("model", "export-parity", trained.parity.passed, trained.parity.evidence()),),
-    )
+    base = Base(inputs["base"].directory, inputs["base"].digest) if "base" in inputs else None
+    replay = inputs["replay"].directory if "replay" in inputs else None
+    saved = pretrain(context, config, inputs["tokens"].directory, base, replay)
+    return trained_result(saved)
 
 
 def _floating_point_operations(config: PretrainConfig) -> float:
@@ -99,14 +62,18 @@ def _guess(config: PretrainConfig) -> Guess:
 
 PRETRAIN = Step(
     name="pretrain",
-    version=1,
+    version=2,
     summary="Train a causal language model on packed tokens, from scratch or from a base.",
     config=PretrainConfig,
     inputs={
         "tokens": Input("tokens", "Packed tokens and their tokenizer."),
         "base": Input("model", "A model to go on from instead of a new one.", optional=True),
+        "replay": Input(
+            "tokens", "General text, to mix in and to measure what is forgotten; of the same tokenizer.", optional=True
+        ),
     },
-    outputs={"model": Output("model", "A Hugging Face model directory with its tokenizer.")},
+    outputs=TRAINED,
+    makes=makes,
     run=_pretrain,
     packages=("torch", "transformers", "safetensors", "numpy"),
     workload=_floating_point_operations,
