@@ -37,6 +37,8 @@ WORDS: dict[str, Words] = {
     "releases promote": lambda _: ["more", "words/bye", "--because", "a test", "--channel", "candidate"],
     "releases rollback": lambda cli: ["twice", "--because", "a test"],
     "releases history": lambda _: ["words"],
+    "models presets": lambda _: ["--kind", "moe"],
+    "models describe": lambda cli: [str(cli.write("train.yaml", TRAINING))],
     "complete": lambda _: ["writer", "hello", "--max-new-tokens", "4"],
     "chat": lambda _: ["writer", "-m", "hello", "--max-new-tokens", "4"],
     "ledger verify": lambda _: [],
@@ -44,6 +46,16 @@ WORDS: dict[str, Words] = {
     "steps": lambda _: ["join-text"],
     "doctor": lambda _: [],
 }
+
+TRAINING = """\
+name: train
+steps:
+  files: {step: ingest, path: documents}
+  corpus: {step: curate, documents: files}
+  tokenizer: {step: train-tokenizer, corpus: corpus}
+  tokens: {step: pack, corpus: corpus, tokenizer: tokenizer}
+  base: {step: pretrain, tokens: tokens, architecture: {preset: qwen3-1m}}
+"""
 
 
 def test_every_call_is_tried_here() -> None:

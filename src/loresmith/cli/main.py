@@ -28,6 +28,7 @@ ENTRIES = {
         "reproduce", "Run a model's lineage again from its sources, and say whether the same comes of it, bit for bit."
     ),
     "releases": Entry("releases", "Releases: list, promote, roll back, show their history."),
+    "models": Entry("architectures", "Models: list named sizes, say what a recipe's would cost."),
     "complete": Entry("models", "Have a released model go on from a text."),
     "chat": Entry("models", "Talk with a released model."),
     "ledger": Entry("ledger", "The ledger's log: verify, prove."),

@@ -95,8 +95,8 @@ def activations_per_token(
                                 each expert of a token, and silu(gate)
 
     and the last norm keeps 2 D. Numbers that are a few per token and layer, such as roots of mean squares and routes,
-    are left out: together less than 4 % at a width of 64, and less above. Where layers are recomputed, each keeps its input, D,
-    and one of them at a time all of the above. Where only an adapter is trained, this is more than is kept.
+    are left out: together less than 4 % at a width of 64, and less above. Where layers are recomputed, each keeps its
+    input, D, and one of them at a time all of the above. Where only an adapter is trained, this is more than is kept.
     """
     from loresmith.models.mixture import Mixture
 

@@ -24,6 +24,7 @@ from loresmith.ledger import Action, Asset, AssetCheck, Ledger, Lineage, LogChec
 from loresmith.ledger.releases import Channel
 from loresmith.nearest import unknown_name
 from loresmith.sdk.following import follow
+from loresmith.sdk.model_costs import RecipeModels, describe_models
 from loresmith.sdk.place import Place, find_place, make_place, present_actor
 from loresmith.sdk.step_states import Cause, StepState, cause_of, step_states
 
@@ -80,6 +81,10 @@ class Workspace:
     def plan(self, recipe: str | Path, settings: Sequence[str] = ()) -> Plan:
         """Resolve a recipe file; `settings` are changes such as `steps.base.budget_tokens=2M`."""
         return make_plan(read_recipe(Path(recipe), settings), self.ledger)
+
+    def describe_models(self, recipe: str | Path, settings: Sequence[str] = ()) -> RecipeModels:
+        """What the models that a recipe file trains would cost; `settings` as of `plan`."""
+        return describe_models(read_recipe(Path(recipe), settings), self.ledger)
 
     def read_plan(self, path: str | Path) -> Plan:
         """Read a plan file and make sure that what it was made from is unchanged."""

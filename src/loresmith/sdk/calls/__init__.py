@@ -16,6 +16,7 @@ NOUNS = (
     "lineage",
     "reproduce",
     "releases",
+    "architectures",
     "models",
     "ledger",
     "steps",

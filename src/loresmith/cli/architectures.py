@@ -1,0 +1,85 @@
+"""`loresmith models`, for people."""
+
+from __future__ import annotations
+
+from loresmith.cli.command import command
+from loresmith.cli.groups import noun
+from loresmith.cli.screen import Screen, number, size
+from loresmith.sdk.calls.architectures import DESCRIBE, PRESETS_CALL, DescribeRequest, PresetList, PresetsRequest
+from loresmith.sdk.model_costs import ModelCosts, RecipeModels
+
+
+def _show_presets(answer: PresetList, _request: PresetsRequest, screen: Screen) -> None:
+    screen.table(
+        ("preset", "kind", "layers", "width", "parameters", "active", "vocabulary", ""),
+        (
+            (
+                preset.name,
+                preset.kind,
+                str(preset.layers),
+                str(preset.width),
+                number(preset.parameters),
+                number(preset.active_parameters),
+                f"{preset.vocabulary_size:,}",
+                preset.summary,
+            )
+            for preset in answer.presets
+        ),
+        right=("layers", "width", "parameters", "active", "vocabulary"),
+    )
+    screen.line()
+    screen.line("in a recipe: `architecture: {preset: NAME}`; other keys beside it override it")
+
+
+def _show_costs(answer: RecipeModels, _request: DescribeRequest, screen: Screen) -> None:
+    for place, model in enumerate(answer.models):
+        if place:
+            screen.line()
+        _one(model, screen)
+    for step in answer.unknown:
+        screen.line(f"{step.step}: {step.reason}")
+
+
+def _one(model: ModelCosts, screen: Screen) -> None:
+    cost, memory = model.cost, model.memory
+    screen.line(f"{model.step}: {model.model_type}", style="bold")
+    routed = f", {model.experts_per_token} of {model.experts} experts a token" if model.experts else ""
+    parameters = number(cost.parameters)
+    if cost.active_parameters != cost.parameters:
+        parameters += f", of which a token meets {number(cost.active_parameters)}"
+    if model.trained_parameters != cost.parameters:
+        parameters += f", {number(model.trained_parameters)} of them trained"
+    share = model.budget_tokens / cost.chinchilla_tokens
+    facts = [
+        ("shape", f"{model.layers} layers of width {model.width}{routed}, from {model.shape_from}"),
+        ("vocabulary", f"{model.vocabulary_size:,} tokens, from {model.vocabulary_from}"),
+        ("parameters", parameters),
+        ("embeddings", number(cost.embedding_parameters)),
+        ("FLOPs a token, forward", _operations(cost.forward_flops_per_token, cost.attention_flops_per_token)),
+        ("FLOPs a token, training", number(cost.training_flops_per_token)),
+        ("FLOPs in all", f"{model.training_flops:.2e} for {number(model.budget_tokens)} tokens"),
+        ("Chinchilla-optimal", f"{number(cost.chinchilla_tokens)} tokens; this recipe has {share:.2g} times that"),
+        ("memory", f"{size(memory.total)}, computing in {model.compute_type}"),
+        ("  weights", size(memory.weights)),
+        ("  gradients", size(memory.gradients)),
+        ("  optimiser", size(memory.optimiser)),
+    ]
+    if memory.average:
+        facts.append(("  moving average", size(memory.average)))
+    activations = "not known for this family" if memory.activations is None else size(memory.activations)
+    facts.append(("  activations", f"{activations}, for {number(model.micro_batch_tokens)} tokens at once"))
+    screen.facts(facts)
+
+
+def _operations(forward: int, attention: int) -> str:
+    return f"{number(forward)}, {attention / forward:.1%} of it attention"
+
+
+COMMANDS = {
+    "models": noun(
+        "models",
+        "Models: list named sizes, say what a recipe's would cost.",
+        command(PRESETS_CALL, _show_presets),
+        command(DESCRIBE, _show_costs),
+    )
+}
