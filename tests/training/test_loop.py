@@ -14,6 +14,7 @@ from loresmith.models.build import build_model
 from loresmith.training.batches import RowBatches
 from loresmith.training.causal_lm import CausalLM
 from loresmith.training.loop import StepReport, Trainer
+from loresmith.training.muon import Muon
 from loresmith.training.objective import Batch, MicroBatch
 from loresmith.training.optimiser import Optimiser
 from loresmith.training.parameter_groups import group_parameters
@@ -146,7 +147,7 @@ def test_muon_trains_the_matrices_and_adamw_the_rest() -> None:
     }
     groups = group_parameters(trainer.model)
     rest = sorted(name for group, names in groups.items() if group != "matrix" for name in names)
-    assert trained == {torch.optim.Muon: sorted(groups["matrix"]), torch.optim.AdamW: rest}
+    assert trained == {Muon: sorted(groups["matrix"]), torch.optim.AdamW: rest}
 
 
 def spoil(trainer: Trainer) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 import numpy as np
@@ -47,7 +47,7 @@ class RowBatches:
     seed: int
     replay: RowSource | None = None
     replay_share: float = 0.0
-    ranks: Ranks = Ranks()  # noqa: RUF009 - frozen
+    ranks: Ranks = field(default_factory=Ranks.joined)
 
     def __post_init__(self) -> None:
         if self.batch_tokens % self.sequence_length:
@@ -78,7 +78,7 @@ class RowBatches:
         rows = [self._row(number) for number in numbers]
         learnt = Counter({source.name: 0 for source in self.sources})
         for source, row in rows:
-            learnt[source.name] += int(np.count_nonzero(row.weights))
+            learnt[source.name] += row.learnt
         at_once = max(1, self.micro_batch_tokens // self.sequence_length)
         parts = [
             _micro_batch([row for _, row in rows[start : start + at_once]], first + start, device)

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from loresmith.training.checkpoint import Checkpoint
 from loresmith.training.checkpoint_writer import CheckpointWriter
 from loresmith.training.loop import Callback, StepReport, Trainer
+from loresmith.training.parallel import put_together
 from loresmith.training.ranks import Ranks
 
 __all__ = ["HELD_OUT", "Callback", "Checkpoints", "Curve", "HeldOutCurve", "Measure", "Surroundings"]
@@ -147,8 +148,10 @@ class HeldOutCurve:
         surroundings: Surroundings,
         interval_tokens: int,
         batch_tokens: int,
+        ranks: Ranks,
     ) -> None:
         self._measures = measures
+        self._ranks = ranks
         self._curve = curve
         self._surroundings = surroundings
         self._interval = interval_tokens
@@ -163,7 +166,8 @@ class HeldOutCurve:
             if self._due(trainer, measure) and not self._curve.has(measure.name, trainer.tokens):
                 self._curve.pause()
                 try:
-                    value = measure.of(trainer.model, self._on_batch)
+                    with put_together(trainer.predictor):
+                        value = measure.of(trainer.model, self._on_batch)
                 except _StopMeasuring:
                     return
                 self._curve.record(measure.name, value, trainer.tokens)
@@ -175,7 +179,7 @@ class HeldOutCurve:
         return passed or trainer.tokens >= trainer.budget_tokens
 
     def _on_batch(self, _counted: int) -> None:
-        if self._surroundings.stop_requested():
+        if any(self._ranks.sum([self._surroundings.stop_requested()])):
             raise _StopMeasuring
 
 

@@ -33,7 +33,7 @@ from loresmith.training.leak_canary import MIXTURE_TOLERANCE, Canary, check_leak
 from loresmith.training.loop import Trainer
 from loresmith.training.objective import MicroBatch, Objective
 from loresmith.training.optimiser import Optimiser
-from loresmith.training.parallel import divide, put_together
+from loresmith.training.parallel import divide, gather, put_together
 from loresmith.training.predictor import Predictor
 from loresmith.training.spikes import LossSpikes
 
@@ -48,7 +48,8 @@ class Fitted:
     """What came of a training.
 
     Attributes:
-        model: with the weights after the last step, or their average where the settings ask for it.
+        model: with the weights after the last step, or their average where the settings ask for it. Of several
+            processes the first alone has them.
         trainer: as it stands at the end.
         curve: of all metrics.
         books: what became of every token of every source.
@@ -119,7 +120,7 @@ def fit(
         predictor, optimiser, config, budget, surroundings.seed, batches.ranks, skips_in_a_row=config.skips_in_a_row
     )
     curve = Curve(surroundings, config.steps, budget)
-    folder = surroundings.work / "checkpoints"
+    folder = Path(batches.ranks.from_first(str(surroundings.work / "checkpoints")))
     store = CheckpointStore(folder, config.keep_checkpoints, config.keep_every, batches.ranks)
     checkpoint = store.load_newest(surroundings.log, optimiser.masters)
     if checkpoint is not None:
@@ -130,7 +131,8 @@ def fit(
         compile_layers(config.compile, trainer, batches.batch(0, device), objective, surroundings)
     callbacks: list[Callback] = [curve, LossSpikes(curve, surroundings)]
     if measures:
-        measuring = HeldOutCurve(measures, curve, surroundings, config.held_out_interval, config.batch_tokens)
+        interval = config.held_out_interval
+        measuring = HeldOutCurve(measures, curve, surroundings, interval, config.batch_tokens, batches.ranks)
         measuring.catch_up(trainer)
         callbacks.append(measuring)
     with closing(CheckpointWriter(store)) as writer:
@@ -138,8 +140,10 @@ def fit(
         trainer.train(lambda step: batches.batch(step, device), config.steps, objective, callbacks)
     if config.average_decay:
         optimiser.use_averages()
-        for measure in measures:
-            curve.record(f"averaged_{measure.name}", measure.of(model, None), trainer.tokens)
+        with put_together(predictor):
+            for measure in measures:
+                curve.record(f"averaged_{measure.name}", measure.of(model, None), trainer.tokens)
+    gather(predictor, batches.ranks)
     books = planned_books(batches, trainer.step, trainer.skipped)
     return Fitted(model, trainer, curve, books, canary, measures)
 

@@ -1,7 +1,8 @@
 """The optimiser: Muon on matrices, AdamW on the rest, over fp32 masters of weights that compute in another type.
 
 Muon: Jordan et al., Muon: An optimizer for hidden layers in neural networks (2024), with the update scaled by
-sqrt(max(1, rows / columns)); see `loresmith.training.muon`. AdamW: Loshchilov and Hutter (2019), as `torch.optim.AdamW`.
+sqrt(max(1, rows / columns)); see `loresmith.training.muon`. AdamW: Loshchilov and Hutter (2019), as
+`torch.optim.AdamW`.
 
 Compute weights in bf16 have too few digits to collect small updates. So each parameter has an fp32 master, which the
 optimisers see; gradients are summed into it in fp32 over micro-batches, and after the step it is rounded back.

@@ -98,7 +98,8 @@ class Predictor(nn.Module):
     def __init__(self, model: PreTrainedModel) -> None:
         super().__init__()
         self.model = model
-        self.linear_head = _linear_head(model.eval())  # with dropout on, two ways to the same logits would differ
+        model.train(False)  # with dropout on, two ways to the same logits would differ
+        self.linear_head = _linear_head(model)
         self.routes = routes(model)
         self.computes_in: torch.dtype | None = None
 

@@ -39,3 +39,10 @@ class Ranks:
         total = torch.tensor(numbers, dtype=torch.float64, device="cuda" if torch.cuda.is_available() else "cpu")
         torch.distributed.all_reduce(total)
         return [float(number) for number in total]
+
+    def from_first(self, text: str) -> str:
+        """What the first of the processes says, which all call this at the same point."""
+        said = [text]
+        if self.world > 1:
+            torch.distributed.broadcast_object_list(said)
+        return said[0]

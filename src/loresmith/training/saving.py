@@ -48,12 +48,17 @@ def save_trained(
     batches: RowBatches,
     tokenizer: Path,
     base: Base | None,
-) -> Saved:
+) -> Saved | None:
     """Save what was trained, and compare it with what was saved.
+
+    Returns:
+        None where another process, the first of several, does it.
 
     Raises:
         Failure: it holds NaN, or what was saved computes something else.
     """
+    if not batches.ranks.first:
+        return None
     model = fitted.model
     require_finite(model)
     ids_BT = batches.batch(0).micro_batches[0].inputs[:2]

@@ -2,8 +2,8 @@
 
 One process writes whole tensors. Of several, each writes the parts of the divided tensors that it holds, through
 torch.distributed.checkpoint with its Hugging Face writer. Of torch's two writers that is the one whose files hold no
-pickle: `FileSystemWriter` keeps its index as one. And since it keeps the place of a part in the header of the file, plain
-safetensors are the same format with one part, so that there is one reader.
+pickle: `FileSystemWriter` keeps its index as one. And since it keeps the place of a part in the header of the file,
+plain safetensors are the same format with one part, so that there is one reader.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ def write_tensors(directory: Path, masters: Mapping[str, Tensor], optimiser: Map
         save_file(dict(masters), directory / MASTERS)
         save_file(dict(optimiser), directory / OPTIMISER)
         return
-    from torch.distributed import checkpoint
-    from torch.distributed.checkpoint import HuggingFaceStorageWriter
+    from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageWriter
+    from torch.distributed.checkpoint.state_dict_saver import save
 
     writer = HuggingFaceStorageWriter(str(directory), save_distributed=True)
-    checkpoint.save({**masters, **optimiser}, storage_writer=writer, process_group=group)
+    save({**masters, **optimiser}, storage_writer=writer, process_group=group)
 
 
 def read_tensors(directory: Path, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -51,13 +51,15 @@ def read_tensors(directory: Path, like: Mapping[str, Tensor]) -> dict[str, Tenso
         like: tensors by name; one that is divided among processes is read as divided, and so is the state that the
             optimiser keeps for each of its elements. All of these processes then call this.
     """
-    from torch.distributed import checkpoint
-    from torch.distributed.checkpoint import HuggingFaceStorageReader
+    from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
+    from torch.distributed.checkpoint.metadata import TensorStorageMetadata
+    from torch.distributed.checkpoint.state_dict_loader import load
     from torch.distributed.tensor import DTensor
 
     reader = HuggingFaceStorageReader(str(directory))
     tensors: dict[str, Tensor] = {}
     for name, described in reader.read_metadata().state_dict_metadata.items():
+        assert isinstance(described, TensorStorageMetadata)
         known = like.get(name.partition(SEPARATOR)[0])
         if isinstance(known, DTensor) and known.shape == described.size:
             tensors[name] = torch.empty_like(known)
@@ -66,5 +68,5 @@ def read_tensors(directory: Path, like: Mapping[str, Tensor]) -> dict[str, Tenso
     alone = not (torch.distributed.is_available() and torch.distributed.is_initialized())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it says that it reads alone, which is meant
-        checkpoint.load(tensors, storage_reader=reader, no_dist=alone)
+        load(tensors, storage_reader=reader, no_dist=alone)
     return tensors

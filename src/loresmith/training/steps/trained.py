@@ -22,8 +22,10 @@ def makes(config: LoopSettings) -> frozenset[str]:
     return frozenset({"model" if config.adapter is None else "adapter"})
 
 
-def trained_result(saved: Saved) -> Result:
-    """What was saved, as the factory takes it."""
+def trained_result(saved: Saved | None) -> Result:
+    """What was saved, as the factory takes it; nothing, from the processes that have saved nothing."""
+    if saved is None:
+        return Result(outputs={})
     return Result(
         outputs={saved.role: Made(saved.directory, saved.facts), "books": Made(saved.books_directory)},
         books=saved.books,
