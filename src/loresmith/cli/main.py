@@ -29,6 +29,10 @@ ENTRIES = {
     ),
     "releases": Entry("releases", "Releases: list, promote, roll back, show their history."),
     "models": Entry("architectures", "Models: list named sizes, say what a recipe's would cost."),
+    "inspect": Entry(
+        "inspect",
+        "Show conversations of a dataset as a model sees them: what it learns to write, and what it is only shown.",
+    ),
     "complete": Entry("models", "Have a released model go on from a text."),
     "chat": Entry("models", "Talk with a released model."),
     "ledger": Entry("ledger", "The ledger's log: verify, prove."),

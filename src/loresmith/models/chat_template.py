@@ -33,6 +33,10 @@ message has it, stands before the answer between `<think>` and `</think>`.
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from loresmith.errors import UserError
+
 TURN_START = "<|im_start|>"
 TURN_END = "<|im_end|>"
 
@@ -89,3 +93,16 @@ CHAT_TEMPLATE = """\
 {{- '<|im_start|>assistant\\n' -}}
 {%- endif -%}
 """
+
+
+def read_chat_template(path: Path) -> str:
+    """A chat template from a file.
+
+    Raises:
+        UserError: it cannot be read, or is no text.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise UserError(f"the chat template cannot be read: {reason}", where=str(path)) from None

@@ -57,6 +57,10 @@ class ControlTokens:
         found = self._control.search(text)
         return found[0] if found else None
 
+    def without(self, text: str) -> str:
+        """A text without the control tokens that it spells."""
+        return self._control.sub("", text)
+
     def guarded(self, messages: Sequence[Message]) -> list[Message]:
         """Messages for the template, with private characters around the control tokens that they spell.
 

@@ -93,18 +93,27 @@ class ConversationRenderer:
         self._encoder = PieceEncoder(tokenizer)
         self._control_tokens = ControlTokens(tokenizer, self.template)
 
-    def render(self, messages: Sequence[Message], tools: Tools = ()) -> Rendered:
+    def render(self, messages: Sequence[Message], tools: Tools = (), where: str | None = None) -> Rendered:
         """A conversation with what is learnt from it: the assistant's turns, but those with a `weight` of 0.
+
+        Args:
+            where: what to call the conversation in messages.
 
         Raises:
             UserError: the template refuses the conversation, leaves out part of it, or does not mark what the
                 assistant writes.
         """
-        return self.encode([self.pieces(messages, tools)])[0]
+        return self.encode([self.pieces(messages, tools, where)])[0]
 
-    def pieces(self, messages: Sequence[Message], tools: Tools = ()) -> tuple[Piece, ...]:
+    def pieces(self, messages: Sequence[Message], tools: Tools = (), where: str | None = None) -> tuple[Piece, ...]:
         """The first half of `render`: the text, with what is learnt of it; raises as that does."""
         marked = self.marked
+        try:
+            return self._pieces(marked, messages, tools)
+        except UserError as error:
+            raise UserError(error.what, where=where, hint=error.hint) from error
+
+    def _pieces(self, marked: str, messages: Sequence[Message], tools: Tools) -> tuple[Piece, ...]:
         text = self._text(marked, messages, tools)
         if marked != self.template and self._text(self.template, messages, tools).text != text.text:
             raise UserError("with generation markers, the chat template renders this conversation differently")
@@ -131,6 +140,10 @@ class ConversationRenderer:
         text = self._text(self._with_markers or self.template, messages, tools, generation_prompt=True)
         (parts,) = self._encoder.encode([self._control_tokens.cut(text, [False] * len(text.spans))])
         return np.asarray([id_ for part in parts for id_ in part], np.int64)
+
+    def token_texts(self, ids: NDArray[np.int64]) -> tuple[str, ...]:
+        """What each token spells alone."""
+        return self._encoder.token_texts(ids.tolist())
 
     @cached_property
     def marked(self) -> str:
@@ -159,6 +172,24 @@ class ConversationRenderer:
         except TemplateRefusalError:
             return False
         return texts[0] == texts[1]
+
+    @cached_property
+    def end_of_turn(self) -> int | None:
+        """The id of the token that ends an assistant's turn, after which a model has said what it had to say.
+
+        None where the template ends it with ordinary text, or will not take the plainest conversation.
+        """
+        try:
+            rendered = self.render([{"role": "user", "content": "Where?"}, {"role": "assistant", "content": "There."}])
+        except UserError:
+            return None
+        last = int(rendered.ids[rendered.assistant_mask][-1])
+        return last if self._control_tokens.first(self.token_texts(np.asarray([last]))[0]) else None
+
+    def words(self, rendered: Rendered) -> str:
+        """What is learnt of a conversation, without the control tokens."""
+        learnt = (piece for piece in rendered.pieces if piece.learnt)
+        return "".join(piece.text if piece.literal else self._control_tokens.without(piece.text) for piece in learnt)
 
     @cached_property
     def _with_markers(self) -> str | None:

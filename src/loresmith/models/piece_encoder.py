@@ -48,6 +48,10 @@ class PieceEncoder:
         )
         return [[next(ids) for _ in pieces] for pieces in texts]
 
+    def token_texts(self, ids: Sequence[int]) -> tuple[str, ...]:
+        """What each token spells alone; a part of a character shows as U+FFFD."""
+        return tuple(self._tokenizer.decode_batch([[id_] for id_ in ids], skip_special_tokens=False))
+
     @cached_property
     def _line_end(self) -> list[int]:
         """The ids of a line end, if the tokenizer puts a blank before what begins a text; else none.

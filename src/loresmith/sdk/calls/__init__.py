@@ -17,6 +17,7 @@ NOUNS = (
     "reproduce",
     "releases",
     "architectures",
+    "inspect",
     "models",
     "ledger",
     "steps",
