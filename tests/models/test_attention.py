@@ -98,6 +98,7 @@ def test_what_is_not_causal_is_not_made_causal() -> None:
 
 def test_a_wider_mask_does_not_overflow_in_bf16() -> None:
     visible = packed(2, 40)
+    visible[:, :, 30:] = False
     q, k, v = (numbers(2, 2, 40, 8, seed=i).bfloat16() for i in range(3))
     narrow, _ = attention._attention(nn.Module(), q, k, v, added(visible, torch.bfloat16), scaling=0.3)
     wide, _ = attention._attention(nn.Module(), q, k, v, added(visible, torch.float32), scaling=0.3)
@@ -118,7 +119,7 @@ def test_a_model_keeps_its_function_with_this_attention(family: str) -> None:
     assert not torch.equal(before, after)
 
 
-@pytest.mark.parametrize("family", ["gemma2", "gpt_oss", "falcon"])
+@pytest.mark.parametrize("family", ["gemma2", "gpt_oss", "falcon", "deepseek_v32"])
 def test_a_model_whose_attention_has_a_twist_keeps_its_own(family: str) -> None:
     model = tiny_model(family)
     own = model.config._attn_implementation

@@ -64,6 +64,10 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "qwen3_moe": {**EXPERTS, "num_experts": 4},
     "olmoe": {**EXPERTS, "num_experts": 4},
     "deepseek_v3": {**EXPERTS, **LATENT, "num_key_value_heads": 4, "n_routed_experts": 4, "n_group": 1},
+    "deepseek_v32": {
+        **{**EXPERTS, **LATENT, "num_key_value_heads": 4, "n_routed_experts": 4, "n_group": 1},
+        **{"index_n_heads": 2, "index_head_dim": 8, "index_topk": 4},
+    },
     "glm4_moe": {**EXPERTS, "n_routed_experts": 4, "n_group": 1, "topk_group": 1},
     "falcon": {"num_kv_heads": 2},
     "mamba": {"state_size": 4},

@@ -84,7 +84,7 @@ def require_isolation(model: PreTrainedModel) -> None:
     if reason is not None:
         raise UserError(
             f"{type(model).__name__} cannot keep documents apart that share a row: {reason}",
-            hint="set `packing: false`: then a row holds one document, or the stream as one context",
+            hint="set `packing: false`; in pre-training `isolate_documents: false`, which makes a row one context",
         )
 
 

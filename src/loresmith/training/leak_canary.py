@@ -86,11 +86,12 @@ def check_leaks(
         inputs = inputs_BT.to(device)
         documents = documents_BT.to(device) if isolated else None
         micro_batch = MicroBatch(inputs, inputs, torch.ones(inputs.shape, device=device), documents)
-        return _drawn_alike(predict_hidden, micro_batch, seed).float().cpu().view(*inputs.shape, -1)
+        hidden_BTD = _drawn_alike(predict_hidden, micro_batch, seed).float().cpu().view(*inputs.shape, -1)
+        if not bool(hidden_BTD.isfinite().all()):
+            raise Failure("the hidden states are not finite before the first step", where="leak canary")
+        return hidden_BTD
 
     before_BTD = hidden_states(ids_BT)
-    if not bool(before_BTD.isfinite().all()):
-        raise Failure("the model's hidden states are not finite before the first step", where="leak canary")
     leaks, causal_leaks, sensitivities = [], [], []
     for row in (0, 1):
         trial = _Trial.of(documents_BT, row, isolated)
@@ -98,7 +99,7 @@ def check_leaks(
         leaks.append(moves_BT[trial.elsewhere].max())
         causal_leaks.append(moves_BT[trial.earlier].max())
         sensitivities.append(moves_BT[trial.later].max())
-    canary = Canary(*(float(each) for each in (max(leaks), max(causal_leaks), min(sensitivities))))
+    canary = Canary(float(max(leaks)), float(max(causal_leaks)), float(min(sensitivities)))
     _require_quiet(canary, isolated, tolerance)
     return canary
 
@@ -150,17 +151,19 @@ def _drawn_alike(predict_hidden: Callable[[MicroBatch], Tensor], micro_batch: Mi
 def _require_quiet(canary: Canary, isolated: bool, tolerance: float) -> None:
     """Raise Failure for what a canary shows, the worst first."""
     said = None
-    if not canary.sensitivity > 0:
+    if canary.sensitivity == 0:
         said = "changing a token moves none after it: the model mixes no tokens, so that no leak could show"
-    elif not canary.leak <= tolerance * canary.sensitivity:
+    elif canary.leak > tolerance * canary.sensitivity:
         where = "another document of the row" if isolated else "another row"
         said = f"changing a document moves the hidden states of {where} by {canary.leak:.3g}"
-    elif not canary.causal_leak <= tolerance * canary.sensitivity:
+    elif canary.causal_leak > tolerance * canary.sensitivity:
         said = f"changing a token moves the hidden states of earlier ones by {canary.causal_leak:.3g}"
     if said is not None:
         allowed = f", and up to {tolerance * canary.sensitivity:.3g} is allowed" if tolerance else ""
         raise Failure(
             f"{said} (what follows it moves by {canary.sensitivity:.3g}{allowed})",
             where="leak canary, before the first step",
-            hint="set `packing: false`, or choose another attention or architecture" if isolated else None,
+            hint="set `packing: false`, in pre-training `isolate_documents: false`; or choose another architecture"
+            if isolated
+            else None,
         )
