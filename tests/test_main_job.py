@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from loresmith import Workspace
@@ -56,7 +57,7 @@ steps:
     batch_tokens: 1024
     micro_batch_tokens: 1024
     sequence_length: 128
-    held_out_interval: 20k
+    held_out_interval: 10k
     held_out_tokens: 4k
     checkpoint_seconds: 0.3
   report: {step: evaluate, model: base, corpus: corpus, baseline: floor, samples: 1, resamples: 200}
@@ -165,6 +166,33 @@ def test_every_step_balances_its_books_and_the_ledger_verifies(job: Job) -> None
     assert job.answer("ledger", "verify")["problems"] == []
 
 
+def test_a_document_is_followed_from_its_file_to_the_models_that_saw_it(job: Job) -> None:
+    books = {step["name"]: step for step in job.answer("books")["steps"]}
+    (entered, lessons, counted) = books["base"]["accounts"]
+    assert lessons["entered"] == counted["entered"] == 40 * 1024
+    with Workspace.open(job.folder) as workspace:
+        lines = pq.read_table(workspace.assets[books["base"]["table"]].directory / "documents.parquet").to_pylist()
+        corpus = pq.read_table(next(workspace.assets["small/corpus"].directory.glob("documents-*.parquet"))).to_pylist()
+        base = workspace.assets["small/base"].digest
+    assert sum(line["tokens"] for line in lines) == entered["entered"]
+    learnt = next(line for line in lines if line["disposition"] == "kept")
+    trace = job.answer("trace", "document", learnt["path"])["trace"]
+    assert trace["document"] == learnt["document"]
+    assert [fate["disposition"] for fate in trace["fates"]] == ["kept", "kept"]
+    of_document = [line for line in lines if line["document"] == learnt["document"]]
+    assert sum(lesson["tokens"] for lesson in trace["lessons"]) == sum(line["tokens"] for line in of_document)
+    assert [(seen["asset"], seen["directly"], seen["releases"]) for seen in trace["seen_by"]] == [
+        (base, True, ["small@production"])
+    ]
+    held_out = next(row for row in corpus if row["split"] == "test")
+    trace = job.answer("trace", "document", held_out["id"])["trace"]
+    assert (trace["fates"][-1]["split"], trace["lessons"], trace["seen_by"]) == ("test", [], [])
+    assert trace["not_seen_by"] == 1
+    unknown = job.start("trace", "document", "no such document")
+    assert "no book of this workspace" in unknown.communicate()[1]
+    assert unknown.returncode == 2
+
+
 def test_a_second_run_finds_everything_done(job: Job) -> None:
     began = time.monotonic()
     again = job.answer("run", str(job.recipe))
@@ -221,6 +249,18 @@ def test_the_released_model_completes_the_same_for_the_same_seed(job: Job) -> No
     words = ("complete", "small", "def ", "--max-new-tokens", "5", "--seed", "3")
     first, second = job.answer(*words), job.answer(*words)
     assert first["text"] == second["text"] != ""
+
+
+def test_the_released_model_is_reproduced_from_the_snapshot_of_its_sources(job: Job) -> None:
+    found = job.answer("reproduce", "small")
+    assert found["same"]
+    assert [step["name"] for step in found["steps"]] == [
+        f"small/{name}" for name in ("files", "corpus", "tokenizer", "tokens", "base")
+    ]
+    assert found["steps"][0]["sources"] == "snapshot"
+    assert found["steps"][-1]["threads"] == 2
+    receipts = job.answer("assets", "show", "small")["receipts"]
+    assert (receipts[-1]["kind"], receipts[-1]["passed"]) == ("reproduction", True)
 
 
 def test_killed_in_every_step_it_ends_with_the_same_model(job: Job, no_sockets: Path, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sql
 
 from loresmith.errors import Failure, UserError
-from loresmith.ledger import Asset, Ledger
+from loresmith.ledger import Asset, Ledger, OutputRecord
 from loresmith.ledger.digest import canonical_json, digest_bytes
 from loresmith.ledger.schema import ASSET
 from tests.ledger.places import Place, add_asset, record_action
@@ -47,6 +47,15 @@ def expected() -> dict[str, bytes]:
 
 def blob_of(place: Place, digest: str) -> Path:
     return Path(place.blobs) / "sha256" / digest[:2] / digest
+
+
+def test_a_directory_is_identified_without_being_stored(ledger: Ledger, place: Place) -> None:
+    directory = place.files("source", FILES)
+    known = ledger.assets.identify("source", directory, {"share": 0.25}, ["secret"])
+    assert not [path for path in Path(place.blobs).rglob("*") if path.is_file()]
+    assert ledger.assets.list() == []
+    added = ledger.assets.add("source", directory, {"share": 0.25}, ["secret"])
+    assert added.model_copy(update={"created_at": ""}) == known
 
 
 def test_the_digest_follows_from_the_content_alone(asset: Asset) -> None:
@@ -276,3 +285,20 @@ def test_another_process_sees_the_asset(place: Place, asset: Asset) -> None:
             return own.assets.get(asset.digest)
 
     assert in_child(look) == asset
+
+
+def test_a_step_alone_stands_for_what_is_wanted_or_for_what_it_made_besides_reports(
+    ledger: Ledger, place: Place
+) -> None:
+    given = add_asset(ledger, place, "in")
+    outputs = {}
+    for role, kind in (("books", "report"), ("model", "model")):
+        directory = place.folder / f"made-{role}"
+        directory.mkdir()
+        (directory / "file").write_text(role)
+        outputs[role] = OutputRecord(kind=kind, directory=directory)
+    made = record_action(ledger, place, "train", {"text": given.digest}, {}, outputs=outputs).outputs
+    assert ledger.assets.find("demo/train").digest == made["model"]
+    assert ledger.assets.find("demo/train", kind="report").digest == made["books"]
+    with pytest.raises(UserError, match="a corpus is needed"):
+        ledger.assets.find("demo/train", kind="corpus")

@@ -23,6 +23,8 @@ ENTRIES = {
         "summary", "Show one page on a run: what went in and out, the curve, the scores, what to do next."
     ),
     "assets": Entry("assets", "Assets: list, show, verify, export."),
+    "books": Entry("books", "Print a run's books: every record and token that went in, and where it went."),
+    "trace": Entry("books", "Follow something through all runs: which models saw a document."),
     "lineage": Entry("lineage", "Show how an asset came to be, from files to release."),
     "reproduce": Entry(
         "reproduce", "Run a model's lineage again from its sources, and say whether the same comes of it, bit for bit."

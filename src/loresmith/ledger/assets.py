@@ -161,7 +161,7 @@ class Assets:
 
         A reference is a digest, the beginning of one (8 digits or more, of one asset only), `release@channel`,
         `release` (its production target, else its candidate), `recipe/step` or `recipe/step.role` (what the newest
-        action of that name made).
+        action of that name made; without a role its output of the kind, or the only one that is no report).
 
         Raises:
             UserError: there is none, or it is not of `kind`; the message names the nearest that there is.
@@ -169,7 +169,7 @@ class Assets:
         digest = reference
         if not is_digest(reference):
             with self._database.read() as connection:
-                digest = resolve(connection, reference)
+                digest = resolve(connection, reference, kind)
         asset = self.get(digest)
         if kind is not None and asset.kind != kind:
             raise UserError(f"{reference} is a {asset.kind}, and a {kind} is needed", where=asset.digest)

@@ -15,10 +15,10 @@ from loresmith.nearest import unknown_name
 _PREFIX = re.compile(r"[0-9a-f]{8,63}")
 
 
-def resolve(connection: Connection, reference: str) -> str:
+def resolve(connection: Connection, reference: str, kind: str | None = None) -> str:
     """The digest that a reference (see `Assets.find`) stands for. Raises UserError, with the nearest names."""
     if "/" in reference:
-        return _made_by(connection, reference)
+        return _made_by(connection, reference, kind)
     if _PREFIX.fullmatch(reference):
         return _beginning_with(connection, reference)
     return _released(connection, reference)
@@ -52,7 +52,7 @@ def _released(connection: Connection, reference: str) -> str:
     )
 
 
-def _made_by(connection: Connection, reference: str) -> str:
+def _made_by(connection: Connection, reference: str, kind: str | None) -> str:
     recipe, _, rest = reference.partition("/")
     name, dot, role = rest.partition(".")
     key = _newest_action(connection, recipe, name)
@@ -64,16 +64,25 @@ def _made_by(connection: Connection, reference: str) -> str:
         )
         made = [f"{its_recipe}/{its_name}" for its_recipe, its_name in connection.execute(known)]
         raise UserError(unknown_name("finished step", f"{recipe}/{name}", made))
-    edges = sql.select(EDGE.c.role, EDGE.c.asset).where(EDGE.c.action == key, EDGE.c.direction == "output")
-    outputs = {str(its_role): str(asset) for its_role, asset in connection.execute(edges)}
+    edges = (
+        sql.select(EDGE.c.role, EDGE.c.asset, ASSET.c.kind)
+        .join_from(EDGE, ASSET, EDGE.c.asset == ASSET.c.digest)
+        .where(EDGE.c.action == key, EDGE.c.direction == "output")
+        .order_by(EDGE.c.role)
+    )
+    found = list(connection.execute(edges))
+    outputs = {str(its_role): str(asset) for its_role, asset, _ in found}
     if dot:
         if role not in outputs:
             raise UserError(unknown_name("output", role, outputs, inside=f"{recipe}/{name}"))
         return outputs[role]
-    if len(outputs) != 1:
-        choices = ", ".join(f"{recipe}/{name}.{each}" for each in sorted(outputs))
+    # A step alone stands for what is wanted here, or for what it made besides reports.
+    meant = [asset for _, asset, its_kind in found if its_kind == kind] if kind is not None else []
+    meant = meant or [asset for _, asset, its_kind in found if its_kind != "report"] or list(outputs.values())
+    if len(meant) != 1:
+        choices = ", ".join(f"{recipe}/{name}.{each}" for each in outputs)
         raise UserError(f"{recipe}/{name} has {len(outputs)} outputs", where=reference, hint=f"one of {choices}")
-    return next(iter(outputs.values()))
+    return str(meant[0])
 
 
 _HAS_OUTPUTS = ("step-cached", "step-finished")

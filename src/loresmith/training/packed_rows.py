@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from loresmith.data.shards import TokenShards
 from loresmith.errors import UserError
 from loresmith.ledger.books import Disposition
 from loresmith.training.document_books import Counts, Line, Shown, SourceBooks
-from loresmith.training.rows import Row, joined, shifted
+from loresmith.training.rows import Ids, Row, joined, shifted
 
 
 @dataclass(frozen=True)
@@ -94,10 +95,13 @@ class PackedRows:
             reason, times = str(reasons[number]), int(shown.learnt[number])
             for piece in (self.pieces[p] for p in row):
                 targets = piece.tokens - piece.masked
-                counts[piece.document, "masked", self._masked_because] += piece.masked
-                counts[piece.document, "dropped" if reason else "kept", reason] += targets
                 again[piece.document] += targets * max(0, times - 1)
                 learnt += targets * times
+                if reason:
+                    counts[piece.document, "dropped", reason] += piece.tokens
+                else:
+                    counts[piece.document, "kept", ""] += targets
+                    counts[piece.document, "masked", self._masked_because] += piece.masked
         lines = [
             Line(self.name, *self._documents[document], what, why, tokens, again[document] if what == "kept" else 0)
             for (document, what, why), tokens in sorted(counts.items())
@@ -106,19 +110,38 @@ class PackedRows:
         return SourceBooks(self.name, self._entered, [*lines, *self._settled], learnt)
 
 
-def document_rows(shards: TokenShards, split: str, sequence_length: int, name: str = "tokens") -> PackedRows:
+class Turning(Protocol):
+    """Learns pieces in another order than they stand in (see `loresmith.training.fim`)."""
+
+    @property
+    def extra(self) -> int:
+        """Positions more than its tokens that a piece may take."""
+
+    def turned(self, ids: Ids, number: int, epoch: int) -> Ids | None:
+        """The targets of a piece instead of its tokens, or None for one that stays as it is."""
+
+
+def document_rows(
+    shards: TokenShards, split: str, sequence_length: int, name: str = "tokens", turning: Turning | None = None
+) -> PackedRows:
     """The documents of a split, kept apart."""
     stream = shards.split(split)
     table = stream.documents()
     offsets: Counts = table["offset"].to_numpy()
     lengths: Counts = table["tokens"].to_numpy()
-    pieces = cut(lengths.tolist(), sequence_length)
+    extra = turning.extra if turning is not None else 0
+    if sequence_length <= extra:
+        raise UserError(f"rows of {sequence_length} tokens are too short: {extra} are kept free in each")
+    pieces = cut(lengths.tolist(), sequence_length - extra, extra)
     if not pieces:
         raise UserError(f"the {split} split has no documents", hint="train on more text")
 
     def example(number: int, epoch: int) -> Row:
         piece = pieces[number]
         start = int(offsets[piece.document]) + piece.start
+        turned = turning.turned(stream.read(start, piece.tokens), number, epoch) if turning is not None else None
+        if turned is not None:
+            return replace(shifted(np.concatenate([[shards.end_of_document], turned])), lessons=piece.tokens)
         if piece.start:
             return shifted(stream.read(start - 1, piece.tokens + 1))
         return shifted(np.concatenate([[shards.end_of_document], stream.read(start, piece.tokens)]))

@@ -13,6 +13,7 @@ NOUNS = (
     "runs",
     "summary",
     "assets",
+    "books",
     "lineage",
     "reproduce",
     "releases",

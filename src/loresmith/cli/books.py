@@ -1,0 +1,57 @@
+"""`loresmith books` and `loresmith trace`, for people."""
+
+from __future__ import annotations
+
+from loresmith.cli.command import command
+from loresmith.cli.groups import noun
+from loresmith.cli.screen import Screen, short
+from loresmith.sdk.calls.books import BOOKS, TRACE, BooksAnswer, BooksRequest, TraceAnswer, TraceRequest
+
+
+def _show_books(answer: BooksAnswer, _request: BooksRequest, screen: Screen) -> None:
+    screen.line(f"books of run {answer.run}")
+    for step in answer.steps:
+        screen.line()
+        table = f", line by line in {short(step.table)}" if step.table else ""
+        screen.line(f"{step.name} ({step.step}){table}", style="bold")
+        rows = []
+        for account in step.accounts:
+            rows.append((account.unit, "entered", "", f"{account.entered:,}", ""))
+            for entry in account.left:
+                share = f"{entry.count / account.entered:.1%}" if account.entered else ""
+                rows.append(("", entry.disposition, entry.reason, f"{entry.count:,}", share))
+        screen.table(("unit", "what", "why", "count", "share"), rows, right=("count", "share"))
+
+
+def _show_trace(answer: TraceAnswer, _request: TraceRequest, screen: Screen) -> None:
+    trace = answer.trace
+    screen.line(f"document {trace.document} ({trace.path})")
+    for fate in trace.fates:
+        why = f": {fate.reason}" if fate.reason else ""
+        detail = f" ({fate.detail})" if fate.detail else ""
+        split = f", in the {fate.split} split" if fate.split else ""
+        screen.line(f"  {fate.kind} {short(fate.asset)}: {fate.disposition}{why}{detail}{split}")
+    if trace.lessons:
+        screen.line()
+        screen.table(
+            ("training", "run", "source", "what", "why", "tokens", "again"),
+            (
+                (x.step, x.run, x.source, x.disposition, x.reason, f"{x.tokens:,}", f"{x.again:,}")
+                for x in trace.lessons
+            ),
+            right=("tokens", "again"),
+        )
+    screen.line()
+    for witness in trace.seen_by:
+        how = "its own training" if witness.directly else "what it was made from"
+        released = f", {', '.join(witness.releases)}" if witness.releases else ""
+        screen.line(f"seen by {witness.kind} {short(witness.asset)}, in {how}{released}")
+    if not trace.seen_by:
+        screen.line("no model saw it")
+    screen.line(f"{trace.not_seen_by} other models and adapters did not see it")
+
+
+COMMANDS = {
+    "books": command(BOOKS, _show_books),
+    "trace": noun("trace", "Follow something through all runs.", command(TRACE, _show_trace)),
+}
