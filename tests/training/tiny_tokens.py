@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -36,11 +37,11 @@ def document(number: int) -> str:
     return "".join(f"def {draw.choice('fgh')}(x):\n    return x + {draw.randrange(3)}\n" for _ in range(6))
 
 
-def write_tokens(directory: Path, train: int = 30, validation: int = 4) -> InputAsset:
+def write_tokens(directory: Path, train: int = 30, validation: int = 4, tokenizer: Any = None) -> InputAsset:
     """Write an asset with so many documents in each split."""
-    tokenizer = make_tokenizer()
+    tokenizer = tokenizer or make_tokenizer()
     tokenizer.save_pretrained(directory / "tokenizer")
-    dtype = dtype_for(VOCABULARY)
+    dtype = dtype_for(len(tokenizer))
     splits = {}
     for first, (name, count) in enumerate({"train": train, "validation": validation, "test": 0}.items()):
         writer, rows = ShardWriter(directory, name, dtype, shard_bytes=1000), []
@@ -63,7 +64,7 @@ def write_tokens(directory: Path, train: int = 30, validation: int = 4) -> Input
         )
         pyarrow.parquet.write_table(pa.Table.from_pylist(rows, schema=schema), directory / f"{name}.documents.parquet")
         splits[name] = writer.index(count, sum(row["bytes"] for row in rows))
-    write_index(directory, dtype, VOCABULARY, tokenizer.eos_token_id, splits)
+    write_index(directory, dtype, len(tokenizer), tokenizer.eos_token_id, splits)
     return InputAsset(digest="0" * 64, kind="tokens", directory=directory, metadata={}, labels=())
 
 

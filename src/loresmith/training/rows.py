@@ -24,12 +24,20 @@ class Row:
         weights: fp32 (n,), how much each target counts; zero masks it.
         documents: (n,) number of the document within the row, from 0, where documents must not see one another; None
             where the row is one context.
+        lessons: how many of its source's tokens the targets stand for, where they are not the source's own; otherwise
+            those with a weight.
     """
 
     inputs: Ids
     targets: Ids
     weights: NDArray[np.float32]
     documents: Ids | None = None
+    lessons: int | None = None
+
+    @property
+    def learnt(self) -> int:
+        """What the books count."""
+        return int(np.count_nonzero(self.weights)) if self.lessons is None else self.lessons
 
 
 class RowSource(Protocol):
@@ -69,4 +77,5 @@ def joined(rows: list[Row]) -> Row:
         targets=np.concatenate([row.targets for row in rows]),
         weights=np.concatenate([row.weights for row in rows]),
         documents=np.repeat(np.arange(len(rows)), [len(row.inputs) for row in rows]),
+        lessons=sum(row.learnt for row in rows),
     )

@@ -6,24 +6,16 @@ from collections.abc import Mapping
 
 from pydantic import Field
 
-from loresmith.factory.step import Guess, Input, InputAsset, Result, Step, StepConfig, StepContext
-from loresmith.models.architecture import Architecture
+from loresmith.factory.step import Input, InputAsset, Result, Step, StepConfig, StepContext
 from loresmith.training.loop_settings import LoopSettings
+from loresmith.training.steps.forecast import training_guess, training_operations
 from loresmith.training.steps.trained import TRAINED, makes, trained_result
+from loresmith.training.token_settings import TokenSettings
 
 
-class PretrainConfig(StepConfig, LoopSettings):
+class PretrainConfig(StepConfig, LoopSettings, TokenSettings):
     """Causal language modelling on packed tokens, from scratch or from a base."""
 
-    architecture: Architecture | None = Field(
-        default=None,
-        description="Shape of a new model; left out when there is a `base`, and small when neither is given.",
-    )
-    isolate_documents: bool = Field(
-        default=False,
-        description="Whether documents that share a row are kept from seeing one another, each whole in a row where it "
-        "fits. Otherwise rows are cut from the stream as it lies, and a row sees all that is in it.",
-    )
     replay_share: float = Field(
         default=0.0,
         ge=0,
@@ -42,22 +34,8 @@ def _pretrain(context: StepContext, config: PretrainConfig, inputs: Mapping[str,
     return trained_result(saved)
 
 
-def _floating_point_operations(config: PretrainConfig) -> float:
-    """6 a weight and token (Kaplan et al. 2020, https://arxiv.org/abs/2001.08361, section 2.1).
-
-    The weights are those of the decoder layers of a family, 12 * layers * width^2, and of an output embedding of 8192
-    tokens; a base or another model type counts as the default shape. Forecasts only need the proportion.
-    """
-    shape = config.architecture or Architecture()
-    weights = 12 * shape.layers * shape.width**2 + 8192 * shape.width
-    return 6.0 * weights * config.budget_tokens
-
-
-def _guess(config: PretrainConfig) -> Guess:
-    """For two cores with bf16: 150 GFLOP/s, and 20 s to load, measure and save."""
-    operations = _floating_point_operations(config)
-    weights = operations / (6 * config.budget_tokens)
-    return Guess(seconds=20 + operations / 150e9, peak_bytes=int(600e6 + 30 * weights), output_bytes=int(2 * weights))
+def _operations(config: PretrainConfig) -> float:
+    return training_operations(config.architecture, config.budget_tokens)
 
 
 PRETRAIN = Step(
@@ -75,7 +53,7 @@ PRETRAIN = Step(
     outputs=TRAINED,
     makes=makes,
     run=_pretrain,
-    packages=("torch", "transformers", "safetensors", "numpy"),
-    workload=_floating_point_operations,
-    guess=_guess,
+    packages=("torch", "transformers", "tokenizers", "safetensors", "numpy"),
+    workload=_operations,
+    guess=lambda config: training_guess(_operations(config), config.budget_tokens),
 )

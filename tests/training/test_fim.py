@@ -1,0 +1,183 @@
+"""Fill-in-the-middle: nothing of a text is lost or made up, the layout is the paper's, chance is within its bounds."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from loresmith.data.gaps import draw_gap
+from loresmith.errors import UserError
+from loresmith.models.fill_in_the_middle import FILL_IN_THE_MIDDLE, Sentinels
+from loresmith.training.fim import EXTRA, FillInTheMiddle
+from loresmith.training.fim_settings import FimSettings
+from tests.training import fim_tokenizer
+from tests.training.fim_tokenizer import encoder, raw, spelled
+
+PRE, MID, SUF = (raw().token_to_id(name) for name in FILL_IN_THE_MIDDLE)
+END = encoder().end_of_document
+TEXTS = st.text(
+    st.one_of(st.sampled_from("aeist \n\n()=:🙂ßé日👩‍👩‍👧\u0301\ufffd"), st.characters(exclude_categories=["Cs"])),
+    max_size=60,
+)
+
+
+def turner(seed: int = 0, **fields: object) -> FillInTheMiddle:
+    return FillInTheMiddle(FimSettings(**fields), fim_tokenizer.directory(), seed)
+
+
+def in_reading_order(turned: np.ndarray) -> tuple[list[int], list[int], list[int]]:
+    """Prefix, middle and suffix of a laid-out piece; in SPM, whose prefix and middle are one, the prefix is empty."""
+    ids = turned.tolist()
+    assert [ids.count(token) for token in (PRE, MID, SUF, END)] == [1, 1, 1, 1]
+    assert (ids[0], ids[-1]) == (PRE, END)
+    suf, mid = ids.index(SUF), ids.index(MID)
+    assert suf < mid
+    return ids[1:suf], ids[mid + 1 : -1], ids[suf + 1 : mid]
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    TEXTS,
+    st.integers(3, 40),
+    st.sampled_from(["document", "line"]),
+    st.one_of(st.none(), st.integers(1, 8)),
+    st.integers(0, 5),
+)
+def test_the_parts_give_the_piece_back_to_the_byte(
+    text: str, most: int, level: str, longest: int | None, epoch: int
+) -> None:
+    ids = encoder().document(text)
+    turn = turner(rate=1, level=level, longest_middle=longest)
+    for number, start in enumerate(range(0, len(ids), most)):
+        piece = ids[start : start + most]
+        turned = turn.turned(piece, number, epoch)
+        own = piece[piece != END]
+        if turned is None:
+            assert level == "line" or longest is not None or not len(own)
+            continue
+        prefix, middle, suffix = in_reading_order(turned)
+        assert spelled([*prefix, *middle, *suffix]) == spelled(own)
+        assert len(turned) <= len(piece) + EXTRA
+
+
+@settings(deadline=None, max_examples=100)
+@given(TEXTS, st.sampled_from(["document", "line"]), st.one_of(st.none(), st.integers(1, 8)), st.integers(0, 9))
+def test_a_gap_lies_where_its_level_says(text: str, level: str, longest: int | None, seed: int) -> None:
+    gap = draw_gap(text, level, longest, random.Random(seed))
+    if gap is None:
+        assert not text if level == "document" else not text.strip("\n")
+        return
+    start, end = gap
+    assert 0 <= start <= end <= len(text)
+    if longest is not None:
+        assert 1 <= end - start <= longest
+    if level == "line":
+        assert "\n" not in text[start:end]
+
+
+def test_every_length_of_a_gap_and_every_place_is_as_likely() -> None:
+    text, rounds = "abcdefgh\n\nijkl\nm", 20_000
+    draw = random.Random(1)
+    gaps = [draw_gap(text, "line", 4, draw) for _ in range(rounds)]
+    fits = {length: [s for s in range(len(text)) if "\n" not in text[s : s + length]] for length in (1, 2, 3, 4)}
+    for length, starts in fits.items():
+        starts = [start for start in starts if start + length <= len(text)]
+        for start in starts:
+            expected = rounds / 4 / len(starts)
+            assert abs(gaps.count((start, start + length)) - expected) < 5 * math.sqrt(expected)
+
+
+@pytest.mark.parametrize("order", ["psm", "spm"])
+def test_the_layout_is_the_papers(order: str) -> None:
+    text = "return line.strip()"
+    ids = encoder().document(text)
+    turn = turner(rate=1, spm_share=float(order == "spm"), longest_middle=5)
+    seen = set()
+    for number in range(40):
+        turned = turn.turned(ids, number, 0)
+        assert turned is not None
+        prefix, middle, suffix = in_reading_order(turned)
+        seen.add((encoder().text(np.array(prefix, dtype=int)), encoder().text(np.array(suffix, dtype=int))))
+        if order == "psm":
+            cut = (len(encoder().text(np.array(prefix, dtype=int))), len(text) - len(encoder().text(np.array(suffix))))
+            p, m, s = (
+                encoder().parts([part])[0].tolist() for part in (text[: cut[0]], text[slice(*cut)], text[cut[1] :])
+            )
+            assert turned.tolist() == [PRE, *p, SUF, *s, MID, *m, END]
+            assert 1 <= cut[1] - cut[0] <= 5
+        else:
+            assert turned[1] == SUF
+            assert encoder().text(np.array(middle)) + encoder().text(np.array(suffix, dtype=int)) == text
+            # prefix and middle are encoded each by itself
+            whole = encoder().text(np.array(middle))
+            cuts = [
+                encoder().parts([whole[:at]])[0].tolist() + encoder().parts([whole[at:]])[0].tolist()
+                for at in range(max(0, len(whole) - 5), len(whole))
+            ]
+            assert middle in cuts
+    assert len(seen) > 10
+
+
+def test_the_orders_of_a_prompt_end_where_the_middle_begins() -> None:
+    sentinels = Sentinels(prefix=1, middle=2, suffix=3)
+    assert sentinels.prompt("psm", [10, 11], [12]) == [1, 10, 11, 3, 12, 2]
+    assert sentinels.prompt("spm", [10, 11], [12]) == [1, 3, 12, 2, 10, 11]
+
+
+def test_rate_and_share_of_orders_are_kept_within_chance() -> None:
+    ids = encoder().document("class Reader:\n    pass\n# a line that is long enough\n")
+    rounds, rate, share = 3000, 0.7, 0.3
+    results = [turner(rate=rate, spm_share=share).turned(ids, number, 2) for number in range(rounds)]
+    turned = [result for result in results if result is not None]
+    # In PSM an empty prefix looks like SPM: once in about as many as there are places to cut twice.
+    spm = sum(result[1] == SUF and encoder().text(result[result != SUF]).find("class") >= 0 for result in turned)
+    assert abs(len(turned) - rate * rounds) < 4 * math.sqrt(rounds * rate * (1 - rate))
+    psm_with_a_prefix = sum(result[1] != SUF for result in turned)
+    empty = 1 - (1 - 1 / (len(encoder().text(ids[:-1])) + 1)) ** 2
+    expected = len(turned) * (1 - share) * (1 - empty)
+    assert abs(psm_with_a_prefix - expected) < 4 * math.sqrt(len(turned) * share * (1 - share))
+    assert spm > 0
+    assert all(turner(rate=0).turned(ids, number, 0) is None for number in range(200))
+    assert all(turner(rate=1).turned(ids, number, 0) is not None for number in range(200))
+
+
+def test_what_becomes_of_a_piece_follows_from_seed_epoch_and_number_alone() -> None:
+    ids = encoder().document("for line in lines:\n    yield parse(line)\n" * 3)
+
+    def all_of(seed: int, epoch: int) -> list[list[int] | None]:
+        turn = turner(seed, rate=0.8)
+        order = list(range(30))
+        random.Random(seed + epoch).shuffle(order)
+        found = {number: turn.turned(ids, number, epoch) for number in order}
+        return [None if found[n] is None else found[n].tolist() for n in range(30)]
+
+    first = all_of(3, 1)
+    assert all_of(3, 1) == first
+    for other in (all_of(4, 1), all_of(3, 2)):
+        assert sum(a == b for a, b in zip(first, other, strict=True)) < 15
+
+
+def test_a_piece_that_begins_in_the_midst_of_a_character_is_cut_between_tokens() -> None:
+    ids = encoder().document("🙂🙂🙂🙂")
+    assert len(ids) == 4 * 4 + 1, "no merges: a byte is a token"
+    turn = turner(rate=1)
+    broken = ids[1:11]
+    for number in range(20):
+        turned = turn.turned(broken, number, 0)
+        assert turned is not None
+        assert sorted(turned.tolist()) == sorted([*broken.tolist(), PRE, SUF, MID, END])
+
+
+def test_a_foreign_tokenizer_is_mapped_or_refused_by_name(tmp_path: object) -> None:
+    starcoder = {"<fim_prefix>": 1, "<fim_middle>": 2, "<fim_suffix>": 3}
+    assert Sentinels.of(starcoder.get, "there") == Sentinels(1, 2, 3)
+    deepseek = {"<｜fim▁begin｜>": 1, "<｜fim▁hole｜>": 2, "<｜fim▁end｜>": 3}
+    assert Sentinels.of(deepseek.get, "there").prompt("psm", [8], [9]) == [1, 8, 2, 9, 3]
+    with pytest.raises(UserError, match="no tokens for filling in the middle") as caught:
+        Sentinels.of({"<fim_prefix>": 1}.get, "their/tokenizer")
+    assert caught.value.where == "their/tokenizer"
