@@ -153,7 +153,10 @@ def _adapted_layers(model: nn.Module) -> list[tuple[str, Any]]:
 
 
 def _require_injected(model: nn.Module, targets: Targets) -> None:
-    """For mixtures peft takes names such as `gate_proj` for an expert's, and adapts something else without a word."""
+    """For mixtures peft takes names such as `gate_proj` for an expert's, and adapts something else without a word.
+
+    The shared experts and dense layers of a mixture are out of its reach by that: huggingface/peft issue 3711.
+    """
     found: set[str] = set()
     for name, module in model.named_modules():
         if isinstance(module, lora_layer.ParamWrapper):
