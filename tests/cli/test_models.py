@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import pytest
 
@@ -44,3 +45,30 @@ def test_a_conversation_keeps_its_history_and_its_model(cli: CommandLine, monkey
         second = CHAT.run(workspace, request, lambda _event: None)
         assert workspace.releases["writer"].model()[0] is workspace.releases["writer"].model()[0]
     assert done.out == f"{first['reply']}\n{second.reply}\n"
+
+
+def test_an_adapter_writes_with_the_base_that_it_names(cli: CommandLine, tmp_path: Path) -> None:
+    from loresmith.models.adapter_settings import AdapterSettings
+    from loresmith.models.adapter_storage import save_adapter
+    from loresmith.models.adapters import add_adapter
+    from loresmith.models.storage import load_weights
+    from tests.models.adapted_models import learnt
+
+    with Workspace.open(cli.folder) as workspace:
+        base = workspace.releases["writer"].asset()
+        model = load_weights(base.directory)
+        add_adapter(model, AdapterSettings(rank=4), seed=0)
+        save_adapter(learnt(model, 0.5), tmp_path / "adapter", base.digest)
+        adapter = workspace.assets.add("adapter", tmp_path / "adapter")
+        save_adapter(model, tmp_path / "stray", "cd" * 32)
+        stray = workspace.assets.add("adapter", tmp_path / "stray")
+        assert adapter.model()[0].peft_config
+    words = ("hello", "--max-new-tokens", "12", "--temperature", "0", "--json")
+    written = cli("complete", adapter.digest, *words).json
+    assert written["asset"] == adapter.digest
+    assert written["text"] != cli("complete", "writer", *words).json["text"]
+    assert cli("chat", adapter.digest, "-m", "hello", "--max-new-tokens", "4", "--json").json["reply"] is not None
+
+    refused = cli("complete", stray.digest, *words)
+    assert refused.status == 2
+    assert f"the base of this adapter, {'cd' * 32}, is not in this workspace" in refused.err

@@ -177,3 +177,34 @@ def test_the_fingerprint_is_of_the_suites_content_and_its_mistakes_come_early(su
     suite_file.unlink()
     with pytest.raises(UserError, match="cannot be read"):
         fingerprint(EvaluateConfig(suite_file=suite_file))
+
+
+def test_an_adapter_is_measured_on_its_base_and_on_no_other(
+    context: RecordingContext, corpus: Path, model: Path, tmp_path: Path
+) -> None:
+    from loresmith.models.adapter_merge import merge_directories
+    from loresmith.models.adapter_settings import AdapterSettings
+    from loresmith.models.adapter_storage import save_adapter
+    from loresmith.models.adapters import add_adapter
+    from loresmith.models.storage import load_weights
+    from tests.models.adapted_models import learnt
+
+    adapted = load_weights(model)
+    add_adapter(adapted, AdapterSettings(rank=4), seed=0)
+    base, adapter, merged = asset("model", model), tmp_path / "adapter", tmp_path / "merged"
+    save_adapter(learnt(adapted, 0.5), adapter, base.digest)
+    merge_directories(model, base.digest, adapter, merged, "stored")
+
+    inputs = {"corpus": asset("corpus", corpus), "model": base, "adapter": asset("adapter", adapter)}
+    config = {"resamples": 100, "samples": 1, "sample_tokens": 4, "max_documents": 4}
+    report, page, _ = report_of(run_step(EVALUATE, context.folder, config, inputs, context))
+    assert (report["model"], report["adapter"]) == (base.digest, inputs["adapter"].digest)
+    assert "with an adapter" in page
+    alone, plain_page, _ = report_of(run_evaluate(context, corpus, model, max_documents=4))
+    assert abs(report["bits_per_byte"] - alone["bits_per_byte"]) > 0.001
+    assert (alone["adapter"], "with an adapter" in plain_page) == (None, False)
+    together, _, _ = report_of(run_evaluate(context, corpus, merged, max_documents=4))
+    assert report["bits_per_byte"] == pytest.approx(together["bits_per_byte"], rel=1e-5)
+
+    with pytest.raises(UserError, match=f"for the base {base.digest}"):
+        run_step(EVALUATE, context.folder, config, {**inputs, "model": asset("model", merged)}, context)

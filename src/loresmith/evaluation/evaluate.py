@@ -35,7 +35,7 @@ from loresmith.models.generate import complete
 from loresmith.models.storage import load_model
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 WINDOW_WITHOUT_POSITIONS = 2048
 """For models whose context has no end, such as state-space models."""
@@ -46,8 +46,10 @@ class Subject:
     """What is evaluated, and on what.
 
     Attributes:
-        model: directory of the model.
+        model: directory of the model, or of an adapter's base.
         model_digest, corpus_digest: what the report names them by.
+        adapter: directory of an adapter that is measured on its base, if any.
+        adapter_digest: what the report names it by.
         sample: the held-out text.
         suite: cases to put to the model, if any.
         baselines: what it is held against, if anything.
@@ -59,6 +61,8 @@ class Subject:
     sample: Sample
     suite: Suite | None
     baselines: MeasuredBaselines | None
+    adapter: Path | None = None
+    adapter_digest: str | None = None
 
 
 def evaluate(
@@ -76,15 +80,15 @@ def evaluate(
         The report, and the rows of cases.jsonl: documents, then the suite's cases, then samples.
 
     Raises:
-        UserError: the model or its tokenizer cannot be used, the window or stride does not fit it, or the baselines are
-            of other text.
+        UserError: the model or its tokenizer cannot be used, the adapter is for another model, the window or stride
+            does not fit it, or the baselines are of other text.
     """
     if subject.baselines is not None:
         _require_same_text(subject, subject.baselines.report)
     precision = None if settings.precision == "stored" else getattr(torch, settings.precision)
-    model, tokenizer = load_model(subject.model, precision)
+    model, tokenizer, encoder = _loaded(subject, precision)
     window, stride = _window(model, settings)
-    documents = _encoded(subject, settings.group_by)
+    documents = _encoded(subject.sample, encoder, settings.group_by)
     tokens = sum(len(document.ids) - 1 for document in documents)
     scores = score_documents(
         model,
@@ -100,6 +104,7 @@ def evaluate(
     samples, sample_rows = make_samples(passages, write, settings.sample_tokens, scored)
     report = EvaluationReport(
         model=subject.model_digest,
+        adapter=subject.adapter_digest,
         corpus=subject.corpus_digest,
         sample=SampleFacts.of(subject.sample),
         bits_per_byte=bits_per_byte(scores),
@@ -118,6 +123,17 @@ def evaluate(
         samples=samples,
     )
     return report, [*document_rows(subject.sample, scores), *suite_rows, *sample_rows]
+
+
+def _loaded(
+    subject: Subject, precision: torch.dtype | None
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, Encoder]:
+    if subject.adapter is None:
+        return *load_model(subject.model, precision), Encoder.load(subject.model)
+    from loresmith.models.adapter_storage import load_adapted, tokenizer_of
+
+    model, tokenizer = load_adapted(subject.model, subject.model_digest, subject.adapter, precision)
+    return model, tokenizer, Encoder.load(tokenizer_of(subject.model, subject.adapter))
 
 
 def _require_same_text(subject: Subject, baselines: BaselineReport) -> None:
@@ -143,8 +159,7 @@ def _window(model: PreTrainedModel, settings: EvaluateSettings) -> tuple[int, in
     return window, stride
 
 
-def _encoded(subject: Subject, group_by: GroupBy) -> list[TokenDocument]:
-    encoder = Encoder.load(subject.model)
+def _encoded(sample: Sample, encoder: Encoder, group_by: GroupBy) -> list[TokenDocument]:
     return [
         TokenDocument(
             key=document.id,
@@ -152,7 +167,7 @@ def _encoded(subject: Subject, group_by: GroupBy) -> list[TokenDocument]:
             ids=np.concatenate([[encoder.end_of_document], encoder.document(document.text)]),
             bytes=document.bytes,
         )
-        for document in subject.sample.documents
+        for document in sample.documents
     ]
 
 

@@ -52,10 +52,10 @@ def evaluation_text(report: EvaluationReport, cases: Sequence[Mapping[str, Any]]
         "## How it was measured",
         f"- Text: {_sample(report.sample)}. Every byte counts, and every token is predicted once, the end of each "
         f"document included: {_count(report.tokens)} tokens.\n"
-        f"- Model: {_count(report.parameters)} parameters, computed in {report.precision}. It starts each document "
-        f"afresh and sees at most {_count(report.window)} tokens; a longer one is read in overlapping windows that "
-        f"advance by {_count(report.stride)}, so that every later token has at least "
-        f"{_count(report.window - report.stride + 1)} before it.\n"
+        f"- Model{' with an adapter' if report.adapter else ''}: {_count(report.parameters)} parameters, computed in "
+        f"{report.precision}. It starts each document afresh and sees at most {_count(report.window)} tokens; a longer "
+        f"one is read in overlapping windows that advance by {_count(report.stride)}, so that every later token has "
+        f"at least {_count(report.window - report.stride + 1)} before it.\n"
         f"- Intervals: 95 %, from {_count(report.resamples)} samples of whole documents with replacement (seed "
         f"{report.seed}). They say how far the number may move with other documents of the same kind, and nothing "
         "about text of another kind.",

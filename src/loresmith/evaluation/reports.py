@@ -123,7 +123,8 @@ class EvaluationReport(Facts):
 
     kind: Literal["evaluation"] = "evaluation"
     format: Literal[1] = 1
-    model: str = Field(description="Digest of the model.")
+    model: str = Field(description="Digest of the model, or of the adapter's base.")
+    adapter: str | None = Field(default=None, description="Digest of the adapter that was measured on it, if any.")
     corpus: str = Field(description="Digest of the corpus.")
     sample: SampleFacts = Field(description="The held-out text.")
     bits_per_byte: float = Field(description="The ratio of sums over all documents of the sample.")

@@ -82,6 +82,8 @@ def _evaluate(context: StepContext, config: EvaluateConfig, inputs: Mapping[str,
         sample=draw_sample(corpus.directory, config.split, config.max_documents, config.max_bytes),
         suite=read_suite(suite_file) if suite_file is not None else None,
         baselines=read_baselines(inputs["baseline"].directory) if "baseline" in inputs else None,
+        adapter=inputs["adapter"].directory if "adapter" in inputs else None,
+        adapter_digest=inputs["adapter"].digest if "adapter" in inputs else None,
     )
     report, rows = evaluate(subject, config, _look(context, "tokens"))
     directory = context.output("report")
@@ -148,11 +150,12 @@ BASELINE = Step(
 
 EVALUATE = Step(
     name="evaluate",
-    version=1,
+    version=2,
     summary="Measure a model on held-out text and on a suite of cases, and hold it against the baselines.",
     config=EvaluateConfig,
     inputs={
         "model": Input("model", "The model."),
+        "adapter": Input("adapter", "An adapter to measure on the model, which is its base.", optional=True),
         "corpus": Input("corpus", "The corpus that the model was trained on, whose held-out text is measured."),
         "suite": Input("suite", "Completion cases.", optional=True),
         "baseline": Input("report", "What the model is held against: the report of a step `baseline`.", optional=True),
@@ -160,5 +163,5 @@ EVALUATE = Step(
     outputs={"report": Output("report", "Bits per byte overall and by group, the suite's verdict, samples.")},
     run=_evaluate,
     fingerprint=_suite_fingerprint,
-    packages=("numpy", "tokenizers", "torch", "transformers"),
+    packages=("numpy", "peft", "tokenizers", "torch", "transformers"),
 )

@@ -139,12 +139,30 @@ class Workspace:
         return Runs(self)
 
     def loaded_model(self, digest: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-        """A model and its tokenizer; the one that was asked for last stays in memory while the workspace is open."""
+        """A model and its tokenizer; an adapter comes with its base, which is looked up by the digest it names.
+
+        The one that was asked for last stays in memory while the workspace is open.
+        """
         if digest not in self._models:
             from loresmith.models.storage import load_model
 
-            self._models = {digest: load_model(self.ledger.assets.directory(digest))}
+            adapter = self.ledger.assets.get(digest).kind == "adapter"
+            directory = self.ledger.assets.directory(digest)
+            self._models = {digest: self._adapted(directory) if adapter else load_model(directory)}
         return self._models[digest]
+
+    def _adapted(self, adapter: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+        from loresmith.models.adapter_storage import base_of, load_adapted
+
+        base = base_of(adapter)
+        try:
+            directory = self.ledger.assets.directory(base)
+        except UserError as error:
+            hint = "import it as it was, or merge the adapter where its base is"
+            raise UserError(
+                f"the base of this adapter, {base}, is not in this workspace", where=str(adapter), hint=hint
+            ) from error
+        return load_adapted(directory, base, adapter)
 
     def verify(self) -> LogCheck:
         """Recompute the ledger's Merkle log and hold every row against it."""
@@ -212,12 +230,12 @@ class AssetHandle:
         return Path(target)
 
     def model(self) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-        """Load it as a transformers model and tokenizer.
+        """Load it as a transformers model and tokenizer; an adapter is loaded with its base.
 
         Raises:
-            UserError: it is not a model.
+            UserError: it is neither a model nor an adapter, or its base is not here.
         """
-        if self.asset.kind != "model":
+        if self.asset.kind not in ("model", "adapter"):
             raise UserError(f"this asset is a {self.asset.kind}, not a model", where=self.digest[:12])
         return self._workspace.loaded_model(self.digest)
 
