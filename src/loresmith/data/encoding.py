@@ -32,7 +32,7 @@ class Encoder:
         tokenizer.no_padding()
         tokenizer.encode_special_tokens = True  # that is: as ordinary text
         self._tokenizer = tokenizer
-        self.vocabulary_size = int(tokenizer.get_vocab_size(with_added_tokens=True))
+        self.vocabulary_size = 1 + max(tokenizer.get_vocab(with_added_tokens=True).values())  # ids may have gaps
         self.end_of_document = end_of_document
 
     @classmethod

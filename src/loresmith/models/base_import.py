@@ -24,7 +24,7 @@ from loresmith.models.base_weights import tensor_sizes, weight_files
 from loresmith.models.gguf import GgufFile, read_gguf, require_faithful
 
 if TYPE_CHECKING:
-    from loresmith.models.gguf_weights import ExpectedLogits
+    from loresmith.models.base_parity import ExpectedLogits
 
 Say = Callable[[str], None]
 """Takes what is being done next; it may raise to stop."""
@@ -124,7 +124,7 @@ def import_base(source: BaseSource, model: Path, tokenizer: Path, scratch: Path,
         tokenizer={**taken.facts(), **shared},
         weights_read=read,
         weights_written=_count(weight_files(model)),
-        parity=expected.compare(loaded) if expected is not None else None,
+        parity=expected.compare(loaded, "the GGUF file as transformers loads it") if expected is not None else None,
     )
 
 
@@ -213,14 +213,15 @@ def _unpack(file: GgufFile, source: BaseSource, target: Path, tokenizer: Path) -
     """Write out a GGUF file's model, and its tokenizer; returns how many numbers its weights are, and what it says."""
     import torch
 
+    from loresmith.models.base_parity import expected_logits
     from loresmith.models.gguf_tokenizer import write_gguf_tokenizer
-    from loresmith.models.gguf_weights import expected_logits, load_gguf, plain_copy
+    from loresmith.models.gguf_weights import load_gguf, plain_copy
     from loresmith.models.storage import save_model
 
     write_gguf_tokenizer(file, tokenizer)
     unpacked = load_gguf(file, getattr(torch, source.dtype or "float32"))
     save_model(plain_copy(unpacked), target)
-    return sum(file.weights.values()), expected_logits(unpacked)
+    return sum(file.weights.values()), expected_logits(unpacked, file.tokens)
 
 
 def _count(files: tuple[Path, ...]) -> int:

@@ -100,7 +100,7 @@ def take_tokenizer(source: Path, target: Path, end_of_document: str | None) -> T
     settings |= {"eos_token": chosen, "tokenizer_class": PLAIN_CLASS}
     settings.setdefault("model_input_names", ["input_ids", "attention_mask"])  # the plain class has one more
     write_settings(settings, target / "tokenizer_config.json")
-    _require_read_alike(raw, target, source)
+    require_read_alike(target, source)
     return TakenTokenizer(max(raw.get_vocab().values()), chosen, end, template is not None)
 
 
@@ -164,11 +164,14 @@ def _raw(directory: Path) -> Any:
         raise UserError(f"this is no tokenizer: {error}", where=str(file)) from error
 
 
-def _require_read_alike(raw: Any, target: Path, source: Path) -> None:
-    """Raise where transformers makes another tokenizer of the folder than what tokenizer.json holds."""
-    fast = load_tokenizer(target)
-    known = raw.get_vocab()
-    added = sorted(set(fast.get_vocab()) - set(known))
+def require_read_alike(tokenizer: Path, source: Path) -> None:
+    """Raise where transformers makes another tokenizer of a folder than what its tokenizer.json holds.
+
+    Args:
+        source: where the tokenizer came from, for messages.
+    """
+    raw, fast = _raw(tokenizer), load_tokenizer(tokenizer)
+    added = sorted(set(fast.get_vocab()) - set(raw.get_vocab()))
     if added:
         raise UserError(
             f"tokenizer_config.json names tokens that tokenizer.json does not have: {', '.join(added[:5])}",

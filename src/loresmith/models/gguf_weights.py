@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from contextlib import redirect_stderr
-from dataclasses import dataclass
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
 
 from loresmith.errors import UserError
 from loresmith.models.gguf import GgufFile
 from loresmith.models.offline import transformers
-from loresmith.models.storage import embedding_rows
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -74,43 +71,3 @@ def plain_copy(model: PreTrainedModel) -> PreTrainedModel:
     copy.generation_config = model.generation_config
     plain: PreTrainedModel = copy.eval()
     return plain
-
-
-PARITY_TOLERANCE = 1e-4
-"""Largest difference of two logits, relative to the largest logit (or to one, if that is smaller)."""
-
-PARITY_TOKENS = 64
-
-
-@dataclass(frozen=True)
-class ExpectedLogits:
-    """What a model computes, to be compared with what another makes of it: (1, T) ids, (1, T, V) logits."""
-
-    ids: Tensor
-    logits: Tensor
-
-    def compare(self, model: PreTrainedModel) -> dict[str, Any]:
-        """The evidence of a receipt: whether the model computes the same."""
-        logits_1TV = _logits(model, self.ids)
-        difference = float((logits_1TV - self.logits).abs().max())
-        largest = float(self.logits.abs().max())
-        return {
-            "passed": difference <= PARITY_TOLERANCE * max(1.0, largest),
-            "largest_difference": difference,
-            "largest_logit": largest,
-            "tokens": self.ids.numel(),
-            "tolerance": PARITY_TOLERANCE,
-            "compared_with": "the GGUF file as transformers loads it",
-        }
-
-
-def expected_logits(model: PreTrainedModel) -> ExpectedLogits:
-    """What a model computes on tokens from all over its vocabulary."""
-    ids_1T = torch.linspace(0, embedding_rows(model) - 1, PARITY_TOKENS).long()[None]
-    return ExpectedLogits(ids_1T, _logits(model, ids_1T))
-
-
-@torch.no_grad()
-def _logits(model: PreTrainedModel, ids_1T: Tensor) -> Tensor:
-    logits_1TV: Tensor = model(input_ids=ids_1T, use_cache=False).logits.float()
-    return logits_1TV

@@ -1,6 +1,7 @@
 """The steps of the data room, as the factory runs them: a file for each."""
 
 from loresmith.data.steps.curate import CURATE, CurateConfig
+from loresmith.data.steps.extend_vocabulary import EXTEND_VOCABULARY, ExtendVocabularyConfig
 from loresmith.data.steps.ingest import INGEST, IngestConfig
 from loresmith.data.steps.ingest_messages import INGEST_MESSAGES, IngestMessagesConfig
 from loresmith.data.steps.pack import PACK, PackConfig
@@ -8,11 +9,13 @@ from loresmith.data.steps.train_tokenizer import TRAIN_TOKENIZER, TrainTokenizer
 
 __all__ = [
     "CURATE",
+    "EXTEND_VOCABULARY",
     "INGEST",
     "INGEST_MESSAGES",
     "PACK",
     "TRAIN_TOKENIZER",
     "CurateConfig",
+    "ExtendVocabularyConfig",
     "IngestConfig",
     "IngestMessagesConfig",
     "PackConfig",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from itertools import chain
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -11,7 +12,6 @@ from pydantic import Field, model_validator
 from loresmith.data.special_tokens import smallest_vocabulary
 from loresmith.data.steps.stopping import stopper
 from loresmith.factory.step import Guess, Input, InputAsset, Made, Output, Result, Step, StepConfig, StepContext
-from loresmith.ledger.books import Account, Books, Entry
 
 
 class TrainTokenizerConfig(StepConfig):
@@ -49,65 +49,27 @@ class TrainTokenizerConfig(StepConfig):
 
 
 def _train_tokenizer(context: StepContext, config: TrainTokenizerConfig, inputs: Mapping[str, InputAsset]) -> Result:
-    from loresmith.data.corpus import read_documents
-    from loresmith.data.sampling import in_sample
+    from loresmith.data.learning_sample import LearningSample
     from loresmith.data.tokenizer_report import report_on
     from loresmith.data.tokenizer_training import save_tokenizer, train_byte_pairs
 
-    corpus = inputs["corpus"]
+    corpus = inputs["corpus"].directory
     look = stopper(context)
-    sizes: dict[str, list[int]] = {}
-    for batch in read_documents(corpus.directory, ("split", "bytes")):
-        for row in batch.to_pylist():
-            sizes.setdefault(row["split"], []).append(row["bytes"])
-    total = sum(sizes.get("train", ()))
-    wanted = min(total, config.training_bytes)
-    read, passed_over = {"documents": 0, "bytes": 0}, {"documents": 0, "bytes": 0}
-
-    def texts() -> Iterator[str]:
-        for batch in read_documents(corpus.directory, ("id", "text", "bytes"), "train"):
-            look()
-            for row in batch.to_pylist():
-                taken = in_sample(row["id"], wanted, total)
-                counts = read if taken else passed_over
-                counts["documents"] += 1
-                counts["bytes"] += row["bytes"]
-                if taken:
-                    yield row["text"]
-            context.progress(read["bytes"], wanted, "bytes")
-
-    tokenizer = train_byte_pairs(texts(), config.vocabulary_size, config.reserved_tokens, config.pre_tokenizer)
+    sample = LearningSample(corpus, config.training_bytes, context)
+    texts = chain.from_iterable(sample.batches())
+    tokenizer = train_byte_pairs(texts, config.vocabulary_size, config.reserved_tokens, config.pre_tokenizer)
     look()
     directory = context.output("tokenizer")
     save_tokenizer(tokenizer, directory)
-    report = report_on(directory, corpus.directory, look)
+    report = report_on(directory, corpus, look)
     (directory / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     for split, numbers in report["splits"].items():
-        context.metric(f"bytes_per_token/{split}", numbers["bytes_per_token"], read["bytes"])
+        context.metric(f"bytes_per_token/{split}", numbers["bytes_per_token"], sample.read["bytes"])
     metadata = {
         "vocabulary_size": report["vocabulary_size"],
         "bytes_per_token": {split: numbers["bytes_per_token"] for split, numbers in report["splits"].items()},
     }
-    books = Books(
-        accounts=tuple(
-            learnt_from(
-                unit, {split: measure(values) for split, values in sizes.items()}, read[unit], passed_over[unit]
-            )
-            for unit, measure in (("documents", len), ("bytes", sum))
-        )
-    )
-    return Result({"tokenizer": Made(directory, metadata)}, books)
-
-
-def learnt_from(unit: str, by_split: Mapping[str, int], learnt: int, passed_over: int) -> Account:
-    """What entered is counted when the corpus is surveyed, what was learnt from and passed over when it is read."""
-    held_out = sum(count for split, count in by_split.items() if split != "train")
-    left = (
-        Entry(disposition="kept", reason="", count=learnt),
-        Entry(disposition="dropped", reason="held out", count=held_out),
-        Entry(disposition="dropped", reason="not in the sample", count=passed_over),
-    )
-    return Account(unit=unit, entered=sum(by_split.values()), left=tuple(entry for entry in left if entry.count))
+    return Result({"tokenizer": Made(directory, metadata)}, sample.books())
 
 
 TRAIN_TOKENIZER = Step(
