@@ -143,9 +143,7 @@ class EvaluationReport(Facts):
     samples: SamplesScore = Field(description="Completions of held-out text.")
 
 
-def write_report(
-    directory: Path, report: BaselineReport | EvaluationReport, text: str, cases: Iterable[Mapping[str, Any]]
-) -> None:
+def write_report(directory: Path, report: Facts, text: str, cases: Iterable[Mapping[str, Any]]) -> None:
     """Write report.json, report.md and cases.jsonl."""
     (directory / REPORT_FILE).write_text(report.model_dump_json(indent=2) + "\n", encoding="utf-8")
     (directory / TEXT_FILE).write_text(text, encoding="utf-8")
