@@ -1,4 +1,4 @@
-"""Restoring damaged text: the gaps are fair, the baseline is the best that an n-gram model can do, the report adds up."""
+"""Restoring damaged text: the gaps are fair, the baseline is the best n-grams can do, and the report adds up."""
 
 from __future__ import annotations
 

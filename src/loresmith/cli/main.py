@@ -36,6 +36,7 @@ ENTRIES = {
         "Show conversations of a dataset as a model sees them: what it learns to write, and what it is only shown.",
     ),
     "complete": Entry("models", "Have a released model go on from a text."),
+    "fill": Entry("fill", "Have a released model fill the gaps of a text, knowing both sides of each."),
     "chat": Entry("models", "Talk with a released model."),
     "ledger": Entry("ledger", "The ledger's log: verify, prove."),
     "steps": Entry("steps", "List the installed steps, or document one: inputs, outputs and settings."),

@@ -20,6 +20,7 @@ NOUNS = (
     "architectures",
     "inspect",
     "models",
+    "fill",
     "ledger",
     "steps",
 )
