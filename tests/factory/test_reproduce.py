@@ -64,18 +64,19 @@ def test_everything_upstream_is_done_again_and_nothing_but_a_receipt_is_left(fac
 
 
 def test_the_first_step_that_differs_is_named_and_those_after_it_are_judged_alone(factory: Factory) -> None:
-    factory.workspace.run(factory.recipe(WAVERING))
-    found = factory.workspace.assets["test/end"].reproduce()
-    assert not found.same
-    assert found.first_difference == "test/odd"
-    assert {name: step.outcome for name, step in steps(found).items()} == {
+    run = factory.workspace.run(factory.recipe(WAVERING))
+    reproduced = factory.workspace.assets["test/end"].reproduce()
+    assert not reproduced.same
+    assert reproduced.first_difference == "test/odd"
+    found = steps(reproduced)
+    assert {name: step.outcome for name, step in found.items()} == {
         "test/hello": "same",
         "test/odd": "differs",
         "test/next": "same",
         "test/last": "differs",
         "test/end": "same",
     }
-    assert {name: step.recorded_inputs for name, step in steps(found).items() if step.recorded_inputs} == {
+    assert {name: step.recorded_inputs for name, step in found.items() if step.recorded_inputs} == {
         "test/next": ("first",),
         "test/end": ("first",),
     }
@@ -83,10 +84,7 @@ def test_the_first_step_that_differs_is_named_and_those_after_it_are_judged_alon
     assert not receipt.passed
     assert receipt.evidence["first_difference"] == "test/odd"
 
-
-def test_what_differs_is_said_to_the_file_and_to_the_number(factory: Factory) -> None:
-    run = factory.workspace.run(factory.recipe(WAVERING))
-    found = steps(factory.workspace.assets["test/end"].reproduce())
+    # What differs is said to the file and to the number.
     text = {output.role: output for output in found["test/odd"].outputs}["text"]
     assert [file.path for file in text.files] == ["text.txt"], "and not always.txt"
     assert text.metadata == ("total",)
@@ -95,6 +93,7 @@ def test_what_differs_is_said_to_the_file_and_to_the_number(factory: Factory) ->
     assert (loss.name, loss.position, loss.number, loss.values) == ("loss", 3, 3, 5), "words_per_second is not compared"
     assert loss.recorded == repr(run.metrics("odd", "loss")[2].value) != loss.found
     assert found["test/last"].metrics[0].position == 1
+    assert [step.numbers for step in reproduced.steps] == [1, 5, 0, 5, 0]
 
 
 def test_an_output_that_is_not_asked_about_does_not_decide(factory: Factory) -> None:
@@ -204,7 +203,7 @@ def test_what_was_added_by_hand_is_taken_as_given_and_cannot_itself_be_reproduce
 
 
 def test_what_was_made_is_kept_when_asked_for(factory: Factory) -> None:
-    factory.workspace.run(factory.recipe(WAVERING))
+    factory.workspace.run(factory.recipe("odd: {step: waver, by: time}"))
     found = factory.workspace.assets["test/odd.text"].reproduce(keep=True)
     assert found.kept is not None
     made = found.kept / found.steps[-1].key

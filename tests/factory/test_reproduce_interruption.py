@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from tests.factory.test_interruption import workers_of
 
 COUNTING = """
 hello: {step: write-text, text: hello}
-count: {step: count-slowly, after: hello, to: 60, pause: 0.03}
+count: {step: count-slowly, after: hello, to: 40, pause: 0.03}
 """
 
 
@@ -43,10 +44,18 @@ def wait_until_it_counts(factory: Factory, folders: int = 1) -> None:
     raise AssertionError("it never counted")
 
 
-@pytest.fixture
-def counted(factory: Factory) -> Factory:
-    factory.workspace.run(factory.recipe(COUNTING))
-    return factory
+@pytest.fixture(scope="module")
+def counted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Factory]:
+    """A workspace in which something has been counted; each test leaves it as it was, but for receipts."""
+    made = Factory(tmp_path_factory.mktemp("counted"))
+    made.workspace.run(made.recipe(COUNTING))
+    yield made
+    made.workspace.close()
+
+
+def verdicts(factory: Factory) -> list[bool]:
+    """What the receipts say."""
+    return [receipt.passed for receipt in factory.workspace.assets["test/count"].receipts()]
 
 
 def counted_from(factory: Factory) -> tuple[str, bool]:
@@ -60,13 +69,14 @@ def counted_from(factory: Factory) -> tuple[str, bool]:
 
 
 def test_killed_it_goes_on(counted: Factory) -> None:
+    before = verdicts(counted)
     process = start(counted)
     wait_until_it_counts(counted)
     process.kill()
     process.communicate()
     time.sleep(0.2)
     assert workers_of(counted) == [], "a worker dies with its factory"
-    assert counted.workspace.assets["test/count"].receipts() == []
+    assert verdicts(counted) == before
     position, same = counted_from(counted)
     assert same
     assert int(position) > 0
@@ -91,6 +101,7 @@ def test_ctrl_c_stops_it_at_a_safe_point_and_says_how_to_go_on(counted: Factory)
 
 
 def test_a_killed_step_is_named_and_nothing_is_put_on_record(counted: Factory) -> None:
+    before = verdicts(counted)
     process = start(counted)
     wait_until_it_counts(counted)
     for worker in workers_of(counted):
@@ -99,18 +110,19 @@ def test_a_killed_step_is_named_and_nothing_is_put_on_record(counted: Factory) -
     assert process.returncode == 1
     assert "step 'test/count'" in message
     assert "SIGKILL" in message
-    assert counted.workspace.assets["test/count"].receipts() == []
+    assert verdicts(counted) == before
     assert counted_from(counted)[1]
 
 
 def test_two_at_once_do_not_meet(counted: Factory) -> None:
+    before = verdicts(counted)
     processes = [start(counted), start(counted)]
     wait_until_it_counts(counted, folders=2)
     for process in processes:
         out, message = process.communicate(timeout=60)
         assert process.returncode == 0, message
         assert "the same, bit for bit" in out
-    assert [receipt.passed for receipt in counted.workspace.assets["test/count"].receipts()] == [True, True]
+    assert verdicts(counted) == [*before, True, True]
     assert not list((counted.folder / ".loresmith" / "reproductions").iterdir())
     assert counted.workspace.verify().problems == ()
 

@@ -36,17 +36,20 @@ def damage(factory: Factory, reference: str, path: str) -> str:
     return digest
 
 
-@pytest.mark.parametrize("since", ["deleted", "changed", "untouched"])
-def test_a_folder_is_read_from_its_snapshot(factory: Factory, folder: Path, since: str) -> None:
+def test_a_folder_is_read_from_its_snapshot_whatever_has_become_of_it(factory: Factory, folder: Path) -> None:
     factory.workspace.run(factory.recipe(FILES.format(folder=folder)))
-    if since == "deleted":
-        shutil.rmtree(folder)
-    elif since == "changed":
-        (folder / "b.md").write_text("# five")
-    found = factory.workspace.assets["test/corpus"].reproduce()
-    assert found.same
-    assert [step.sources for step in found.steps] == ["snapshot", "ledger"]
-    assert all(output.same for step in found.steps for output in step.outputs), "the snapshot itself included"
+
+    def require_the_same() -> None:
+        found = factory.workspace.assets["test/corpus"].reproduce()
+        assert found.same
+        assert [step.sources for step in found.steps] == ["snapshot", "ledger"]
+        assert all(output.same for step in found.steps for output in step.outputs), "the snapshot itself included"
+
+    require_the_same()
+    (folder / "b.md").write_text("# five")
+    require_the_same()
+    shutil.rmtree(folder)
+    require_the_same()
 
 
 def test_a_damaged_snapshot_is_named_before_anything_is_done(factory: Factory, folder: Path) -> None:
@@ -105,4 +108,16 @@ def test_a_step_whose_files_are_lost_is_plainly_taken_as_given(
     assert str(path) in given.reason
     assert factory.workspace.assets["test/b"].receipts()[-1].evidence["steps"][0]["outcome"] == "given"
     with pytest.raises(Failure, match="cannot be carried out again"):
+        factory.workspace.assets["test/a"].reproduce()
+
+
+def test_what_is_read_from_outside_under_no_path_has_to_be_unchanged_too(
+    factory: Factory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORDS", "one two")
+    factory.workspace.run(factory.recipe("a: {step: recite}"))
+    (step,) = factory.workspace.assets["test/a"].reproduce().steps
+    assert (step.outcome, step.sources) == ("same", "originals")
+    monkeypatch.setenv("WORDS", "three")
+    with pytest.raises(Failure, match="what it read has changed since"):
         factory.workspace.assets["test/a"].reproduce()

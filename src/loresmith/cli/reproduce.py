@@ -76,6 +76,8 @@ def _differences(step: StepReproduction) -> Iterator[str]:
             f"  {metric.name} leaves the record at {figure(metric.position)} ({of}): "
             f"{metric.recorded or 'nothing'} then, {metric.found or 'nothing'} now"
         )
+    if step.numbers and not step.metrics:
+        yield f"  the {step.numbers:,} numbers on record that it measured on the way are the same"
     if not step.environment:
         yield f"  {_the_same(step.unrecorded)}; reproduce it again to see whether the step gives the same twice"
     else:

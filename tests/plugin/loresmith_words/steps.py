@@ -110,6 +110,20 @@ def _count_slowly(context: StepContext, config: CountSlowly, inputs: Mapping[str
     return Result(outputs={"count": Made(folder, metadata={"total": total})}, books=_books(config.to))
 
 
+class Recite(StepConfig):
+    """Settings of `recite`: none. What it reads from outside is not named by a path."""
+
+
+def _words_outside(_config: Recite) -> str:
+    return hashlib.sha256(os.environ.get("WORDS", "").encode()).hexdigest()
+
+
+def _recite(context: StepContext, _config: Recite, _inputs: Mapping[str, InputAsset]) -> Result:
+    folder = context.output("text")
+    (folder / "text.txt").write_text(os.environ.get("WORDS", ""))
+    return Result(outputs={"text": Made(folder)})
+
+
 class Waver(StepConfig):
     """Settings of `waver`."""
 
@@ -238,6 +252,16 @@ COUNT_SLOWLY = Step(
     outputs={"count": Output("report", "the sum")},
     run=_count_slowly,
     workload=lambda config: float(config.to),
+)
+RECITE = Step(
+    name="recite",
+    version=1,
+    summary="Write the words of an environment variable.",
+    config=Recite,
+    inputs={},
+    outputs={"text": Output("corpus", "the words")},
+    run=_recite,
+    fingerprint=_words_outside,
 )
 WAVER = Step(
     name="waver",

@@ -49,21 +49,28 @@ def compare_output(role: str, needed: bool, recorded: Asset | None, found: Asset
 
 def compare_metrics(
     recorded: Iterable[Metric], found: Mapping[tuple[str, float], float]
-) -> tuple[MetricDifference, ...]:
-    """Where each metric first differs, the earliest first; values are compared to the last bit.
+) -> tuple[tuple[MetricDifference, ...], int]:
+    """Where each metric first differs, the earliest first, and how many values were compared, each to the last bit.
 
     Args:
         found: what was measured now, by name and position.
     """
-    then: dict[str, dict[float, float]] = {}
-    for metric in recorded:
-        then.setdefault(metric.name, {})[metric.position] = metric.value
-    now: dict[str, dict[float, float]] = {}
-    for (name, position), value in found.items():
-        now.setdefault(name, {})[position] = value
-    compared = [name for name in sorted(then.keys() | now.keys()) if not name.endswith(_OF_THE_MACHINE)]
-    differences = [_first_difference(name, then.get(name, {}), now.get(name, {})) for name in compared]
-    return tuple(sorted((each for each in differences if each is not None), key=lambda each: each.position))
+    then = _curves((metric.name, metric.position, metric.value) for metric in recorded)
+    now = _curves((name, position, value) for (name, position), value in found.items())
+    differences = [
+        _first_difference(name, then.get(name, {}), now.get(name, {})) for name in sorted(then.keys() | now.keys())
+    ]
+    ordered = sorted((each for each in differences if each is not None), key=lambda each: each.position)
+    return tuple(ordered), sum(map(len, then.values()))
+
+
+def _curves(values: Iterable[tuple[str, float, float]]) -> dict[str, dict[float, float]]:
+    """Value by position by name, of the metrics that are to be the same in every run."""
+    curves: dict[str, dict[float, float]] = {}
+    for name, position, value in values:
+        if not name.endswith(_OF_THE_MACHINE):
+            curves.setdefault(name, {})[position] = value
+    return curves
 
 
 def _first_difference(name: str, then: Mapping[float, float], now: Mapping[float, float]) -> MetricDifference | None:
@@ -79,7 +86,7 @@ def _first_difference(name: str, then: Mapping[float, float], now: Mapping[float
 
 def _exact(value: float | None) -> str | None:
     """A number in full: other bits give another text, and one NaN is as good as another."""
-    return None if value is None else "nan" if math.isnan(value) else repr(value)
+    return None if value is None else "nan" if math.isnan(value) else repr(float(value))
 
 
 def compare_environments(

@@ -80,8 +80,9 @@ class StepReproduction(_Finding):
     metrics: tuple[MetricDifference, ...] = Field(
         default=(),
         description="For a step that differs: each metric that does, from where on. Those that measure the machine are "
-        "left out.",
+        "not compared.",
     )
+    numbers: int = Field(default=0, description="How many values of metrics on record were compared.")
     environment: tuple[EnvironmentDifference, ...] = Field(
         default=(), description="What was different in the environment."
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from loresmith.errors import UserError
+from loresmith.errors import Failure, UserError
 from loresmith.factory.inputs import require_undamaged
 from loresmith.factory.plan import stored_plan
 from loresmith.factory.recipe import locations
@@ -75,18 +75,19 @@ class OutsideReader:
 
     def find_originals(self) -> Found:
         """Find what it read where it read it, if that is unchanged."""
-        if not self._places:
+        if self.step.fingerprint is None and not self._places:
             return Found(self.config, "ledger")
         if self._fingerprint is None or self.step.fingerprint is None:
             return Found(None, "originals", "it reads from outside, and nothing on record says what was there")
         try:
             unchanged = self.step.fingerprint(self.config) == self._fingerprint
-        except UserError as error:
+        except (UserError, Failure) as error:
             return Found(None, "originals", f"what it read is gone: {_in_short(error)}")
-        if unchanged:
-            return Found(self.config, "originals")
-        where = ", ".join(str(place) for place in self._places.values())
-        return Found(None, "originals", f"what it read has changed since: {where}")
+        if not unchanged:
+            where = "".join(f": {place}" for place in self._places.values())
+            return Found(None, "originals", f"what it read has changed since{where}")
+        # Without inputs it has to read something outside, such as an installed package, though no place is named.
+        return Found(self.config, "originals" if self._places or not self.step.inputs else "ledger")
 
     def _restored(self, folder: Path) -> Found:
         assert self.step.restore_sources is not None
@@ -101,5 +102,5 @@ class OutsideReader:
         return Found(config, "snapshot")
 
 
-def _in_short(error: UserError) -> str:
+def _in_short(error: UserError | Failure) -> str:
     return f"{error.where}: {error.what}" if error.where else error.what

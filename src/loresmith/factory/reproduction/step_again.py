@@ -98,11 +98,14 @@ class StepAgain:
         outputs, directories = self._compared(finished, inputs)
         same = all(output.same for output in outputs if output.needed)
         environment, unrecorded = self._environment(finished)
+        recorded = merged_metrics(self._ledger, self._ledger.runs.working_on(self._action.key))
+        metrics, numbers = compare_metrics(recorded, notes.metrics)
         report = self._report(
             outcome="same" if same else "differs",
             sources=sources.sources,
             outputs=outputs,
-            metrics=() if same else compare_metrics(self._recorded_metrics(), notes.metrics),
+            metrics=() if same else metrics,
+            numbers=numbers,
             environment=environment,
             unrecorded=unrecorded,
             seconds=finished["seconds"],
@@ -148,6 +151,3 @@ class StepAgain:
             version = EnvironmentDifference(name=f"version of {step.name}", recorded=str(then), found=str(now))
             differences = (version, *differences)
         return differences, unrecorded
-
-    def _recorded_metrics(self) -> Any:
-        return merged_metrics(self._ledger, self._ledger.runs.working_on(self._action.key))
