@@ -82,7 +82,12 @@ class _CausalAttention(torch.autograd.Function):
 
 
 def causal_attention(
-    q_BHTD: Tensor, k_BKTD: Tensor, v_BKTE: Tensor, scaling: float, mask_B1TT: Tensor | None = None
+    q_BHTD: Tensor,
+    k_BKTD: Tensor,
+    v_BKTE: Tensor,
+    scaling: float,
+    mask_B1TT: Tensor | None = None,
+    blocks: list[Block] | None = None,
 ) -> Tensor:
     """Attention of every position to itself and those before it, or to those of them that a mask leaves.
 
@@ -92,6 +97,7 @@ def causal_attention(
         scaling: factor on the scores, 1 / sqrt(D) as a rule.
         mask_B1TT: added to the scores, in their type; the least finite number of that type shuts a key out. A query
             that sees nothing gets a mean of some values: finite, and nobody's.
+        blocks: as `_blocks` finds them, where they are known.
 
     Returns:
         (B, T, H, E), as transformers wants it, in the type of the inputs.
@@ -99,15 +105,9 @@ def causal_attention(
     Raises:
         ValueError: the mask leaves a query something of its future.
     """
-    blocks = _blocks(q_BHTD.shape[2], mask_B1TT)
+    blocks = blocks or _blocks(q_BHTD.shape[2], mask_B1TT)
     if blocks is None:
         raise ValueError("the mask lets a position see a later one")
-    return _in_blocks(q_BHTD, k_BKTD, v_BKTE, scaling, mask_B1TT, blocks)
-
-
-def _in_blocks(
-    q_BHTD: Tensor, k_BKTD: Tensor, v_BKTE: Tensor, scaling: float, mask_B1TT: Tensor | None, blocks: list[Block]
-) -> Tensor:
     B, H, T, D = q_BHTD.shape
     K, E = k_BKTD.shape[1], v_BKTE.shape[3]
     out_NGTE: Tensor = _CausalAttention.apply(  # type: ignore[no-untyped-call]
@@ -152,9 +152,8 @@ def _shut_out(scores_NQS: Tensor, groups: int, mask_B1TT: Tensor | None, block: 
         scores_BHQS = scores_NQS.view(mask_B1TT.shape[0], -1, end - start, end - first)
         scores_BHQS += mask_B1TT[:, :, start:end, first:end]
         return
-    size = end - start
-    future_QQ = torch.full((size, size), float("-inf"), dtype=scores_NQS.dtype, device=scores_NQS.device).triu(1)
-    scores_NQS.view(-1, groups, size, end)[..., start:] += future_QQ
+    future_QQ = scores_NQS.new_full((end - start, end - start), float("-inf")).triu(1)
+    scores_NQS.view(-1, groups, end - start, end)[..., start:] += future_QQ
 
 
 def _attention(
@@ -168,25 +167,32 @@ def _attention(
     is_causal: bool | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
-    """The interface of transformers' attention functions.
-
-    Raises:
-        UnknownTwistError: see there.
-    """
-    twists = sorted(name for name in TWISTS if kwargs.get(name) is not None)
-    if twists:
+    """The interface of transformers' attention functions."""
+    if twists := [name for name in TWISTS if kwargs.get(name) is not None]:
         raise UnknownTwistError(f"{NAME} does not know {', '.join(twists)}; give this model its own attention")
     causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
     if causal and query.shape[2] == key.shape[2] and dropout == 0.0 and kwargs.get("position_bias") is None:
-        mask = attention_mask if attention_mask is None else _to_add(attention_mask, query.dtype)
-        plain = mask is None or (mask.shape == (len(query), 1, *[query.shape[2]] * 2) and not mask.requires_grad)
-        blocks = _blocks(query.shape[2], mask) if plain else None
-        if blocks is not None:
-            return _in_blocks(query, key, value, scaling or query.shape[-1] ** -0.5, mask, blocks), None
+        factor = scaling or query.shape[-1] ** -0.5
+        if attention_mask is None:
+            return causal_attention(query, key, value, factor), None
+        if (masked := _masked_attention(query, key, value, factor, attention_mask)) is not None:
+            return masked, None
     sdpa = transformers.modeling_utils.ALL_ATTENTION_FUNCTIONS["sdpa"]
     kwargs |= {"scaling": scaling, "dropout": dropout, "is_causal": is_causal}
-    out, _ = sdpa(module, query, key, value, attention_mask, **kwargs)
-    return out, None
+    return sdpa(module, query, key, value, attention_mask, **kwargs)[0], None
+
+
+@torch.compiler.disable  # type: ignore[untyped-decorator]
+def _masked_attention(query: Tensor, key: Tensor, value: Tensor, scaling: float, mask: Tensor) -> Tensor | None:
+    """Attention under a mask, or None where it is one for sdpa.
+
+    Its blocks follow from the numbers in the mask: compiled, it would be compiled anew for every batch.
+    """
+    if mask.shape != (len(query), 1, query.shape[2], query.shape[2]) or mask.requires_grad:
+        return None
+    mask_B1TT = _to_add(mask, query.dtype)
+    blocks = _blocks(query.shape[2], mask_B1TT)
+    return None if blocks is None else causal_attention(query, key, value, scaling, mask_B1TT, blocks)
 
 
 def _to_add(mask: Tensor, dtype: torch.dtype) -> Tensor:
@@ -199,7 +205,7 @@ def _to_add(mask: Tensor, dtype: torch.dtype) -> Tensor:
 
 def _make_mask(*args: Any, dtype: torch.dtype = torch.float32, **kwargs: Any) -> Tensor | None:
     """As transformers makes masks for `eager`, once for all layers, but none where plain causality suffices."""
-    visible: Tensor | None = transformers.masking_utils.sdpa_mask(*args, **kwargs)
+    visible = transformers.masking_utils.sdpa_mask(*args, **kwargs)
     return None if visible is None else _to_add(visible, dtype)
 
 
