@@ -77,18 +77,13 @@ class ConversationRenderer:
         template: the template, as a model is shipped with it.
 
     Raises:
-        UserError: there is no chat template, it writes the date, or the tokenizer is not a fast one.
+        UserError: there is no chat template, or the tokenizer is not a fast one.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, template: str | None = None) -> None:
         if not (template or tokenizer.chat_template):
             raise UserError("the tokenizer carries no chat template", hint=_GIVE_TEMPLATE)
         self.template: str = template or tokenizer.get_chat_template()
-        if "strftime_now" in self.template:
-            raise UserError(
-                "the chat template writes today's date: tomorrow it renders the same conversation differently",
-                hint="name a file with a template that has a fixed date, or none, in `chat_template`",
-            )
         self.variables: dict[str, Any] = dict(tokenizer.special_tokens_map)
         self._encoder = PieceEncoder(tokenizer)
         self._control_tokens = ControlTokens(tokenizer, self.template)
@@ -150,8 +145,13 @@ class ConversationRenderer:
         """The template with generation markers, its own or those that could be given to it.
 
         Raises:
-            UserError: there are none, or they leave out what ends an assistant's turn.
+            UserError: there are none, they leave out what ends an assistant's turn, or the template writes the date.
         """
+        if "strftime_now" in self.template:
+            raise UserError(
+                "the chat template writes today's date: tomorrow it renders the same conversation differently",
+                hint="name a file with a template that has a fixed date, or none, in `chat_template`",
+            )
         marked = self._with_markers
         if marked is None:
             raise UserError(

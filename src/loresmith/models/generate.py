@@ -11,6 +11,7 @@ from torch import Tensor
 
 from loresmith.errors import UserError
 from loresmith.models.chat_template import TURN_END
+from loresmith.models.conversation import ConversationRenderer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -92,22 +93,18 @@ def chat(
 ) -> Iterator[str]:
     """The assistant's next turn; `messages` have a `role` and a `content`. The rest as for `complete`.
 
+    The messages become the tokens that fine-tuning made of them: what a user writes is text, and ends no turn.
+
     Raises:
         UserError: the tokenizer carries no chat template, or the template refuses the messages.
     """
-    import jinja2
-
     sampling = Sampling.checked(max_new_tokens, temperature, top_p, seed)
     if not tokenizer.chat_template:
         raise UserError("this model's tokenizer carries no chat template", hint="use complete instead")
-    try:
-        prompt = tokenizer.apply_chat_template(
-            [dict(message) for message in messages], add_generation_prompt=True, tokenize=False
-        )
-    except jinja2.TemplateError as error:
-        raise UserError(f"the chat template refuses these messages: {error}") from error
-    ids = tokenizer(str(prompt), add_special_tokens=False)["input_ids"]
-    return _until_stop(write(model, tokenizer, ids, sampling), [text for text in stop if text])
+    renderer = ConversationRenderer(tokenizer)
+    ends = frozenset() if renderer.end_of_turn is None else frozenset({renderer.end_of_turn})
+    written = write(model, tokenizer, renderer.prompt(messages).tolist(), sampling, ends)
+    return _until_stop(written, [text for text in stop if text])
 
 
 def write(
