@@ -167,7 +167,7 @@ def watch_for_leaks(predictor: Predictor, sequence_length: int, seed: int, isola
         Failure: it is seen.
     """
     model: Any = predictor.model
-    predictor.eval()
+    predictor.train()
 
     @torch.no_grad()
     def said(micro_batch: MicroBatch) -> Tensor:

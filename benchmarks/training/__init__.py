@@ -1,0 +1,1 @@
+"""What `benchmarks/train.py` runs, a process for each contestant: `python -m benchmarks.training.NAME --tokens DIR`."""
