@@ -15,7 +15,8 @@ from loresmith.ledger.books import Account
 from loresmith.sdk.call import Answer
 
 if TYPE_CHECKING:
-    from loresmith.sdk.workspace import RunHandle, Workspace
+    from loresmith.sdk.runs import RunHandle
+    from loresmith.sdk.workspace import Workspace
 
 CURVE = "held_out_bits_per_byte"
 SAMPLES_SHOWN = 3

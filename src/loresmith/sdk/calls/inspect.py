@@ -13,7 +13,8 @@ from loresmith.sdk.call import Answer, Call, Emit, Request
 if TYPE_CHECKING:
     from loresmith.data.messages_dataset import DatasetRecord
     from loresmith.models.conversation import ConversationRenderer
-    from loresmith.sdk.workspace import AssetHandle, Workspace
+    from loresmith.sdk.assets import AssetHandle
+    from loresmith.sdk.workspace import Workspace
 
 
 class InspectRequest(Request):

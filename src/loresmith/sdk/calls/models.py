@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from loresmith.sdk.call import Answer, Call, Emit, Request
 
 if TYPE_CHECKING:
-    from loresmith.sdk.workspace import AssetHandle, Workspace
+    from loresmith.sdk.assets import AssetHandle
+    from loresmith.sdk.workspace import Workspace
 
 
 class Writing(Request):

@@ -14,7 +14,8 @@ from loresmith.sdk.call import Answer, Call, Emit, Request
 from loresmith.sdk.step_states import Cause, StepState
 
 if TYPE_CHECKING:
-    from loresmith.sdk.workspace import RunHandle, Workspace
+    from loresmith.sdk.runs import RunHandle
+    from loresmith.sdk.workspace import Workspace
 
 Status = Literal["completed", "failed", "interrupted", "running"]
 

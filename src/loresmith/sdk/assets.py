@@ -1,0 +1,106 @@
+"""The assets of a workspace, as the SDK hands them out: `ws.assets["stdlib/base"]`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from loresmith.errors import UserError
+from loresmith.factory.reproduction.report import Reproduction
+from loresmith.factory.reproduction.reproduce import reproduce
+from loresmith.factory.run import Observer
+from loresmith.ledger import Action, Asset, AssetCheck, Lineage, Receipt
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from loresmith.sdk.workspace import Workspace
+
+
+class AssetHandle:
+    """One asset of a workspace."""
+
+    def __init__(self, workspace: Workspace, asset: Asset) -> None:
+        self._workspace = workspace
+        self._ledger = workspace.ledger
+        self.asset = asset
+
+    @property
+    def digest(self) -> str:
+        return self.asset.digest
+
+    @property
+    def directory(self) -> Path:
+        """A read-only folder with the asset's files."""
+        return self._ledger.assets.directory(self.digest)
+
+    def lineage(self) -> Lineage:
+        """Everything that it was made from."""
+        return self._ledger.lineage(self.digest)
+
+    def made_by(self) -> Action | None:
+        """The action that made it first; None for what was added by hand."""
+        makers = [edge.source for edge in self.lineage().edges if edge.target == self.digest]
+        actions = [action for action in map(self._ledger.actions.find, makers) if action is not None]
+        return min(actions, key=lambda action: action.finished_at, default=None)
+
+    def reproduce(
+        self, observer: Observer | None = None, *, threads: int | None = None, keep: bool = False
+    ) -> Reproduction:
+        """Run its lineage again from its sources; the outcome is put on record as a receipt.
+
+        Args:
+            observer: called with every event.
+            threads: CPU threads that every step gets; by default, as many as on record.
+            keep: leave what was made in the folder that the answer names.
+
+        Raises:
+            UserError: no step made it.
+            Failure: a step of its lineage fails now, or what it needs is damaged.
+            Interrupted: Ctrl-C; the next start goes on from there.
+        """
+        return reproduce(self._ledger, self.digest, self._workspace.place.state, observer, threads=threads, keep=keep)
+
+    def receipts(self) -> list[Receipt]:
+        """The checks that were made on it, the oldest first."""
+        return self._ledger.receipts.list(self.digest)
+
+    def verify(self) -> AssetCheck:
+        """Hash every file of it again."""
+        return self._ledger.assets.verify(self.digest)
+
+    def export(self, target: str | Path) -> Path:
+        """Copy its files to a new or empty folder."""
+        self._ledger.assets.export(self.digest, Path(target))
+        return Path(target)
+
+    def model(self) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+        """Load it as a transformers model and tokenizer; an adapter is loaded with its base.
+
+        Raises:
+            UserError: it is neither a model nor an adapter, or its base is not here.
+        """
+        if self.asset.kind not in ("model", "adapter"):
+            raise UserError(f"this asset is a {self.asset.kind}, not a model", where=self.digest[:12])
+        return self._workspace.loaded_model(self.digest)
+
+
+class Assets:
+    """The assets of a workspace, by any reference."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+
+    def __getitem__(self, reference: str) -> AssetHandle:
+        return AssetHandle(self._workspace, self._workspace.ledger.assets.find(reference))
+
+    def __iter__(self) -> Iterator[AssetHandle]:
+        return (AssetHandle(self._workspace, asset) for asset in self._workspace.ledger.assets.list())
+
+    def add(
+        self, kind: str, directory: str | Path, metadata: dict[str, Any] | None = None, labels: Sequence[str] = ()
+    ) -> AssetHandle:
+        """Register a folder of files as an asset; the same content is the same asset."""
+        asset = self._workspace.ledger.assets.add(kind, Path(directory), metadata=metadata or {}, labels=tuple(labels))
+        return AssetHandle(self._workspace, asset)

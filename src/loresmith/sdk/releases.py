@@ -1,0 +1,66 @@
+"""The releases of a workspace, as the SDK hands them out: `ws.releases["stdlib"]`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from loresmith.errors import UserError
+from loresmith.ledger import ReleaseEvent
+from loresmith.ledger.releases import Channel
+from loresmith.nearest import unknown_name
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from loresmith.sdk.assets import AssetHandle
+    from loresmith.sdk.workspace import Workspace
+
+
+class ReleaseHandle:
+    """One release: a name whose channels point at assets."""
+
+    def __init__(self, workspace: Workspace, name: str) -> None:
+        self._workspace = workspace
+        self.name = name
+
+    def asset(self, channel: str | None = None) -> AssetHandle:
+        """What a channel points at; by default `production`, or `candidate` where nothing is in production."""
+        return self._workspace.assets[f"{self.name}@{channel}" if channel else self.name]
+
+    def model(self, channel: str | None = None) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+        """The released transformers model and its tokenizer."""
+        return self.asset(channel).model()
+
+    def promote(self, asset: str, channel: Channel = "production", because: str = "") -> ReleaseEvent:
+        """Point a channel at an asset, by any reference."""
+        digest = self._workspace.ledger.assets.find(asset).digest
+        return self._workspace.ledger.releases.promote(self.name, digest, channel, reason=because)
+
+    def rollback(self, channel: Channel = "production", because: str = "") -> ReleaseEvent:
+        """Point a channel back at its previous target, if that still verifies."""
+        return self._workspace.ledger.releases.rollback(self.name, channel, reason=because)
+
+    def history(self) -> list[ReleaseEvent]:
+        """Every promotion and rollback, oldest first."""
+        return self._workspace.ledger.releases.history(self.name)
+
+
+class Releases:
+    """The releases of a workspace, by name."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+
+    def __getitem__(self, name: str) -> ReleaseHandle:
+        known = set(self)
+        if name not in known:
+            raise UserError(unknown_name("release", name, known), hint="`loresmith releases ls` lists them")
+        return ReleaseHandle(self._workspace, name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted({release.name for release in self._workspace.ledger.releases.list()}))
+
+    def promote(self, name: str, asset: str, channel: Channel = "production", because: str = "") -> ReleaseEvent:
+        """Promote an asset under a name that may be new."""
+        return ReleaseHandle(self._workspace, name).promote(asset, channel, because)
