@@ -6,19 +6,21 @@ import json
 import random
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from loresmith.errors import Interrupted
-from loresmith.factory.step import InputAsset, Step
+from loresmith.factory.step import InputAsset
+from loresmith.models.storage import load_tokenizer
 from loresmith.training.checkpoint import CheckpointStore, file_digest
-from loresmith.training.steps import PRETRAIN
 from tests.step_context import RecordingContext, run_step
-from tests.training.tiny_tokens import TINY, write_base
-from tests.training.training_process import start
+from tests.training import fim_tokenizer
+from tests.training.tiny_messages import TINY_SFT, write_chat_base, write_dataset
+from tests.training.tiny_tokens import TINY, write_base, write_tokens
+from tests.training.training_process import STEPS, start
 
 STEPS = 40
 SETTINGS = {
@@ -36,39 +38,70 @@ class Case:
 
     Attributes:
         kills: how many it gets; every second one falls into the writing of a checkpoint.
-        settings: beside those of all cases; None takes one away.
-        inputs: roles, by the names of `assets`.
-        step: which kind of step.
+        settings: beside those of `of`; None takes one away.
+        inputs: by role, the names of `assets`.
+        step: which kind of step, by its name.
     """
 
     kills: int
     settings: Mapping[str, Any]
-    inputs: tuple[str, ...] = ("tokens",)
-    step: Step = PRETRAIN
+    inputs: Mapping[str, str] = field(default_factory=lambda: {"tokens": "tokens"})
+    step: str = "pretrain"
+    of: Mapping[str, Any] = field(default_factory=lambda: SETTINGS)
 
     def all_settings(self) -> dict[str, Any]:
-        return {key: value for key, value in {**SETTINGS, **self.settings}.items() if value is not None}
+        return {key: value for key, value in {**self.of, **self.settings}.items() if value is not None}
 
 
 CASES = {
-    "bf16": Case(4, {}),
+    "bf16": Case(3, {}),
     "dropout": Case(
-        4,
+        3,
         {"architecture": {**SETTINGS["architecture"], "overrides": {"attention_dropout": 0.1}}},  # type: ignore[dict-item]
     ),
-    "accumulation, in fp32": Case(3, {"micro_batch_tokens": 16, "precision": "float32"}),
+    "accumulation, in fp32": Case(2, {"micro_batch_tokens": 16, "precision": "float32"}),
     "adapter, with dropout": Case(
-        3, {"architecture": None, "adapter": {"rank": 4, "dropout": 0.1}}, inputs=("tokens", "base")
+        3, {"architecture": None, "adapter": {"rank": 4, "dropout": 0.1}}, inputs={"tokens": "tokens", "base": "base"}
     ),
     "documents apart, in the middle of an epoch": Case(3, {"isolate_documents": True, "batch_tokens": 128}),
-    "AdamW, with averaged weights": Case(3, {"optimiser": "adamw", "average_decay": 0.9, "z_loss": 1e-4}),
+    "AdamW, with averaged weights": Case(2, {"optimiser": "adamw", "average_decay": 0.9, "z_loss": 1e-4}),
+    "fill-in-the-middle": Case(
+        2,
+        {
+            "isolate_documents": True,
+            "sequence_length": 64,
+            "batch_tokens": 128,
+            "micro_batch_tokens": 64,
+            "budget_tokens": 128 * 30,
+            "fim": {"rate": 0.7, "level": "line", "longest_middle": 8},
+        },
+        inputs={"tokens": "tokens with sentinels"},
+    ),
+    "fine-tuning on conversations": Case(
+        2,
+        {"checkpoint_seconds": 0.03, "architecture": None, "epochs": 4},
+        inputs={"dataset": "talks", "base": "base that talks"},
+        step="sft",
+        of=TINY_SFT,
+    ),
+    "distillation": Case(
+        2, {"likeliest": 16, "soft_share": 0.5}, inputs={"tokens": "tokens", "teacher": "base"}, step="distil"
+    ),
 }
 """At least one for every objective, and one for everything else that keeps a state or draws at random."""
 
 
 @pytest.fixture(scope="module")
 def assets(tokens: InputAsset, tmp_path_factory: pytest.TempPathFactory) -> dict[str, InputAsset]:
-    return {"tokens": tokens, "base": write_base(tmp_path_factory.mktemp("base"), tokens)}
+    new = tmp_path_factory.mktemp
+    sentinels = load_tokenizer(fim_tokenizer.directory())
+    return {
+        "tokens": tokens,
+        "base": write_base(new("base"), tokens),
+        "tokens with sentinels": write_tokens(new("sentinels") / "asset", tokenizer=sentinels),
+        "talks": write_dataset(new("talks")),
+        "base that talks": write_chat_base(new("talking")),
+    }
 
 
 Whole = Callable[[Case], Path]
@@ -91,7 +124,7 @@ def whole(assets: Mapping[str, InputAsset], tmp_path_factory: pytest.TempPathFac
 
 
 def inputs_of(case: Case, assets: Mapping[str, InputAsset]) -> dict[str, InputAsset]:
-    return {role: assets[role] for role in case.inputs}
+    return {role: assets[name] for role, name in case.inputs.items()}
 
 
 def left(folder: Path) -> dict[str, Any]:
@@ -131,7 +164,7 @@ def test_killed_at_random_moments_and_while_writing_checkpoints(
     name: str, whole: Whole, assets: Mapping[str, InputAsset], tmp_path: Path
 ) -> None:
     case, draw = CASES[name], random.Random(name)
-    budget = case.all_settings()["budget_tokens"]
+    budget = max(position for _, position in curve(whole(case)))
     for kill in range(case.kills):
         process = start(tmp_path, case.step, case.all_settings(), inputs_of(case, assets))
         position = draw.uniform(kill, kill + 1) / (case.kills + 1) * budget
@@ -158,14 +191,18 @@ def test_a_damaged_newest_checkpoint_costs_time_and_nothing_else(
     case = CASES["dropout"]
     with pytest.raises(Interrupted):
         run_step(
-            case.step, tmp_path, case.all_settings(), inputs_of(case, assets), RecordingContext(tmp_path, stop_after=30)
+            STEPS[case.step],
+            tmp_path,
+            case.all_settings(),
+            inputs_of(case, assets),
+            RecordingContext(tmp_path, stop_after=30),
         )
     newest = CheckpointStore(tmp_path / "work" / "checkpoints").list()[0] / "masters.safetensors"
     content = bytearray(newest.read_bytes())
     content[len(content) // 2] ^= 1
     newest.write_bytes(content)
     context = RecordingContext(tmp_path)
-    run_step(case.step, tmp_path, case.all_settings(), inputs_of(case, assets), context)
+    run_step(STEPS[case.step], tmp_path, case.all_settings(), inputs_of(case, assets), context)
     assert any("is damaged" in line for line in context.logs)
     assert left(tmp_path) == left(whole(case))
 
@@ -179,13 +216,13 @@ def test_a_request_to_stop_is_met_within_a_step_and_loses_nothing(
     for asked_after in (15, 3, 1):
         context = RecordingContext(tmp_path, stop_after=asked_after)
         with pytest.raises(Interrupted):
-            run_step(case.step, tmp_path, settings, inputs_of(case, assets), context)
+            run_step(STEPS[case.step], tmp_path, settings, inputs_of(case, assets), context)
         (_, saved_at) = context.checkpoints[-1]
         assert saved_at == max(position for name, _, position in context.metrics if name == "loss")
         assert saved_at > stopped_at, "it goes on from where it stopped, not from the beginning"
         assert any("going on after step" in line for line in context.logs) == (stopped_at > 0)
         stopped_at = saved_at
     context = RecordingContext(tmp_path)
-    run_step(case.step, tmp_path, settings, inputs_of(case, assets), context)
+    run_step(STEPS[case.step], tmp_path, settings, inputs_of(case, assets), context)
     assert left(tmp_path) == left(whole(case))
     assert {(n, p): v for n, v, p in context.metrics if n != "tokens_per_second"} == curve(whole(case))

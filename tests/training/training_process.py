@@ -12,17 +12,25 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
+import pyarrow.dataset as _dataset  # noqa: F401 - so that the server has it, and what pyarrow imports late
 import torch
+import torch.distributed.checkpoint as _checkpoint  # noqa: F401 - the same
+import torch.distributed.fsdp as _fsdp  # noqa: F401 - the same
 
-from loresmith.factory.step import InputAsset, Step
+from loresmith.factory.step import InputAsset
 from loresmith.training import pretrain as _preloaded  # noqa: F401 - so that the server has it
+from loresmith.training.steps import PRETRAIN, SFT
+from loresmith.training.steps.distil import DISTIL
 from tests.step_context import RecordingContext, run_step
 
-_METHOD = multiprocessing.get_context("forkserver")
-_METHOD.set_forkserver_preload([__name__])
+STEPS = {step.name: step for step in (PRETRAIN, SFT, DISTIL)}
+"""By name, since steps themselves cannot be sent to another process."""
+
+METHOD = multiprocessing.get_context("forkserver")
+METHOD.set_forkserver_preload([__name__])
 
 
-class _WritingContext(RecordingContext):
+class WritingContext(RecordingContext):
     """Writes every metric to a file at once, as the factory's event pipe would."""
 
     def metric(self, name: str, value: float, position: float) -> None:
@@ -30,16 +38,16 @@ class _WritingContext(RecordingContext):
             file.write(json.dumps([name, value, position]) + "\n")
 
 
-def _run(folder: Path, step: Step, settings: Mapping[str, Any], inputs: Mapping[str, InputAsset]) -> None:
+def _run(folder: Path, step: str, settings: Mapping[str, Any], inputs: Mapping[str, InputAsset]) -> None:
     torch.set_num_threads(1)
-    run_step(step, folder, settings, inputs, _WritingContext(folder))
+    run_step(STEPS[step], folder, settings, inputs, WritingContext(folder))
     (folder / "done").touch()
 
 
-def start(folder: Path, step: Step, settings: Mapping[str, Any], inputs: Mapping[str, InputAsset]) -> ForkServerProcess:
+def start(folder: Path, step: str, settings: Mapping[str, Any], inputs: Mapping[str, InputAsset]) -> ForkServerProcess:
     """Begin or go on with a training whose state and outputs lie in `folder`."""
     folder.mkdir(exist_ok=True)
     (folder / "metrics.jsonl").unlink(missing_ok=True)
-    process = _METHOD.Process(target=_run, args=(folder, step, dict(settings), dict(inputs)))
+    process = METHOD.Process(target=_run, args=(folder, step, dict(settings), dict(inputs)))
     process.start()
     return process

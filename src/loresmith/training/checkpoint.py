@@ -8,9 +8,9 @@ step-00000123/
   digests.json             sha256 of the others, written last
 ```
 
-Where several processes train together, each writes its part of both, `shard-0000R-*.safetensors`, and says in the file's
-header where the part lies in the whole (the form of torch.distributed.checkpoint's Hugging Face writer). Any number of
-processes reads either. Everything is safetensors and JSON: reading a checkpoint runs nobody's code.
+Where several processes train together, each writes its part of both, `shard-0000R-*.safetensors`, and says in the
+file's header where the part lies in the whole (the form of torch.distributed.checkpoint's Hugging Face writer). Any
+number of processes reads either. Everything is safetensors and JSON: reading a checkpoint runs nobody's code.
 
 A checkpoint is written under a temporary name, flushed to the disk and renamed, and only then is an older one removed:
 see `loresmith.training.checkpoint_writer`. There is no state of a random number generator in it: whatever is random in

@@ -18,6 +18,8 @@ from torch import Tensor, distributed
 from torch.distributed.tensor import DTensor, Shard, distribute_tensor
 from torch.optim._muon import DEFAULT_A, DEFAULT_B, DEFAULT_C, EPS, _adjust_lr, _zeropower_via_newtonschulz
 
+from loresmith.training.divided import own_part, part_of
+
 
 class Muon(torch.optim.Optimizer):
     """Steps matrices and stacks of matrices; where they are divided, all processes call `step` together.
@@ -52,7 +54,7 @@ class Muon(torch.optim.Optimizer):
         state = self.state[param]
         if "momentum_buffer" not in state:
             state["momentum_buffer"] = torch.zeros_like(param.grad)
-        buffer, gradient = _own(state["momentum_buffer"]), _own(param.grad)
+        buffer, gradient = own_part(state["momentum_buffer"]), own_part(param.grad)
         buffer.lerp_(gradient, 1 - group["momentum"])
         return gradient.lerp(buffer, group["momentum"])
 
@@ -60,14 +62,16 @@ class Muon(torch.optim.Optimizer):
         """As many divided matrices as there are processes: each makes one of them orthogonal."""
         rank, own = distributed.get_rank(), torch.empty(0)
         for number, param in enumerate(params):
-            gathered = _divided_as(param, self._update(param, group).bfloat16()).full_tensor()
+            gathered = part_of(param, self._update(param, group).bfloat16()).full_tensor()
             if number == rank:
                 own = _orthogonal(gathered, group)
         for owner, param in enumerate(params):
             result = own if owner == rank else torch.empty(param.shape, dtype=torch.bfloat16, device=param.device)
             distributed.broadcast(result, src=owner)
             _move(
-                param, _own(distribute_tensor(result, param.device_mesh, param.placements, src_data_rank=None)), group
+                param,
+                own_part(distribute_tensor(result, param.device_mesh, param.placements, src_data_rank=None)),
+                group,
             )
 
 
@@ -80,19 +84,9 @@ def _orthogonal(update: Tensor, group: dict[str, Any]) -> Tensor:
 
 def _move(param: Tensor, orthogonal: Tensor, group: dict[str, Any]) -> None:
     """Step a parameter, or this process's part of it, by as much of the orthogonal update."""
-    own = _own(param)
+    own = own_part(param)
     own.mul_(1 - group["lr"] * group["weight_decay"])
     own.add_(orthogonal, alpha=-_adjust_lr(group["lr"], None, param.shape[-2:]))
-
-
-def _own(tensor: Tensor) -> Tensor:
-    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
-
-
-def _divided_as(param: DTensor, part: Tensor) -> DTensor:
-    return DTensor.from_local(
-        part, param.device_mesh, param.placements, run_check=False, shape=param.shape, stride=param.stride()
-    )
 
 
 def _require_whole_matrices(param: Tensor) -> None:

@@ -14,13 +14,14 @@ al., Tensor Programs V, 2022, table 8). Rates are as written at a fan_in of `ref
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
 
+from loresmith.training.divided import norm_of_all, own_part, whole
 from loresmith.training.muon import Muon
-from loresmith.training.parallel import whole
 from loresmith.training.parameter_groups import Group, group_parameters
 from loresmith.training.settings import OptimiserSettings
 from loresmith.training.tensor_files import SEPARATOR
@@ -116,7 +117,11 @@ class Optimiser:
 
     def clip(self) -> float:
         """Scale the collected gradient to the largest norm allowed; returns its norm before."""
-        return float(whole(nn.utils.clip_grad_norm_(list(self.masters.values()), self.settings.gradient_clip)))
+        gradients = [master.grad for master in self.masters.values() if master.grad is not None]
+        norm = norm_of_all(gradients)
+        if self.settings.gradient_clip < norm < math.inf:
+            torch._foreach_mul_([own_part(gradient) for gradient in gradients], self.settings.gradient_clip / norm)
+        return norm
 
     def not_finite(self) -> list[str]:
         """Names of the parameters whose collected gradient holds NaN or infinity."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from loresmith.training.divided import whole
 from loresmith.training.ranks import Ranks
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ def gather(predictor: Predictor, ranks: Ranks) -> None:
     nothing.
     """
     from torch.distributed.fsdp import FSDPModule
+    from torch.distributed.tensor import DTensor
 
     for module in predictor.modules():
         if isinstance(module, FSDPModule):
@@ -114,24 +116,10 @@ def gather(predictor: Predictor, ranks: Ranks) -> None:
     gathered: dict[Tensor, nn.Parameter] = {}
     for module in predictor.modules():
         for name, parameter in module.named_parameters(recurse=False):
-            if is_divided(parameter):
+            if isinstance(parameter, DTensor):
                 if parameter not in gathered:  # tied ones stay tied
                     full = whole(parameter.detach()).to(predictor.computes_in)
                     gathered[parameter] = nn.Parameter(full, parameter.requires_grad) if ranks.first else parameter
                 setattr(module, name, gathered[parameter])
     if ranks.first:
         predictor.computes_in = None
-
-
-def whole(tensor: Tensor) -> Tensor:
-    """The tensor itself, or put together from its parts; then all processes call this, and all get it."""
-    from torch.distributed.tensor import DTensor
-
-    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
-
-
-def is_divided(tensor: Tensor) -> bool:
-    """Whether processes hold parts of it."""
-    from torch.distributed.tensor import DTensor
-
-    return isinstance(tensor, DTensor)
