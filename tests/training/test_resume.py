@@ -22,11 +22,10 @@ from tests.training.tiny_messages import TINY_SFT, write_chat_base, write_datase
 from tests.training.tiny_tokens import TINY, write_base, write_tokens
 from tests.training.training_process import STEPS, start
 
-STEPS = 40
 SETTINGS = {
     **TINY,
     "architecture": {"layers": 1, "width": 32, "head_dim": 16},
-    "budget_tokens": 64 * STEPS,
+    "budget_tokens": 64 * 40,
     "held_out_interval": 640,
     "checkpoint_seconds": 0.03,
 }
