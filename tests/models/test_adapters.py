@@ -203,6 +203,14 @@ def test_dropout_depends_on_torchs_seed_alone(variant: str) -> None:
     assert torch.equal(drawn(1, other=1), drawn(2, other=1))
 
 
+def test_a_model_that_does_not_train_drops_nothing_out_when_an_adapter_comes() -> None:
+    still, training = small(), small().train()
+    for model in (still, training):
+        add_adapter(model, AdapterSettings(dropout=0.5), seed=0)
+    assert not any(module.training for module in still.modules())
+    assert all(module.training for module in training.modules())
+
+
 def test_fast_parts_and_an_adapter_give_what_the_plain_ones_give() -> None:
     plain = small("llama")
     fast = copy.deepcopy(plain)

@@ -75,6 +75,13 @@ def test_merging_on_disk_is_exact_and_leaves_a_model_of_its_own(variant: str, tm
     assert torch.allclose(logits(load_weights(tmp_path / "merged")), logits(model), atol=1e-4)
 
 
+@pytest.mark.parametrize("variant", ["lora", "dora"])
+def test_an_adapter_of_few_digits_that_learnt_with_dropout_is_merged_as_exactly(variant: str, tmp_path: Path) -> None:
+    base, model = save_base(tmp_path / "base"), adapted(variant=variant, dropout=0.2)
+    save_adapter(model.bfloat16(), tmp_path / "adapter", BASE)
+    assert merge_directories(base, BASE, tmp_path / "adapter", tmp_path / "merged", "stored").parity.passed
+
+
 def test_the_adapters_tokenizer_comes_before_the_bases(tmp_path: Path) -> None:
     base = save_base(tmp_path / "base")
     learnt_with = make_tokenizer()

@@ -67,7 +67,7 @@ def save_adapter(model: PreTrainedModel, directory: Path, base: str, tokenizer: 
 
 
 def load_adapter(model: PreTrainedModel, directory: Path, base: str, *, trainable: bool = False) -> None:
-    """Add a stored adapter to its base, in place.
+    """Add a stored adapter to its base, in place, in fp32 whatever the base is in, as peft does.
 
     Args:
         model: the base.
@@ -88,7 +88,7 @@ def load_adapter(model: PreTrainedModel, directory: Path, base: str, *, trainabl
     parameters = {stored_name(name): parameter for name, parameter in adapter_parameters(model)}
     _require_fit(directory, weights, parameters)
     for name, parameter in parameters.items():
-        parameter.data = weights[name].to(parameter.device)
+        parameter.data = weights[name].to(parameter.device, torch.float32)
 
 
 def load_adapted(

@@ -126,6 +126,7 @@ def inject(model: PreTrainedModel, config: object) -> None:
         peft.inject_adapter_in_model(config, model, adapter_name=ADAPTER)
     except (ValueError, TypeError) as error:
         raise UserError(f"peft cannot add this adapter: {error}", where="adapter.target_modules") from error
+    model.train(model.training)  # new layers would drop out in a model that does not train
 
 
 def lora_config(model: PreTrainedModel, targets: Targets, settings: AdapterSettings) -> object:
