@@ -152,23 +152,27 @@ def test_a_tokenizer_that_begins_texts_with_a_blank_puts_none_in_the_middle(draw
 
 def test_a_template_that_drops_the_system_prompt_is_named() -> None:
     renderer = ConversationRenderer(make_tokenizer(), DROPS_SYSTEM)
-    assert renderer.drops_system_prompt
-    assert not RENDERER.drops_system_prompt
+    assert renderer.omissions.always == {"system prompt", "tools", "tool calls"}
+    assert not RENDERER.omissions.always
     renderer.render(conversation(["s", "u", "a"])[1:])
-    with pytest.raises(UserError, match="drops the system prompt, messages\\[0\\], as it does in every conversation"):
-        renderer.render(conversation(["Answer from the manual.", "u", "a"]))
+    for said in (["Answer from the manual.", "u", "a"], ["u", "this begins with a u too", "a"]):
+        with pytest.raises(UserError, match="drops the system prompt, as it does in every conversation"):
+            renderer.render(conversation(said))
 
 
 def test_whatever_a_template_drops_is_named() -> None:
     renderer = ConversationRenderer(make_tokenizer(), SMOLLM2)
-    said = conversation(["s", "u", "a"])
-    with pytest.raises(UserError, match="drops the tool 'stock'"):
+    said = conversation(["s", "Is it in stock?", "a"])
+    with pytest.raises(UserError, match="drops the tools, as"):
         renderer.render(said, TOOLS)
-    call = {"type": "function", "function": {"name": "order", "arguments": {}}}
-    with pytest.raises(UserError, match=r"drops the tool_calls of messages\[2\]"):
+    call = {"type": "function", "function": {"name": "stock", "arguments": {}}}
+    with pytest.raises(UserError, match="drops the tool calls, as"):
         renderer.render([*said[:2], {**said[2], "tool_calls": [call]}])
     with pytest.raises(UserError, match=r"drops the reasoning_content of messages\[2\]"):
         renderer.render([*said[:2], {**said[2], "reasoning_content": "Since it is so."}])
+    forgetful = CHAT_TEMPLATE.replace("(message.content or '')", "(message.content or '')[:9]")
+    with pytest.raises(UserError, match=r"drops the user message, messages\[1\]"):
+        ConversationRenderer(make_tokenizer(), forgetful).render(said)
 
 
 OWN_END = "{{- '<|im_end|>' -}}\n{%- endgeneration -%}"

@@ -10,7 +10,6 @@ merged with the template's.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,6 +22,7 @@ from loresmith.errors import UserError
 from loresmith.models.control_tokens import ControlTokens, Piece
 from loresmith.models.generation_markers import has_generation_markers, with_generation_markers
 from loresmith.models.piece_encoder import PieceEncoder
+from loresmith.models.template_omissions import Omissions
 from loresmith.models.template_text import Message, Span, TemplateRefusalError, TemplateText, template_text
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ class ConversationRenderer:
 
     Attributes:
         template: the template, as a model is shipped with it.
+        omissions: what it leaves out of conversations.
 
     Raises:
         UserError: there is no chat template, or the tokenizer is not a fast one.
@@ -85,6 +86,7 @@ class ConversationRenderer:
             raise UserError("the tokenizer carries no chat template", hint=_GIVE_TEMPLATE)
         self.template: str = template or tokenizer.get_chat_template()
         self.variables: dict[str, Any] = dict(tokenizer.special_tokens_map)
+        self.omissions = Omissions(self.template, self.variables)
         self._encoder = PieceEncoder(tokenizer)
         self._control_tokens = ControlTokens(tokenizer, self.template)
 
@@ -113,7 +115,12 @@ class ConversationRenderer:
         if marked != self.template and self._text(self.template, messages, tools).text != text.text:
             raise UserError("with generation markers, the chat template renders this conversation differently")
         pieces = self._control_tokens.cut(text, _counted(messages, text))
-        self._require_all_said(messages, tools, "".join(piece.text for piece in pieces))
+        missing = self.omissions.first(messages, tools, "".join(piece.text for piece in pieces))
+        if missing is not None:
+            raise UserError(
+                f"the chat template drops {missing}",
+                hint="use a template that renders it, in `chat_template`, or leave it out of the record",
+            )
         return pieces
 
     def encode(self, texts: Iterable[tuple[Piece, ...]]) -> list[Rendered]:
@@ -162,17 +169,6 @@ class ConversationRenderer:
             self._require_end_of_turn()
         return marked
 
-    @property
-    def drops_system_prompt(self) -> bool:
-        """Whether the template renders a conversation the same with a system prompt and without."""
-        asked: list[Message] = [{"role": "user", "content": "Where?"}]
-        told: list[Message] = [{"role": "system", "content": "Be brief."}, *asked]
-        try:
-            texts = [template_text(self.template, given, variables=self.variables).text for given in (asked, told)]
-        except TemplateRefusalError:
-            return False
-        return texts[0] == texts[1]
-
     @cached_property
     def end_of_turn(self) -> int | None:
         """The id of the token that ends an assistant's turn, after which a model has said what it had to say.
@@ -204,19 +200,6 @@ class ConversationRenderer:
         except TemplateRefusalError as error:
             raise UserError(f"the chat template refuses this conversation: {error}") from error
 
-    def _require_all_said(self, messages: Sequence[Message], tools: Tools, text: str) -> None:
-        """Nothing that a record holds may be left out by the template without a word."""
-        missing = [
-            *_missing_from(messages, text),
-            *(f"the tool {_name(tool)!r}" for tool in tools if not _stands_in(_name(tool), text)),
-        ]
-        if missing:
-            always = missing[0].startswith("the system prompt") and self.drops_system_prompt
-            raise UserError(
-                f"the chat template drops {missing[0]}{', as it does in every conversation' if always else ''}",
-                hint="use a template that renders it, in `chat_template`, or leave it out of the record",
-            )
-
     def _require_end_of_turn(self) -> None:
         messages: list[Message] = [{"role": "user", "content": "Where?"}, {"role": "assistant", "content": "There."}]
         try:
@@ -241,27 +224,3 @@ def _counted(messages: Sequence[Message], text: TemplateText) -> list[bool]:
             f"{len(weights)} turns"
         )
     return [weight != 0 for weight in weights]
-
-
-def _missing_from(messages: Sequence[Message], text: str) -> Iterable[str]:
-    for number, message in enumerate(messages):
-        role, said = message["role"], str(message.get("content") or "").strip()
-        if role == "assistant":
-            said = said.rpartition("</think>")[2].strip()  # templates drop what was thought in earlier turns
-        named = "the system prompt" if role == "system" else f"the {role} message"
-        if not _stands_in(said, text):
-            yield f"{named}, messages[{number}]"
-        reasoning = str(message.get("reasoning_content") or "").strip()
-        if message.get("weight", 1) and not _stands_in(reasoning, text):
-            yield f"the reasoning_content of messages[{number}]"
-        if not all(_stands_in(_name(call), text) for call in message.get("tool_calls") or ()):
-            yield f"the tool_calls of messages[{number}]"
-
-
-def _name(tool_or_call: Mapping[str, Any]) -> str:
-    return str(tool_or_call.get("function", tool_or_call)["name"])
-
-
-def _stands_in(said: str, text: str) -> bool:
-    """Whether the text has it, as it is or as JSON writes it."""
-    return said in text or json.dumps(said, ensure_ascii=False)[1:-1] in text or json.dumps(said)[1:-1] in text
