@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -38,6 +39,33 @@ def test_the_machine_and_the_code_are_on_record() -> None:
     assert all(digest != "absent" for digest in found["code"].values())
     assert found["instructions"] == sorted(found["instructions"])
     json.dumps(found)
+
+
+def test_code_that_changes_under_one_version_is_told_apart(tmp_path: Path) -> None:
+    script = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import odd_steps.counting
+from dataclasses import replace
+from loresmith.factory.environment import full_environment
+from loresmith.factory.registry import find_step
+step = replace(find_step("write-text"), run=odd_steps.counting.run)
+print(full_environment(step, 1)["code"]["odd_steps"])
+"""
+    package = tmp_path / "odd_steps"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "counting.py").write_text("def run(): ...\n")
+
+    def digest() -> str:
+        return subprocess.run(
+            [sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True
+        ).stdout
+
+    before = digest()
+    assert digest() == before
+    (package / "unseen.py").write_text("ONE = 1\n")
+    assert digest() != before
 
 
 def test_numerical_libraries_are_described_by_the_process_that_used_them() -> None:

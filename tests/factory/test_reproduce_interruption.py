@@ -7,12 +7,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from loresmith.errors import Failure
+from loresmith.factory.reproduction.notes import Notes
 from tests.factory.conftest import Factory
 from tests.factory.test_interruption import workers_of
 
@@ -58,14 +60,20 @@ def verdicts(factory: Factory) -> list[bool]:
     return [receipt.passed for receipt in factory.workspace.assets["test/count"].receipts()]
 
 
-def counted_from(factory: Factory) -> tuple[str, bool]:
-    """Reproduce it to the end: where the count went on from, and whether it came out the same."""
-    said: list[str] = []
-    found = factory.workspace.assets["test/count"].reproduce(
-        lambda event: said.append(event["message"]) if event["event"] == "log" else None
-    )
+def counted_from(factory: Factory) -> tuple[int, list[str]]:
+    """Reproduce it to the end, the same: where the count went on from, and which steps were begun for that."""
+    said: list[int] = []
+    begun: list[str] = []
+
+    def observe(event: Mapping[str, Any]) -> None:
+        if event["event"] == "log":
+            said.append(int(event["message"].removeprefix("counting on from ")))
+        elif event["event"] == "step-started":
+            begun.append(event["step"])
+
+    assert factory.workspace.assets["test/count"].reproduce(observe).same
     assert not list((factory.folder / ".loresmith" / "reproductions").iterdir())
-    return said[-1].removeprefix("counting on from "), found.same
+    return said[-1], begun
 
 
 def test_killed_it_goes_on(counted: Factory) -> None:
@@ -77,9 +85,9 @@ def test_killed_it_goes_on(counted: Factory) -> None:
     time.sleep(0.2)
     assert workers_of(counted) == [], "a worker dies with its factory"
     assert verdicts(counted) == before
-    position, same = counted_from(counted)
-    assert same
-    assert int(position) > 0
+    position, begun = counted_from(counted)
+    assert position > 0
+    assert begun == ["test/count"], "what was finished is not done again"
 
 
 def test_under_other_conditions_it_starts_anew(counted: Factory) -> None:
@@ -87,7 +95,7 @@ def test_under_other_conditions_it_starts_anew(counted: Factory) -> None:
     wait_until_it_counts(counted)
     process.kill()
     process.communicate()
-    assert counted_from(counted) == ("0", True)
+    assert counted_from(counted) == (0, ["test/hello", "test/count"])
 
 
 def test_ctrl_c_stops_it_at_a_safe_point_and_says_how_to_go_on(counted: Factory) -> None:
@@ -97,7 +105,7 @@ def test_ctrl_c_stops_it_at_a_safe_point_and_says_how_to_go_on(counted: Factory)
     _, message = process.communicate(timeout=20)
     assert process.returncode == 130
     assert "`loresmith reproduce " in message
-    assert int(counted_from(counted)[0]) > 0
+    assert counted_from(counted)[0] > 0
 
 
 def test_a_killed_step_is_named_and_nothing_is_put_on_record(counted: Factory) -> None:
@@ -111,7 +119,25 @@ def test_a_killed_step_is_named_and_nothing_is_put_on_record(counted: Factory) -
     assert "step 'test/count'" in message
     assert "SIGKILL" in message
     assert verdicts(counted) == before
-    assert counted_from(counted)[1]
+    assert counted_from(counted)[0] > 0
+
+
+def test_numbers_outlive_the_process_that_took_them_down(tmp_path: Path) -> None:
+    def number(position: int) -> dict[str, Any]:
+        return {"event": "metric", "name": "loss", "value": 1 / position, "position": position, "at": ""}
+
+    notes = Notes(tmp_path)
+    notes.take(number(1))
+    notes.take(number(2))
+    with (tmp_path / "metrics.jsonl").open("a") as file:  # killed in the middle of a line
+        file.write('{"event": "met')
+    again = Notes(tmp_path)
+    again.take(number(2))
+    again.take(number(3))
+    again.close()
+    last = Notes(tmp_path)
+    assert last.metrics == {("loss", position): 1 / position for position in (1, 2, 3)}
+    last.close()
 
 
 def test_two_at_once_do_not_meet(counted: Factory) -> None:

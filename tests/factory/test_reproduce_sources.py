@@ -52,6 +52,21 @@ def test_a_folder_is_read_from_its_snapshot_whatever_has_become_of_it(factory: F
     require_the_same()
 
 
+def test_a_snapshot_that_does_not_hold_all_is_not_run_from(factory: Factory, folder: Path) -> None:
+    """A name that is too long to be written is cut short in the snapshot, and no pattern finds its ending there."""
+    (folder / ("\\" * 70 + ".txt")).write_text("written with four characters for each of its own")
+    recipe = FILES.format(folder=f"{folder}, include: ['*.txt']")
+    factory.workspace.run(factory.recipe(recipe))
+    found = factory.workspace.assets["test/corpus"].reproduce()
+    assert found.same
+    assert [step.sources for step in found.steps] == ["originals", "ledger"]
+    shutil.rmtree(folder)
+    given = factory.workspace.assets["test/corpus"].reproduce().steps[0]
+    assert given.outcome == "given"
+    assert given.reason is not None
+    assert given.reason.startswith("its snapshot does not hold all that it read; what it read is gone")
+
+
 def test_a_damaged_snapshot_is_named_before_anything_is_done(factory: Factory, folder: Path) -> None:
     factory.workspace.run(factory.recipe(FILES.format(folder=folder)))
     digest = damage(factory, "test/files.source", "files/notes/a.txt")
