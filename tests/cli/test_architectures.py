@@ -53,7 +53,7 @@ def test_presets_of_one_kind(cli: CommandLine) -> None:
         for kind in ("dense", "moe")
     }
     assert kinds == {"dense": {"dense"}, "moe": {"moe"}}
-    assert "qwen3-moe-31m" in cli("models", "presets").out
+    assert "qwen3-moe-26m" in cli("models", "presets").out
 
 
 def test_presets_need_no_workspace(tmp_path: Path, cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:

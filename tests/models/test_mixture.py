@@ -95,7 +95,7 @@ def test_shared_experts_and_dense_layers_are_not_among_the_routed_ones() -> None
         "num_attention_heads": 2,
         "num_key_value_heads": 2,
         "intermediate_size": 32,
-        "moe_intermediate_size": 16,
+        "moe_intermediate_size": 4,  # as many rows as a router has, in the shared expert
         "n_routed_experts": 4,
         "num_experts_per_tok": 2,
         "n_group": 1,

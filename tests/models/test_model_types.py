@@ -43,8 +43,8 @@ def test_a_saved_one_loads_in_a_process_that_has_not_met_its_class(tmp_path: Pat
 from pathlib import Path
 from loresmith.models.storage import load_weights
 from loresmith.models.model_types import read_config
-assert read_config(Path({str(tmp_path)!r})).forgetting == 0.25
 print(type(load_weights(Path({str(tmp_path)!r}))).__name__)
+assert read_config(Path({str(tmp_path)!r})).forgetting == 0.25
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "WordMixerForCausalLM\n"), done.stderr

@@ -47,17 +47,17 @@ def test_a_name_says_how_many_parameters(name: str) -> None:
     assert total / (float(said) * UNITS[unit]) == pytest.approx(1.0, abs=0.25 if said == "1" else 0.15)
 
 
-@pytest.mark.parametrize("name", ["qwen3-moe-31m", "mixtral-31m", "olmoe-31m"])
+@pytest.mark.parametrize("name", ["qwen3-moe-26m", "mixtral-26m", "olmoe-26m"])
 def test_the_small_mixtures_are_as_active_as_the_benchmark_s_dense_model(name: str) -> None:
     dense = count(Architecture(preset="qwen3-12m"), 8192)
     assert count(Architecture(preset=name), 8192).active == pytest.approx(dense.total, rel=0.005)
 
 
 def test_keys_beside_a_preset_override_it_and_the_rest_follows_from_them() -> None:
-    wider = Architecture(preset="qwen3-12m", width=640)
-    assert (wider.layers, wider.query_heads, wider.inner_width) == (8, 10, 1728)
+    wider = Architecture(preset="qwen3-46m", width=640)
+    assert (wider.layers, wider.query_heads, wider.inner_width) == (12, 10, 1728)
     assert Architecture(preset="qwen3-12m", layers=2).layers == 2
 
 
 def test_a_preset_is_the_keys_that_it_stands_for() -> None:
-    assert Architecture(preset="qwen3-12m") == Architecture(layers=8, width=320, tied_embeddings=True)
+    assert Architecture(preset="qwen3-12m") == Architecture(layers=8, width=320, ffn_width=576)

@@ -11,7 +11,7 @@ from loresmith.sdk.model_costs import ModelCosts, RecipeModels
 
 def _show_presets(answer: PresetList, _request: PresetsRequest, screen: Screen) -> None:
     screen.table(
-        ("preset", "kind", "layers", "width", "parameters", "active", "vocabulary", ""),
+        ("preset", "kind", "layers", "width", "parameters", "active", "vocabulary", "what it is"),
         (
             (
                 preset.name,
