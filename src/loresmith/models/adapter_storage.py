@@ -15,7 +15,6 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from loresmith.errors import UserError
-from loresmith.models.adapter_peft import peft
 from loresmith.models.adapters import ADAPTER, adapter_parameters, inject
 from loresmith.models.base_settings import read_json
 from loresmith.models.base_weights import require_finite, tensor_sizes
@@ -78,6 +77,8 @@ def load_adapter(model: PreTrainedModel, directory: Path, base: str, *, trainabl
     Raises:
         UserError: the adapter is of another base, of another kind, damaged, or not finite.
     """
+    from loresmith.models.adapter_peft import peft
+
     require_same_base(directory, base)
     weights = _read_weights(directory)
     config = peft.LoraConfig.from_pretrained(str(directory))

@@ -24,7 +24,6 @@ import torch
 from torch import nn
 
 from loresmith.errors import Failure, UserError
-from loresmith.models.adapter_peft import lora_layer, peft
 from loresmith.models.adapter_settings import AdapterSettings
 from loresmith.models.adapter_targets import Conv1D, Targets, choose_targets, shortened
 
@@ -103,6 +102,8 @@ def merge_adapter(model: PreTrainedModel) -> PreTrainedModel:
     Raises:
         Failure: a merged matrix is not finite.
     """
+    from loresmith.models.adapter_peft import lora_layer
+
     for name, layer in _adapted_layers(model):
         parent, _, child = name.rpartition(".")
         try:
@@ -120,6 +121,8 @@ def merge_adapter(model: PreTrainedModel) -> PreTrainedModel:
 
 def inject(model: PreTrainedModel, config: object) -> None:
     """Put peft's layers in the place of the linear maps that a `LoraConfig` names."""
+    from loresmith.models.adapter_peft import peft
+
     if getattr(model, "peft_config", None):
         raise UserError("this model has an adapter already", hint="merge it first (step `merge`)")
     try:
@@ -131,6 +134,8 @@ def inject(model: PreTrainedModel, config: object) -> None:
 
 def lora_config(model: PreTrainedModel, targets: Targets, settings: AdapterSettings) -> object:
     """peft's config of an adapter, its targets named as shortly as they can be."""
+    from loresmith.models.adapter_peft import peft
+
     modules = dict(model.named_modules())
     return peft.LoraConfig(
         r=settings.rank,
@@ -148,6 +153,8 @@ def lora_config(model: PreTrainedModel, targets: Targets, settings: AdapterSetti
 
 def _adapted_layers(model: nn.Module) -> list[tuple[str, Any]]:
     """peft's layers with their names; of those that wrap one another, one for each matrix of an expert, the outer."""
+    from loresmith.models.adapter_peft import lora_layer
+
     layers = [(name, module) for name, module in model.named_modules() if isinstance(module, lora_layer.LoraLayer)]
     names = {name for name, _ in layers}
     return [(name, module) for name, module in layers if name.rpartition(".")[0] not in names]
@@ -158,6 +165,8 @@ def _require_injected(model: nn.Module, targets: Targets) -> None:
 
     The shared experts and dense layers of a mixture are out of its reach by that: huggingface/peft issue 3711.
     """
+    from loresmith.models.adapter_peft import lora_layer
+
     found: set[str] = set()
     for name, module in model.named_modules():
         if isinstance(module, lora_layer.ParamWrapper):
