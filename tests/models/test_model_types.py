@@ -58,6 +58,17 @@ def test_its_keys_are_checked_as_those_of_any_config() -> None:
         validate(Architecture, {"model_type": "word-mixr"}, {}, "recipe.yaml")
 
 
+def test_another_version_of_the_package_is_another_architecture() -> None:
+    shape = Architecture(model_type="word-mixer", overrides=KEYS)
+    assert shape.provided_by == "loresmith-words 1.0"
+    written = shape.model_dump(mode="json")
+    assert Architecture.model_validate(written) == shape
+    with pytest.raises(UserError, match=r"of loresmith-words 0\.9 was meant, and loresmith-words 1\.0 provides it"):
+        validate(Architecture, {**written, "provided_by": "loresmith-words 0.9"}, {}, "plan.json")
+    with pytest.raises(UserError, match="and transformers provides it"):
+        validate(Architecture, {"model_type": "llama", "provided_by": "loresmith-words 1.0"}, {}, "plan.json")
+
+
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [

@@ -91,6 +91,11 @@ class Architecture(BaseModel):
         description="Any causal language model of transformers by its `model_type`, such as olmo3, or of an installed "
         "package; it takes the place of `family`, and its geometry goes into `overrides`.",
     )
+    provided_by: str | None = Field(
+        default=None,
+        description="The package and version that a model type comes from, where that is not transformers; filled in, "
+        "so that another version is another model.",
+    )
     overrides: dict[str, Any] = Field(
         default_factory=dict,
         description="Keys of the transformers config, by its own names, set last: `{hidden_act: gelu}`.",
@@ -105,6 +110,18 @@ class Architecture(BaseModel):
             raise ValueError("a preset is the size of a family; leave out the preset, or the model_type")
         said = {key: value for key, value in data.items() if key != "preset"}
         return {**PRESETS[data["preset"]].geometry, **said}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_provider(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping) or not isinstance(data.get("model_type"), str):
+            return data
+        from loresmith.models.model_types import provider
+
+        installed, said = provider(data["model_type"]), data.get("provided_by")
+        if said is not None and said != installed:
+            raise ValueError(f"{data['model_type']} of {said} was meant, and {installed or 'transformers'} provides it")
+        return {**data, "provided_by": installed}
 
     @model_validator(mode="after")
     def _geometry_fits(self) -> Self:

@@ -41,6 +41,12 @@ def register(model_type: str) -> None:
         _registered(model_type)
 
 
+def provider(model_type: str) -> str | None:
+    """The package that offers a model type and its version, such as `acme-models 1.2`; None where none does."""
+    entry = _offered().get(model_type)
+    return f"{entry.dist.name} {entry.dist.version}" if entry is not None and entry.dist is not None else None
+
+
 def default_config(model_type: str) -> PreTrainedConfig:
     """The config of a causal language model's type with all its defaults.
 
