@@ -23,7 +23,9 @@ from loresmith.training.stream_rows import StreamRows
 LENGTH, BATCH = 256, 16
 """Tokens in a row, and rows in a step."""
 
-LAYERS, WIDTH, VOCABULARY = 8, 320, 8192
+LAYERS, WIDTH, INNER, VOCABULARY = 8, 320, 576, 8192
+"""A Qwen3 of 12.9M parameters, embeddings not tied."""
+
 HELD_OUT_TOKENS = 60_000
 THREADS = 2
 
@@ -59,7 +61,7 @@ def our_model(**shape: Any) -> Any:
 
 
 def config(**shape: Any) -> Any:
-    architecture = Architecture(**({"family": "qwen3", "layers": LAYERS, "width": WIDTH} | shape))
+    architecture = Architecture(**({"family": "qwen3", "layers": LAYERS, "width": WIDTH, "ffn_width": INNER} | shape))
     return transformers_config(architecture, vocabulary_size=VOCABULARY, positions=2048, end_of_document=0)
 
 

@@ -7,16 +7,14 @@ import time
 
 from benchmarks.training import contest
 from benchmarks.training.ours import trainer_of
-from loresmith.models.architecture import Architecture
 from loresmith.training.causal_lm import CausalLM
 
 if __name__ == "__main__":
     chosen = contest.arguments()
-    dense = Architecture(layers=contest.LAYERS, width=contest.WIDTH)
-    half = dense.inner_width // 2
-    sparse = {"family": "qwen3_moe", "experts": 8, "experts_per_token": 2, "expert_width": half}
+    half = contest.INNER // 2
+    sparse = {"family": "qwen3_moe", "experts": 8, "experts_per_token": 2, "expert_width": half, "ffn_width": None}
     trainers = {
-        "dense": trainer_of(contest.our_model(ffn_width=2 * half), 10**9),
+        "dense": trainer_of(contest.our_model(), 10**9),
         "mixture": trainer_of(contest.our_model(**sparse), 10**9),
     }
     batches, objective = contest.batches(chosen.tokens), CausalLM()

@@ -17,7 +17,7 @@ steps:
   base:
     step: pretrain
     tokens: contest/tokens
-    architecture: {family: qwen3, layers: LAYERS, width: WIDTH}
+    architecture: {family: qwen3, layers: LAYERS, width: WIDTH, ffn_width: INNER}
     batch_tokens: BATCH
     micro_batch_tokens: BATCH
 """
@@ -36,7 +36,12 @@ if __name__ == "__main__":
     folder = next(parent for parent in chosen.tokens.resolve().parents if (parent / ".loresmith").is_dir())
     before = set((folder / ".loresmith" / "runs").iterdir())
     recipe = folder / "start.yaml"
-    shape = {"LAYERS": contest.LAYERS, "WIDTH": contest.WIDTH, "BATCH": contest.BATCH * contest.LENGTH}
+    shape = {
+        "LAYERS": contest.LAYERS,
+        "WIDTH": contest.WIDTH,
+        "INNER": contest.INNER,
+        "BATCH": contest.BATCH * contest.LENGTH,
+    }
     text = RECIPE.replace("SEED", str(time.time_ns() % 10**9))  # so that nothing of it is there yet
     for name, value in shape.items():
         text = text.replace(name, str(value))

@@ -111,3 +111,13 @@ def test_missing_weights_are_named(tmp_path: Path) -> None:
     config.write_bytes((tmp_path / "deeper" / "config.json").read_bytes())
     with pytest.raises(UserError, match=r"the weights lack model\.layers\.1"):
         load_weights(tmp_path / "model")
+
+
+def test_a_models_directory_serves_as_tokenizer_without_its_weights(tmp_path: Path) -> None:
+    one, other = small(1), small(2)
+    save_model(one, tmp_path / "one")
+    (tmp_path / "one" / "tokenizer.json").write_text("{}")
+    save_model(other, tmp_path / "other", tmp_path / "one")
+    assert (tmp_path / "other" / "tokenizer.json").is_file()
+    saved = load_weights(tmp_path / "other")
+    assert all(torch.equal(a, b) for a, b in zip(saved.parameters(), other.parameters(), strict=True))

@@ -30,11 +30,11 @@ class _RMSNorm(torch.autograd.Function):
         return y
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor | None, None]:
         (dy,) = gradients
         h, weight_D, inverse_rms = ctx.saved_tensors
         dy_h = dy * h
-        weight_gradient = dy_h.flatten(0, -2).sum(0)
+        weight_gradient = dy_h.flatten(0, -2).sum(0) if ctx.needs_input_grad[1] else None
         projection = (dy_h * weight_D).mean(-1, keepdim=True).neg_()
         dx = torch.addcmul(dy * weight_D, h, projection).mul_(inverse_rms)
         return dx, weight_gradient, None

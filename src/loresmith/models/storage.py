@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
+SETTINGS = ("config.json", "generation_config.json")
+
+
 def save_model(model: PreTrainedModel, directory: Path, tokenizer: Path | None = None) -> None:
     """Write a model that `AutoModelForCausalLM` and `AutoTokenizer` load without Loresmith.
 
@@ -28,11 +31,11 @@ def save_model(model: PreTrainedModel, directory: Path, tokenizer: Path | None =
     Args:
         model: its weights are written in the type they have.
         directory: made if it does not exist.
-        tokenizer: a directory whose files are copied in.
+        tokenizer: a directory whose files are copied in; a model's will do, whose weights are left where they are.
     """
     directory.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(directory, max_shard_size="5GB")
-    for file in (directory / "config.json", directory / "generation_config.json"):
+    for file in (directory / name for name in SETTINGS):
         if file.is_file():
             write_settings(json.loads(file.read_text(encoding="utf-8")), file)
     if tokenizer is not None:
@@ -40,9 +43,9 @@ def save_model(model: PreTrainedModel, directory: Path, tokenizer: Path | None =
 
 
 def copy_files(source: Path, target: Path) -> None:
-    """Copy the files of a folder, and not those of folders in it."""
+    """Copy the files of a folder, but no weights or settings of a model that may lie there too."""
     for file in sorted(source.iterdir()):
-        if file.is_file():
+        if file.is_file() and ".safetensors" not in file.name and file.name not in SETTINGS:
             shutil.copyfile(file, target / file.name)
 
 

@@ -34,7 +34,9 @@ class _LinearCrossEntropy(torch.autograd.Function):
     def forward(ctx: Any, hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor, weights_N: Tensor, z: float) -> Any:
         rows = max(1, LOGITS_AT_MOST // weight_VD.shape[0])
         d_hidden_ND = torch.empty_like(hidden_ND)
-        d_weight_VD = torch.zeros(weight_VD.shape, dtype=torch.float32, device=weight_VD.device)
+        # A frozen output embedding has no gradient, and its product is a third of the work.
+        learns = ctx.needs_input_grad[1]
+        d_weight_VD = torch.zeros(weight_VD.shape if learns else 0, dtype=torch.float32, device=weight_VD.device)
         total = torch.zeros((), dtype=torch.float32, device=hidden_ND.device)
         nll_total = torch.zeros_like(total)
         even = bool((weights_N == 1).all())
@@ -55,16 +57,18 @@ class _LinearCrossEntropy(torch.autograd.Function):
                 p_CV.mul_(factor_C1.to(p_CV.dtype))
             d_logits_CV = p_CV.scatter_add_(1, y_C1, -w_C1.to(p_CV.dtype))
             d_hidden_ND[start : start + rows] = d_logits_CV @ weight_VD
-            d_weight_VD += d_logits_CV.t() @ h_CD
+            if learns:
+                d_weight_VD += d_logits_CV.t() @ h_CD
         ctx.save_for_backward(d_hidden_ND, d_weight_VD.to(weight_VD.dtype))
         ctx.mark_non_differentiable(nll_total)
         return total, nll_total
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor | None, None, None, None]:
         d_hidden_ND, d_weight_VD = ctx.saved_tensors
         scale = gradients[0]
-        return d_hidden_ND * scale.to(d_hidden_ND.dtype), d_weight_VD * scale.to(d_weight_VD.dtype), None, None, None
+        d_weight = d_weight_VD * scale.to(d_weight_VD.dtype) if ctx.needs_input_grad[1] else None
+        return d_hidden_ND * scale.to(d_hidden_ND.dtype), d_weight, None, None, None
 
 
 def linear_cross_entropy(

@@ -52,7 +52,7 @@ class Optimiser:
         for name, parameter in model.named_parameters():
             if parameter.requires_grad:
                 self.masters[name] = parameter if dtype == torch.float32 else parameter.detach().clone()
-            if parameter.dtype != dtype:
+            if parameter.is_floating_point() and parameter.dtype != dtype:
                 parameter.data = parameter.data.to(dtype)
         self.averages = {n: m.detach().clone() for n, m in self.masters.items()} if settings.average_decay else {}
         self.updates = 0

@@ -69,6 +69,10 @@ def save_trained(
         parity = measure_parity(model, directory, ids_BT)
     else:
         assert base is not None
+        # An adapter is small: it keeps the digits that it was trained with.
+        for name, parameter in model.named_parameters() if batches.ranks.world == 1 else ():
+            if name in fitted.trainer.optimiser.masters:
+                parameter.data = fitted.trainer.optimiser.masters[name].detach().to(parameter.device)
         save_adapter(model, directory, base.digest, tokenizer)
         parity = measure_parity(model, directory, ids_BT, base.directory)
     if not parity.passed:

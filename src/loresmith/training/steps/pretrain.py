@@ -9,7 +9,7 @@ from pydantic import Field
 from loresmith.factory.step import Input, InputAsset, Result, Step, StepConfig, StepContext
 from loresmith.training.loop_settings import LoopSettings
 from loresmith.training.steps.forecast import training_guess, training_operations
-from loresmith.training.steps.trained import TRAINED, makes, trained_result
+from loresmith.training.steps.trained import TRAINED, join, makes, trained_result
 from loresmith.training.token_settings import TokenSettings
 
 
@@ -52,8 +52,9 @@ PRETRAIN = Step(
     },
     outputs=TRAINED,
     makes=makes,
+    join=join,
     run=_pretrain,
-    packages=("torch", "transformers", "tokenizers", "safetensors", "numpy"),
+    packages=("torch", "transformers", "tokenizers", "safetensors", "numpy", "peft"),
     workload=_operations,
     guess=lambda config: training_guess(_operations(config), config.budget_tokens),
 )
