@@ -76,7 +76,7 @@ def test_a_template_that_drops_the_system_prompt_is_named_with_the_record(cli: C
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["writer", "writer"], "this asset is a model, not a dataset"),
+        (["writer", "writer"], "is a model, and a dataset is needed"),
         (["DATASET", "words"], "a tokenizer or a model renders conversations"),
         (["DATASET", "writer", "--record", "4"], "there is no record 4: the dataset has 3"),
         (["DATASET", "writer", "--record", "0"], "--record"),

@@ -12,9 +12,12 @@ from loresmith.sdk.call import Answer, Call, Emit, Request
 
 if TYPE_CHECKING:
     from loresmith.data.messages_dataset import DatasetRecord
+    from loresmith.ledger import Asset
     from loresmith.models.conversation import ConversationRenderer
-    from loresmith.sdk.assets import AssetHandle
     from loresmith.sdk.workspace import Workspace
+
+_FOLDERS = {"tokenizer": "", "model": "", "adapter": "", "tokens": "tokenizer"}
+"""Where assets of these kinds have their tokenizer."""
 
 
 class InspectRequest(Request):
@@ -74,17 +77,16 @@ class InspectAnswer(Answer):
 
 
 def _inspect(workspace: Workspace, request: InspectRequest, _emit: Emit) -> InspectAnswer:
-    dataset, tokenizer = workspace.assets[request.dataset], workspace.assets[request.tokenizer]
-    if dataset.asset.kind != "dataset":
-        raise UserError(f"this asset is a {dataset.asset.kind}, not a dataset", where=request.dataset)
+    dataset, tokenizer = workspace.ledger.assets.find(request.dataset, "dataset"), _what_renders(workspace, request)
+    directory = workspace.ledger.assets.directory(dataset.digest)
     from loresmith.data.messages_dataset import count_records, read_records
 
-    in_all = count_records(dataset.directory)
+    in_all = count_records(directory)
     if request.record > in_all:
         raise UserError(f"there is no record {request.record}: the dataset has {in_all}", where=request.dataset)
-    renderer = _renderer(tokenizer, request)
+    renderer = _renderer(workspace.ledger.assets.directory(tokenizer.digest) / _FOLDERS[tokenizer.kind], request)
     records = []
-    for record in read_records(dataset.directory, first=request.record):
+    for record in read_records(directory, first=request.record):
         records.append(_inspected(record, renderer))
         if len(records) == request.records:
             break
@@ -98,19 +100,27 @@ def _inspect(workspace: Workspace, request: InspectRequest, _emit: Emit) -> Insp
     )
 
 
-def _renderer(handle: AssetHandle, request: InspectRequest) -> ConversationRenderer:
-    folders = {"tokenizer": "", "model": "", "adapter": "", "tokens": "tokenizer"}
-    if handle.asset.kind not in folders:
+def _what_renders(workspace: Workspace, request: InspectRequest) -> Asset:
+    """The asset that was named; of a step with several outputs, the tokenizer."""
+    assets = workspace.ledger.assets
+    try:
+        found = assets.find(request.tokenizer)
+    except UserError:
+        found = assets.find(request.tokenizer, "tokenizer")
+    if found.kind not in _FOLDERS:
         raise UserError(
-            f"this asset is a {handle.asset.kind}; a tokenizer or a model renders conversations",
-            where=request.tokenizer,
+            f"this asset is a {found.kind}; a tokenizer or a model renders conversations", where=request.tokenizer
         )
+    return found
+
+
+def _renderer(directory: Path, request: InspectRequest) -> ConversationRenderer:
     from loresmith.models.chat_template import read_chat_template
     from loresmith.models.conversation import ConversationRenderer
     from loresmith.models.storage import load_tokenizer
 
     template = read_chat_template(request.chat_template) if request.chat_template is not None else None
-    return ConversationRenderer(load_tokenizer(handle.directory / folders[handle.asset.kind]), template)
+    return ConversationRenderer(load_tokenizer(directory), template)
 
 
 def _inspected(record: DatasetRecord, renderer: ConversationRenderer) -> InspectedRecord:
