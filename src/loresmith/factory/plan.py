@@ -13,9 +13,10 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from loresmith.errors import UserError
+from loresmith.factory.compute import Compute
 from loresmith.factory.environment import deciding_environment
 from loresmith.factory.forecast import Forecast, forecast
-from loresmith.factory.recipe import Compute, Recipe, RecipeStep, ReleaseTarget, locations, produced_by
+from loresmith.factory.recipe import Recipe, RecipeStep, ReleaseTarget, locations, produced_by
 from loresmith.factory.registry import find_step
 from loresmith.factory.step import Step
 from loresmith.ledger import Ledger, Run

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from loresmith.errors import Failure, UserError
+from loresmith.factory.compute import Compute
 from loresmith.factory.events import EventReader
 from loresmith.factory.step import InputAsset
 from loresmith.factory.stopping import StopRequest
@@ -30,14 +31,16 @@ def step_request(
     threads: int,
     work: Path,
     inputs: Mapping[str, InputAsset],
+    compute: Compute,
 ) -> dict[str, Any]:
-    """What a worker is told: which step, under which name, with what, and the folder in which it works."""
+    """What a worker is told: which step, under which name, with what, and where it works."""
     return {
         "name": name,
         "step": step,
         "config": dict(config),
         "seed": seed,
         "threads": threads,
+        "compute": compute.model_dump(mode="json"),
         "action": str(work),
         "inputs": {
             role: {

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from loresmith.errors import UserError
+from loresmith.factory.compute import Compute
 from loresmith.factory.registry import find_step
 from loresmith.factory.step import Step, StepConfig
 from loresmith.ledger.releases import Channel, check_name
@@ -19,16 +20,6 @@ from loresmith.validation import validate
 from loresmith.yaml_lines import Mapped, YamlPath, load_yaml, read_yaml
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=64)]
-
-
-class Compute(BaseModel):
-    """Where and with how much a recipe runs; nothing here changes what it means."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    threads: int | None = Field(
-        default=None, ge=1, description="CPU threads a step may use. Default: the cores this process may run on."
-    )
 
 
 class ReleaseTarget(BaseModel):

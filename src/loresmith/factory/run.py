@@ -154,9 +154,8 @@ class _Execution:
         self.observer({"event": "step-started", "step": planned.name, "kind": planned.step, "key": key})
         record = StepRecord(self.ledger, self.run, planned.name, key, work, self.folder / "runs" / self.run)
         assets = {role: input_asset(self.ledger, planned.name, role, digest) for role, digest in inputs.items()}
-        request = step_request(
-            planned.name, planned.step, planned.resolved_config(), self.plan.seed, self.threads, work, assets
-        )
+        settings, seed, compute = planned.resolved_config(), self.plan.seed, self.plan.compute
+        request = step_request(planned.name, planned.step, settings, seed, self.threads, work, assets, compute)
 
         def tick() -> None:
             self._beat(key)

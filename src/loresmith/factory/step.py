@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -174,6 +175,10 @@ class Step:
             scale past runs by it. None: they scale by the size of the inputs.
         guess: what to forecast where there are no past runs.
         makes: which of its optional outputs a config asks for; None: none of them.
+        join: joins the process it is called in, one of several that torchrun has started for this step, to the others,
+            for as long as the context lasts. `run` is then called in all of them. What the first one makes, says and
+            returns counts; the others have folders of their own, and return no outputs. None: the step runs in one
+            process, whatever the recipe's `compute` says.
     """
 
     name: str
@@ -189,6 +194,7 @@ class Step:
     workload: Callable[[Any], float] | None = None
     guess: Callable[[Any], Guess] | None = None
     makes: Callable[[Any], frozenset[str]] | None = None
+    join: Callable[[], AbstractContextManager[None]] | None = None
 
     def outputs_of(self, config: StepConfig) -> dict[str, Output]:
         """The outputs that the step makes with these settings, in the order in which they are declared."""

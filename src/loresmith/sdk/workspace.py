@@ -24,6 +24,7 @@ from loresmith.sdk.model_costs import RecipeModels, describe_models
 from loresmith.sdk.place import Place, find_place, make_place, present_actor
 from loresmith.sdk.releases import Releases
 from loresmith.sdk.runs import RESUMABLE, RunHandle, Runs
+from loresmith.sdk.submission import require_here
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -100,11 +101,13 @@ class Workspace:
         """Carry out a plan, or a recipe file. Returns when all is done; raises what stopped it.
 
         Raises:
-            UserError, Failure: a step refused or failed; what was finished before it is kept.
+            UserError, Failure: a step refused or failed; what was finished before it is kept. Or it is for a cluster's
+                queue: then the script that submits it is written, and its place said.
             Interrupted: Ctrl-C; the next run of the same plan goes on from there.
         """
         if not isinstance(plan, Plan):
             plan = self.plan(plan)
+        require_here(plan, self.place.folder, self.place.state)
         return RunHandle(self, execute(plan, self.ledger, self.place.state, observer))
 
     def resume(self, run: str | None = None, observer: Observer | None = None) -> RunHandle:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from loresmith.errors import Failure, UserError
 from loresmith.factory.acceptance import accepted
 from loresmith.factory.action_metrics import merged_metrics
+from loresmith.factory.compute import Compute
 from loresmith.factory.environment import full_environment
 from loresmith.factory.process import StepProcess, step_request
 from loresmith.factory.reproduction.comparison import compare_environments, compare_metrics, compare_output
@@ -78,7 +79,9 @@ class StepAgain:
         name = self._ancestor.name
         observer({"event": "step-started", "step": name, "kind": self._action.step, "key": self._action.key})
         config = sources.config.model_dump(mode="json")
-        request = step_request(name, self._action.step, config, self._action.seed, self._threads, self._folder, inputs)
+        compute = Compute(processes=self._action.environment.get("processes", 1))
+        seed, threads = self._action.seed, self._threads
+        request = step_request(name, self._action.step, config, seed, threads, self._folder, inputs, compute)
         notes = Notes(self._folder)
         process = StepProcess(request, self._folder / "request.json", notes.log_path)
 

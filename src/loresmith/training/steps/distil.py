@@ -10,7 +10,7 @@ from pydantic import Field
 from loresmith.factory.step import Input, InputAsset, Result, Step, StepConfig, StepContext
 from loresmith.training.loop_settings import LoopSettings
 from loresmith.training.steps.forecast import training_guess, training_operations
-from loresmith.training.steps.trained import TRAINED, makes, trained_result
+from loresmith.training.steps.trained import TRAINED, join, makes, trained_result
 from loresmith.training.token_settings import TokenSettings
 
 
@@ -65,6 +65,7 @@ DISTIL = Step(
     },
     outputs=TRAINED,
     makes=makes,
+    join=join,
     run=_distil,
     packages=("torch", "transformers", "tokenizers", "safetensors", "numpy", "peft"),
     workload=_operations,

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from loresmith.factory.step import Guess, Input, InputAsset, Result, Step, StepConfig, StepContext
 from loresmith.training.loop_settings import LoopSettings
 from loresmith.training.quantities import TokenCount
-from loresmith.training.steps.trained import TRAINED, makes, trained_result
+from loresmith.training.steps.trained import TRAINED, join, makes, trained_result
 
 EPOCHS = 3.0
 
@@ -150,6 +150,7 @@ SFT = Step(
     },
     outputs=TRAINED,
     makes=makes,
+    join=join,
     run=_sft,
     fingerprint=_fingerprint,
     restore_sources=_restore_template,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from loresmith.factory.step import Check, Made, Output, Result
@@ -15,6 +16,13 @@ TRAINED = {
     "adapter": Output("adapter", "A PEFT adapter directory, where the settings ask for one.", optional=True),
     "books": Output("report", "What became of every token of every document (documents.parquet)."),
 }
+
+
+def join() -> AbstractContextManager[None]:
+    """Join the other processes that train the same model."""
+    from loresmith.training.parallel import joined_ranks
+
+    return joined_ranks()
 
 
 def makes(config: LoopSettings) -> frozenset[str]:

@@ -1,0 +1,62 @@
+"""Where and with how much a recipe runs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+
+def _known_launcher(name: object) -> object:
+    if name == "ray":
+        raise ValueError("there is no `ray` launcher; there are `local`, on this machine, and `slurm`, on a cluster")
+    return name
+
+
+class Compute(BaseModel):
+    """Where and with how much a recipe runs; nothing here changes what it means.
+
+    It is no part of an action's key, as the threads are not: a month of training is not done again because a machine
+    was added, and one that began on one machine goes on with two. What it may decide is the last bit of a sum, since a
+    batch that is cut in other places is added up in another order. So what an action was made with is on record beside
+    it, and `loresmith reproduce` uses as many processes again.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    threads: int | None = Field(
+        default=None,
+        ge=1,
+        description="CPU threads a step may use on a machine; its processes share them. Default: the cores this "
+        "process may run on.",
+    )
+    processes: int = Field(
+        default=1,
+        ge=1,
+        description="Processes a machine among which a training step divides the model and its batches: one a GPU, or "
+        "one a socket of a CPU. Other steps run in one.",
+    )
+    nodes: int = Field(default=1, ge=1, description="Machines, each with so many processes; more than one need slurm.")
+    launcher: Annotated[Literal["local", "slurm"], BeforeValidator(_known_launcher)] = Field(
+        default="local",
+        description="`local` starts the processes on this machine; `slurm` writes a script for sbatch, which does so "
+        "on a cluster.",
+    )
+    slurm: dict[str, str | int] = Field(
+        default={},
+        description="Options of sbatch beside those that follow from the others, such as `{partition: gpu, "
+        "gpus-per-node: 4, time: '12:00:00'}`.",
+    )
+
+    @model_validator(mode="after")
+    def _several_machines_have_a_launcher(self) -> Self:
+        if self.nodes > 1 and self.launcher == "local":
+            raise ValueError("several nodes need `launcher: slurm`")
+        if self.slurm and self.launcher != "slurm":
+            raise ValueError("`slurm` says how a job is submitted, and the launcher is not slurm")
+        return self
+
+    @property
+    def ranks(self) -> int:
+        """Processes of a training step, on all machines."""
+        return self.nodes * self.processes

@@ -1,0 +1,117 @@
+"""One of the processes that carry out a step together: `python -m loresmith.factory.rank REQUEST EVENTS`.
+
+torchrun starts it; `loresmith.factory.lead` has started torchrun, and listens at the named pipe EVENTS.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from loresmith.errors import Failure, Interrupted, LoresmithError, os_failure
+from loresmith.factory.context import WorkerContext
+from loresmith.factory.environment import computing_environment
+from loresmith.factory.events import EventWriter, NoEvents
+from loresmith.factory.launcher import SECONDS_TO_STOP
+from loresmith.factory.parent import die_with
+from loresmith.factory.registry import find_step
+from loresmith.factory.work import described, inputs_of, peak_bytes
+
+LOCK = "ranks.lock"
+"""Held by every process of a step, so that a new start can wait for those of the last one to be gone."""
+
+
+def main(arguments: list[str]) -> int:
+    rank = int(os.environ["RANK"])
+    request = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    die_with(os.getppid())
+    events: EventWriter | NoEvents
+    try:
+        events = EventWriter(os.open(arguments[1], os.O_WRONLY | os.O_NONBLOCK))
+        os.set_blocking(events.descriptor, True)
+    except OSError:  # nobody listens at the pipe of another machine
+        events = NoEvents()
+    try:
+        return _run(request, rank, events)
+    except Interrupted:
+        events.send("stopped", rank=rank)
+        return Interrupted.exit_status
+    except LoresmithError as error:
+        return _failed(events, rank, error)
+    except OSError as error:
+        return _failed(events, rank, os_failure(error, where=f"step {request['name']!r}"))
+    except MemoryError:
+        return _failed(events, rank, Failure("the step ran out of memory"))
+    except Exception as error:  # noqa: BLE001 - the last place where a defect of a step can be told from a crash
+        return _failed(events, rank, Failure(f"{type(error).__name__}: {error}", hint="see the log"), defect=True)
+
+
+def _run(request: dict[str, Any], rank: int, events: EventWriter | NoEvents) -> int:
+    action = Path(request["action"])
+    lock = (action / LOCK).open("w")
+    fcntl.flock(lock, fcntl.LOCK_SH)
+    # The first writes where one process alone would; what the others write, nobody looks at.
+    folder = action if rank == 0 else action / "ranks" / str(rank)
+    threads = max(1, request["threads"] // int(os.environ["LOCAL_WORLD_SIZE"]))
+    context = WorkerContext(folder, request["seed"], threads, events if rank == 0 else NoEvents())
+    _stop_on_sigterm(context)
+    step = find_step(request["step"])
+    assert step.join is not None
+    config = step.config.model_validate(request["config"])
+    started = time.monotonic()
+    with step.join():
+        result = step.run(context, config, inputs_of(request))
+        # Each says so before they wait for one another: what comes after is the first one's alone.
+        events.send("rank-finished", rank=rank, peak_bytes=peak_bytes())
+    if rank == 0:
+        said = {"seconds": time.monotonic() - started, "environment": computing_environment()}
+        events.send("finished", **said, **described(step, config, result))
+    return 0
+
+
+def _stop_on_sigterm(context: WorkerContext) -> None:
+    """Ask for a stop, and end this process if that does nothing.
+
+    The request is taken up by a thread: the main one may be waiting, deep in a library, for a process that is gone, and
+    then it never comes to run a signal's handler.
+    """
+    read_end, write_end = os.pipe()
+    os.set_blocking(write_end, False)
+    signal.set_wakeup_fd(write_end)
+    signal.signal(signal.SIGTERM, lambda *_: None)
+
+    def wait() -> None:
+        os.read(read_end, 1)
+        context.request_stop()
+        time.sleep(SECONDS_TO_STOP)
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True, name="stop-watch").start()
+
+
+def _failed(events: EventWriter | NoEvents, rank: int, error: LoresmithError, defect: bool = False) -> int:
+    """Tell the factory first, then the log, which may be on the disk that is full."""
+    said = {"what": error.what, "where": error.where, "hint": error.hint, "status": error.exit_status}
+    events.send("failed", rank=rank, defect=defect, **said)
+    with suppress(OSError):
+        traceback.print_exc()
+    return error.exit_status
+
+
+if __name__ == "__main__":
+    status = main(sys.argv[1:])
+    with suppress(OSError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    # Native libraries sometimes abort while the interpreter tears down, after all the work is done and reported.
+    os._exit(status)

@@ -1,0 +1,173 @@
+"""A step of several processes is one step: it ends, stops, fails and goes on as one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from loresmith.errors import Failure, UserError
+from loresmith.factory.compute import Compute
+from loresmith.factory.launcher import SlurmLauncher
+from tests.factory.conftest import Factory
+
+TWO = "compute: {processes: 2, threads: 2}"
+
+
+def recipe(factory: Factory, rest: str = TWO, **settings: object) -> Path:
+    words = ", ".join(f"{key}: {value}" for key, value in {"step": "count-together", **settings}.items())
+    return factory.recipe(f"count: {{{words}}}", rest=rest)
+
+
+def log(factory: Factory) -> str:
+    return "".join(path.read_text() for path in sorted(factory.folder.glob(".loresmith/runs/*/count.log")))
+
+
+def leftovers(factory: Factory) -> list[str]:
+    found = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
+    return [line for line in found.splitlines() if "loresmith.factory." in line and str(factory.folder) in line]
+
+
+def test_it_is_done_once_though_one_aborts_after_the_work_and_its_processes_share_the_threads(
+    factory: Factory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LORESMITH_TEST_ABORTS", "1")
+    run = factory.workspace.run(recipe(factory))
+    action = run.actions()["count"]
+    assert action.environment["processes"] == 2
+    assert action.peak_bytes > 0
+    assert "process 1 of 2, 1 threads" in log(factory)
+    assert "process 2 of 2" not in log(factory), "the first alone speaks"
+    # The number of processes is no part of what is made: with one there is nothing to do.
+    again = factory.workspace.run(recipe(factory, rest=""))
+    assert again.actions()["count"].key == action.key
+    assert factory.events("step-finished") == [(run.id, "count")]
+
+
+def test_a_process_that_is_killed_ends_the_step_and_the_next_start_goes_on(factory: Factory) -> None:
+    path = recipe(factory, to=20, fault="killed")
+    began = time.monotonic()
+    with pytest.raises(Failure, match="of the step's 2 processes, number 2 ended without a word"):
+        factory.workspace.run(path)
+    assert time.monotonic() - began < 30
+    assert leftovers(factory) == []
+    factory.workspace.run(path)
+    assert "from 9, process 1 of 2" in log(factory)
+
+
+def test_what_one_of_them_refuses_is_said_in_its_words(factory: Factory) -> None:
+    with pytest.raises(UserError, match="half is enough") as caught:
+        factory.workspace.run(recipe(factory, fault="refuses"))
+    assert caught.value.where == "the last process"
+
+
+def test_a_request_to_stop_reaches_all_and_nothing_is_left_behind(factory: Factory) -> None:
+    path = recipe(factory, to=2000, pause=0.05)
+    process = factory.start(path)
+    deadline = time.monotonic() + 60
+    while "process 1 of 2" not in log(factory) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does
+    assert process.wait(timeout=20) == 130
+    assert leftovers(factory) == []
+    assert [run.status for run in factory.workspace.ledger.runs.list()] == ["interrupted"]
+    (state,) = factory.folder.glob(".loresmith/work/*/state/count")
+    assert 0 < int(state.read_text()) < 2000
+
+
+def test_a_killed_factory_takes_all_of_them_with_it(factory: Factory) -> None:
+    process = factory.start(recipe(factory, to=2000, pause=0.05))
+    deadline = time.monotonic() + 60
+    while "process 1 of 2" not in log(factory) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 10
+    while leftovers(factory) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert leftovers(factory) == []
+
+
+SLURM = "compute: {nodes: 2, processes: 1, threads: 2, launcher: slurm, slurm: {partition: gpu}}"
+
+
+def test_for_slurm_a_script_is_written_that_runs_the_same_plan(factory: Factory) -> None:
+    path = recipe(factory, rest=SLURM)
+    with pytest.raises(UserError, match="its script is written to") as caught:
+        factory.workspace.run(path)
+    (script,) = factory.folder.glob(".loresmith/slurm/*/run.sbatch")
+    assert str(script) in caught.value.what
+    assert f"sbatch {script}" in str(caught.value.hint)
+    subprocess.run(["bash", "-n", str(script)], check=True)
+    text = script.read_text()
+    for line in ("--nodes=2", "--ntasks-per-node=1", "--cpus-per-task=2", "--partition=gpu"):
+        assert f"#SBATCH {line}\n" in text
+    plan = factory.workspace.read_plan(script.with_name("plan.json"))
+    assert plan.digest == factory.workspace.plan(path).digest
+    assert f"run {script.with_name('plan.json')}" in text
+
+
+SRUN = """#!/bin/bash
+# Slurm's srun on a cluster of this machine alone: the command once for each node.
+while [[ $1 == --* ]]; do [[ $1 == --nodes=* ]] && nodes=${1#--nodes=}; shift; done
+for ((node = 0; node < nodes; node++)); do SLURM_NODEID=$node "$@" & done
+status=0
+for job in $(jobs -p); do wait "$job" || status=1; done
+exit $status
+"""
+
+
+def test_in_a_slurm_job_torchrun_is_started_on_every_node(
+    factory: Factory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    srun = tmp_path / "bin" / "srun"
+    srun.parent.mkdir()
+    srun.write_text(SRUN)
+    srun.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{srun.parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("SLURM_JOB_ID", str(os.getpid()))
+    monkeypatch.setenv("SLURM_JOB_NUM_NODES", "2")
+    run = factory.workspace.run(recipe(factory, rest=SLURM))
+    assert run.actions()["count"].environment["processes"] == 2
+    assert "process 1 of 2, 2 threads" in log(factory)
+
+
+def test_a_job_of_another_size_is_refused(factory: Factory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_JOB_ID", "1")
+    monkeypatch.setenv("SLURM_JOB_NUM_NODES", "3")
+    with pytest.raises(UserError, match="has 3 nodes, and the plan is for 2"):
+        factory.workspace.run(recipe(factory, rest=SLURM))
+
+
+def test_words_of_the_commands_stay_words(tmp_path: Path) -> None:
+    os.environ.setdefault("SLURM_JOB_ID", "7")
+    request, events = tmp_path / "with space" / "request.json", tmp_path / "with space" / "events"
+    command = SlurmLauncher(Compute(nodes=2, launcher="slurm")).command(request, events)
+    echoed = subprocess.run(
+        [*command[command.index("bash") : -1], command[-1].replace("exec ", "printf '%s\\n' ", 1)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "SLURM_NODEID": "1"},
+    ).stdout.splitlines()
+    assert echoed[-2:] == [str(request), str(events)]
+    assert "--node-rank=1" in echoed
+
+
+@pytest.mark.parametrize(
+    ("compute", "said"),
+    [
+        ({"launcher": "ray"}, "there are `local`, on this machine, and `slurm`"),
+        ({"nodes": 2}, "several nodes need `launcher: slurm`"),
+        ({"slurm": {"partition": "gpu"}}, "the launcher is not slurm"),
+        ({"processes": 0}, "greater than or equal to 1"),
+    ],
+)
+def test_what_cannot_be_is_refused(compute: dict[str, object], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        Compute.model_validate(compute)
