@@ -112,7 +112,7 @@ def _show_import(answer: ImportAnswer, _request: ImportRequest, screen: Screen) 
 COMMANDS = {
     "assets": noun(
         "assets",
-        "Assets: list, show, verify, export.",
+        "Assets: list, show, verify, import, export.",
         command(LS, _show_list),
         command(SHOW, _show_detail),
         command(VERIFY, _show_verification, live=live_run),

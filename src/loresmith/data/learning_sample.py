@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from loresmith.data.corpus import read_documents
 from loresmith.data.observer import Observer
 from loresmith.data.sampling import in_sample
 from loresmith.ledger.books import Account, Books, Entry
+
+PART_BYTES = 1 << 20
 
 
 class LearningSample:
@@ -33,20 +36,21 @@ class LearningSample:
         self._passed_over = {"documents": 0, "bytes": 0}
 
     def batches(self) -> Iterator[list[str]]:
-        """The texts of the sample, in their order."""
+        """The texts of the sample, in their order, a megabyte or a text at a time."""
         for batch in read_documents(self._corpus, ("id", "text", "bytes"), "train"):
-            if self._observer.stop_requested():
-                self._observer.stopped()
-            texts = []
-            for row in batch.to_pylist():
-                taken = in_sample(row["id"], self._wanted, self._total)
-                counts = self.read if taken else self._passed_over
-                counts["documents"] += 1
-                counts["bytes"] += row["bytes"]
-                if taken:
-                    texts.append(row["text"])
-            yield texts
-            self._observer.progress(self.read["bytes"], self._wanted, "bytes")
+            for rows in in_parts(batch.to_pylist()):
+                if self._observer.stop_requested():
+                    self._observer.stopped()
+                texts = []
+                for row in rows:
+                    taken = in_sample(row["id"], self._wanted, self._total)
+                    counts = self.read if taken else self._passed_over
+                    counts["documents"] += 1
+                    counts["bytes"] += row["bytes"]
+                    if taken:
+                        texts.append(row["text"])
+                yield texts
+                self._observer.progress(self.read["bytes"], self._wanted, "bytes")
 
     def books(self) -> Books:
         """What was learnt from, and what not, in documents and in bytes; once all batches are read."""
@@ -61,6 +65,20 @@ class LearningSample:
                 for unit, measure in (("documents", len), ("bytes", sum))
             )
         )
+
+
+def in_parts(rows: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """Rows with `bytes`, in runs of about a megabyte, so that one can stop between two of them."""
+    part: list[dict[str, Any]] = []
+    size = 0
+    for row in rows:
+        part.append(row)
+        size += row["bytes"]
+        if size >= PART_BYTES:
+            yield part
+            part, size = [], 0
+    if part:
+        yield part
 
 
 def _account(unit: str, by_split: Mapping[str, int], learnt: int, passed_over: int) -> Account:

@@ -12,6 +12,7 @@ import numpy as np
 from loresmith.data.corpus import read_documents
 from loresmith.data.domain_merges import Merge
 from loresmith.data.encoding import Encoder
+from loresmith.data.learning_sample import in_parts
 from loresmith.data.sampling import in_sample
 from loresmith.data.shards import SPLITS
 
@@ -31,7 +32,7 @@ def measure_gain(
         base, extended: folders with a tokenizer.
         corpus: an asset of this kind.
         merges: what the second has more than the first.
-        look: called after each batch; it may raise to stop.
+        look: called after each megabyte; it may raise to stop.
 
     Returns:
         For each split that has text: documents, bytes, tokens and bytes per token before and after, the gain (0.25: a
@@ -46,13 +47,14 @@ def measure_gain(
         counts: Counter[str] = Counter()
         used: Counter[int] = Counter()
         for batch in read_documents(corpus, ("id", "text", "bytes"), split):
-            rows = [row for row in batch.to_pylist() if in_sample(row["id"], SAMPLE_BYTES, whole)]
-            texts = [row["text"] for row in rows]
-            for row, old, new in zip(rows, before.documents(texts), after.documents(texts), strict=True):
-                counts.update(documents=1, bytes=row["bytes"], before=len(old) - 1, after=len(new) - 1)
-                counts["round_trip"] += after.text(new[:-1]) == before.text(old[:-1])
-                used.update(new[:-1].tolist())
-            look()
+            taken = [row for row in batch.to_pylist() if in_sample(row["id"], SAMPLE_BYTES, whole)]
+            for rows in in_parts(taken):
+                texts = [row["text"] for row in rows]
+                for row, old, new in zip(rows, before.documents(texts), after.documents(texts), strict=True):
+                    counts.update(documents=1, bytes=row["bytes"], before=len(old) - 1, after=len(new) - 1)
+                    counts["round_trip"] += after.text(new[:-1]) == before.text(old[:-1])
+                    used.update(new[:-1].tolist())
+                look()
         if counts["after"]:
             splits[split] = _row(counts, sum(merge.token in used for merge in merges))
         if split == "validation":
