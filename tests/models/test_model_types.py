@@ -12,9 +12,11 @@ from loresmith.models import model_types
 from loresmith.models.architecture import Architecture, transformers_config
 from loresmith.models.build import build_model
 from loresmith.models.cost import cost_of, on_meta
+from loresmith.models.generate import complete
 from loresmith.models.model_types import read_config, register
 from loresmith.models.storage import load_weights, save_model
 from loresmith.validation import validate
+from tests.models.tiny_tokenizer import make_tokenizer
 
 KEYS = {"hidden_size": 16, "num_hidden_layers": 2, "forgetting": 0.25}
 
@@ -56,6 +58,18 @@ def test_its_keys_are_checked_as_those_of_any_config() -> None:
         validate(Architecture, data, {}, "recipe.yaml")
     with pytest.raises(UserError, match="did you mean 'word-mixer'"):
         validate(Architecture, {"model_type": "word-mixr"}, {}, "recipe.yaml")
+
+
+def test_it_writes_though_it_keeps_no_cache() -> None:
+    tokenizer = make_tokenizer()
+    shape = Architecture(model_type="word-mixer", overrides=KEYS)
+    model = build_model(transformers_config(shape, vocabulary_size=300, positions=64), seed=3).eval()
+    model.lm_head.weight.data[3:].normal_(generator=torch.Generator().manual_seed(0))  # no special token is likely
+    ids = tokenizer("def f")["input_ids"]
+    for _ in range(12):
+        ids.append(int(model(torch.tensor([ids])).logits[0, -1].argmax()))
+    expected = tokenizer.decode(ids[-12:], skip_special_tokens=True)
+    assert "".join(complete(model, tokenizer, "def f", max_new_tokens=12)) == expected
 
 
 def test_another_version_of_the_package_is_another_architecture() -> None:

@@ -125,7 +125,8 @@ def window_of(model: PreTrainedModel) -> int:
 
 def _ends(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
     """The tokens after which a model has said what it had to say."""
-    declared = model.generation_config.eos_token_id if model.generation_config is not None else None
+    settings = getattr(model, "generation_config", None)  # a third party's class need not have one
+    declared = settings.eos_token_id if settings is not None else None
     ends = {*(declared if isinstance(declared, list) else [declared]), tokenizer.eos_token_id}
     turn_end = tokenizer.convert_tokens_to_ids(TURN_END)
     if turn_end != tokenizer.unk_token_id:
@@ -135,7 +136,7 @@ def _ends(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozens
 
 @torch.inference_mode()
 def _sampled(model: PreTrainedModel, prompt: Sequence[int], ends: frozenset[int], sampling: Sampling) -> Iterator[int]:
-    """New tokens one by one, over a key-value cache."""
+    """New tokens one by one, over a key-value cache; a model that keeps none reads its context again each time."""
     window = window_of(model)
     generator = torch.Generator().manual_seed(sampling.seed)
     history = list(prompt)
@@ -146,13 +147,16 @@ def _sampled(model: PreTrainedModel, prompt: Sequence[int], ends: frozenset[int]
             context, cache, cached = history[-(window // 2) :], None, 0
         ids_1T = torch.tensor([context], device=model.device)
         output = model(input_ids=ids_1T, past_key_values=cache, use_cache=True, logits_to_keep=1)
-        cache, cached = output.past_key_values, cached + len(context)
+        cache = getattr(output, "past_key_values", None)
         token = _choose(output.logits[0, -1].float().cpu(), sampling, generator)
         if token in ends:
             return
         yield token
         history.append(token)
-        context = [token]
+        if cache is None:
+            context.append(token)
+        else:
+            context, cached = [token], cached + len(context)
 
 
 def _choose(logits_V: Tensor, sampling: Sampling, generator: torch.Generator) -> int:
