@@ -197,6 +197,20 @@ def test_an_older_folder_says_its_special_tokens_elsewhere(folder: Path, tmp_pat
     assert (tokenizer.eos_token, tokenizer.chat_template) == (END, template)
 
 
+def test_a_tokenizer_without_its_fast_form_is_given_one(folder: Path, tmp_path: Path) -> None:
+    described = json.loads((folder / "tokenizer.json").read_text())
+    (folder / "tokenizer.json").unlink()
+    (folder / "vocab.json").write_text(json.dumps(described["model"]["vocab"]))
+    merges = ["#version: 0.2", *(" ".join(pair) for pair in described["model"]["merges"])]
+    (folder / "merges.txt").write_text("\n".join(merges) + "\n")
+    ends = dict.fromkeys(("bos_token", "eos_token", "unk_token"), END)
+    change(folder / "tokenizer_config.json", tokenizer_class="GPT2Tokenizer", **ends)
+    made = run_import(tmp_path, path=str(folder)).outputs["tokenizer"].directory
+    assert {file.name for file in made.iterdir()} == {"tokenizer.json", "tokenizer_config.json", "chat_template.jinja"}
+    text = "def f(x): für 日本語"
+    assert Encoder.load(made).document(text)[:-1].tolist() == make_tokenizer()(text)["input_ids"]
+
+
 Spoil = Callable[[Path], Any]
 
 

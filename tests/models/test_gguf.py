@@ -61,6 +61,14 @@ def test_a_gguf_file_computes_what_the_model_did_that_it_was_written_from(file: 
     assert account.entered == account.kept == facts["parameters"]
 
 
+def test_blocks_are_written_out_in_another_type_where_it_is_asked_for(file: Path, tmp_path: Path) -> None:
+    result = run_step(IMPORT_MODEL, tmp_path, {"path": str(file), "dtype": "bfloat16"})
+    model, _ = load_model(result.outputs["model"].directory)
+    assert model.dtype == torch.bfloat16
+    assert torch.equal(model.lm_head.weight, tiny_llama().lm_head.weight.bfloat16())
+    assert all(check.passed for check in result.checks)
+
+
 def test_the_same_file_gives_the_same_bytes(file: Path, tmp_path: Path) -> None:
     again = tmp_path / "elsewhere.gguf"
     again.write_bytes(file.read_bytes())

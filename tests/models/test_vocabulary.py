@@ -123,6 +123,15 @@ def test_tokens_that_stand_outside_of_the_vocabulary_keep_their_ids(base: Path, 
     assert 301 not in encoder.encode("<|two|>").ids
 
 
+def test_every_id_is_below_the_size_though_ids_have_gaps(base: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(base, tmp_path / "gap"))
+    vocabulary = json.loads((folder / "tokenizer.json").read_text())["model"]["vocab"]
+    extend_tokenizer(folder, folder, [(vocabulary["q"], vocabulary["z"], 310)])
+    encoder = Encoder.load(folder)
+    assert encoder.document("qz")[0] == 310
+    assert encoder.vocabulary_size == 311
+
+
 def test_merges_written_as_text_are_written_so_again(base: Path, merges: list[NewMerge], tmp_path: Path) -> None:
     """Older tokenizer.json files have `"a b"` where newer ones have `["a", "b"]`."""
     described = json.loads((base / "tokenizer.json").read_text())
