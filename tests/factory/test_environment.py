@@ -65,7 +65,10 @@ print(full_environment(step, 1)["code"]["odd_steps"])
     before = digest()
     assert digest() == before
     (package / "unseen.py").write_text("ONE = 1\n")
-    assert digest() != before
+    more = digest()
+    assert more != before
+    (package / "unseen.py").write_text("ONE = 2\n")
+    assert digest() not in (before, more)
 
 
 def test_numerical_libraries_are_described_by_the_process_that_used_them() -> None:

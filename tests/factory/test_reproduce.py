@@ -202,6 +202,19 @@ def test_what_was_added_by_hand_is_taken_as_given_and_cannot_itself_be_reproduce
         added.reproduce()
 
 
+def test_what_was_there_before_the_step_that_also_makes_it_is_an_input_and_not_its_own_output(
+    factory: Factory, tmp_path: Path
+) -> None:
+    (tmp_path / "text").mkdir()
+    (tmp_path / "text" / "text.txt").write_text("by hand")
+    added = factory.workspace.assets.add("corpus", tmp_path / "text", {"words": 2})
+    factory.workspace.run(factory.recipe(f"a: {{step: join-text, first: {added.digest}}}"))
+    assert factory.workspace.assets["test/a"].digest == added.digest
+    found = added.reproduce()
+    assert found.same
+    assert [(given.asset, given.used_by) for given in found.given] == [(added.digest, "test/a")]
+
+
 def test_what_was_made_is_kept_when_asked_for(factory: Factory) -> None:
     factory.workspace.run(factory.recipe("odd: {step: waver, by: time}"))
     found = factory.workspace.assets["test/odd.text"].reproduce(keep=True)
