@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from loresmith.errors import UserError
+from loresmith.errors import Failure, UserError
 from loresmith.factory.reproduction.report import Reproduction, StepReproduction
 from loresmith.ledger import Action, ActionRecord, OutputRecord
 from tests.factory.conftest import Factory
@@ -178,6 +178,17 @@ def test_what_an_older_record_does_not_say_is_told_apart_from_a_difference(facto
         ("version of write-text", "0", "1")
     ]
     assert step.unrecorded == ("code", "threads", "variables")
+
+
+def test_settings_that_are_not_taken_any_more_are_named(factory: Factory, tmp_path: Path) -> None:
+    action = factory.workspace.run(factory.recipe("a: {step: write-text, text: x}")).actions()["a"]
+    other = Factory(tmp_path / "other")
+    older = action.model_copy(update={"config": {**action.config, "font": "serif"}})
+    recorded_elsewhere(factory, other, older, loresmith="0.0.9")
+    with pytest.raises(Failure, match="on record") as caught:
+        other.workspace.assets["test/a"].reproduce()
+    assert "font" in str(caught.value)
+    assert "0.0.9" in str(caught.value)
 
 
 def test_an_asset_that_also_came_of_itself_is_traced_to_its_first_making(factory: Factory) -> None:

@@ -9,7 +9,7 @@ after a step that differs, those that follow get what is on record, so that each
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -54,7 +54,8 @@ def reproduce(
 
     Raises:
         UserError: no step made the asset, or a step of its lineage is not installed.
-        Failure: a step failed, or what is needed to run it is damaged; nothing is put on record.
+        Failure: a step failed or does not take its settings any more, or what is needed to run it is damaged; nothing
+            is put on record.
         Interrupted: Ctrl-C or SIGTERM; the next start goes on.
     """
     asset = ledger.assets.get(digest)
@@ -157,9 +158,10 @@ class _Work:
         key = ancestor.action.key
         step = StepAgain(self._ledger, ancestor, self._readers[key], recorded, folder, self._threads[key])
         made = step.carry_out(inputs, stop, self._observer)
-        draft = written.with_suffix(".new")
-        draft.write_text(made.model_dump_json(), encoding="utf-8")
-        draft.replace(written)
+        if made.report.outcome != "given":  # what it read may be there again the next time
+            draft = written.with_suffix(".new")
+            draft.write_text(made.model_dump_json(), encoding="utf-8")
+            draft.replace(written)
         return made
 
     def _inputs(self, ancestor: Ancestor) -> tuple[dict[str, InputAsset], tuple[str, ...]]:
@@ -186,10 +188,8 @@ class _Work:
         """Remove what no step ahead reads."""
         awaited = {maker for ancestor in ahead for maker in ancestor.makers.values()}
         for key in self._made:
-            gone: Mapping[str, bool] = {"sources": True, "state": True, "outputs": key not in awaited}
-            for name, is_gone in gone.items():
-                if is_gone:
-                    shutil.rmtree(place / key / name, ignore_errors=True)
+            for name in ("sources", "state", *(() if key in awaited else ("outputs",))):
+                shutil.rmtree(place / key / name, ignore_errors=True)
 
 
 def _require_sources(ancestor: Ancestor, reason: str | None) -> None:

@@ -50,7 +50,7 @@ def discard(place: Path) -> None:
     """Remove a folder of ours. Nobody finds it half removed, and takes it for one in which to go on."""
     gone = place.with_name(f"{_GONE}{secrets.token_hex(8)}")
     place.rename(gone)
-    shutil.rmtree(gone)
+    shutil.rmtree(gone, ignore_errors=True)  # another process may have begun to, and whoever comes next ends it
 
 
 def _locked(path: Path) -> int | None:

@@ -33,14 +33,20 @@ class OutsideReader:
         """Look at the record.
 
         Raises:
-            UserError: the step is not installed, or does not take the settings on record any more.
-            Failure: the snapshot that it would be run from is damaged.
+            UserError: the step is not installed.
+            Failure: it does not take the settings on record any more, or the snapshot that it would be run from is
+                damaged.
         """
         action = ancestor.action
         self._ledger = ledger
         self._outputs = action.outputs
         self.step: Step = find_step(action.step)
-        self.config = validate(self.step.config, action.config, {}, f"step {ancestor.name!r} as it is on record")
+        where = f"step {ancestor.name!r}"
+        try:
+            self.config = validate(self.step.config, action.config, {}, f"the settings of {where} on record")
+        except UserError as error:
+            made_by = action.environment.get("loresmith", "another version")
+            raise Failure(error.what, where=error.where, hint=f"they were those of Loresmith {made_by}") from error
         self._places = {
             name: getattr(self.config, name)
             for name in locations(self.step.config)
@@ -50,7 +56,7 @@ class OutsideReader:
         self._fingerprint = planned.fingerprint if planned is not None else None
         if self.has_snapshot:
             for role, digest in action.outputs.items():
-                require_undamaged(ledger, digest, f"the snapshot {role!r} of what it read", f"step {ancestor.name!r}")
+                require_undamaged(ledger, digest, f"the snapshot {role!r} of what it read", where)
 
     @property
     def has_snapshot(self) -> bool:
@@ -95,11 +101,10 @@ class OutsideReader:
         views = {role: self._ledger.assets.directory(digest) for role, digest in self._outputs.items()}
         try:
             config: StepConfig = self.step.restore_sources(self.config, views, folder)
+            whole = self.step.fingerprint(config) == self._fingerprint
         except UserError as error:
             return Found(None, "snapshot", f"its snapshot lacks something: {_in_short(error)}")
-        if self.step.fingerprint(config) != self._fingerprint:
-            return Found(None, "snapshot", "its snapshot does not hold all that it read")
-        return Found(config, "snapshot")
+        return Found(config, "snapshot") if whole else Found(None, "snapshot", "its snapshot lacks something")
 
 
 def _in_short(error: UserError | Failure) -> str:
