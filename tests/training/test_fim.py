@@ -30,6 +30,11 @@ def turner(seed: int = 0, **fields: object) -> FillInTheMiddle:
     return FillInTheMiddle(FimSettings(**fields), fim_tokenizer.directory(), seed)
 
 
+def targets_of(turn: FillInTheMiddle, piece: np.ndarray, number: int, epoch: int) -> np.ndarray | None:
+    turned = turn.turned(piece, number, epoch)
+    return None if turned is None else turned[0]
+
+
 def in_reading_order(turned: np.ndarray) -> tuple[list[int], list[int], list[int]]:
     """Prefix, middle and suffix of a laid-out piece; in SPM, whose prefix and middle are one, the prefix is empty."""
     ids = turned.tolist()
@@ -55,7 +60,7 @@ def test_the_parts_give_the_piece_back_to_the_byte(
     turn = turner(rate=1, level=level, longest_middle=longest)
     for number, start in enumerate(range(0, len(ids), most)):
         piece = ids[start : start + most]
-        turned = turn.turned(piece, number, epoch)
+        turned = targets_of(turn, piece, number, epoch)
         own = piece[piece != END]
         if turned is None:
             assert level == "line" or longest is not None or not len(own)
@@ -99,7 +104,7 @@ def test_the_layout_is_the_papers(order: str) -> None:
     turn = turner(rate=1, spm_share=float(order == "spm"), longest_middle=5)
     seen = set()
     for number in range(40):
-        turned = turn.turned(ids, number, 0)
+        turned = targets_of(turn, ids, number, 0)
         assert turned is not None
         prefix, middle, suffix = in_reading_order(turned)
         seen.add((encoder().text(np.array(prefix, dtype=int)), encoder().text(np.array(suffix, dtype=int))))
@@ -132,18 +137,38 @@ def test_the_orders_of_a_prompt_end_where_the_middle_begins() -> None:
 def test_rate_and_share_of_orders_are_kept_within_chance() -> None:
     ids = encoder().document("class Reader:\n    pass\n# a line that is long enough\n")
     rounds, rate, share = 3000, 0.7, 0.3
-    results = [turner(rate=rate, spm_share=share).turned(ids, number, 2) for number in range(rounds)]
+    turn = turner(rate=rate, spm_share=share)
+    results = [targets_of(turn, ids, number, 2) for number in range(rounds)]
     turned = [result for result in results if result is not None]
-    # In PSM an empty prefix looks like SPM: once in about as many as there are places to cut twice.
-    spm = sum(result[1] == SUF and encoder().text(result[result != SUF]).find("class") >= 0 for result in turned)
     assert abs(len(turned) - rate * rounds) < 4 * math.sqrt(rounds * rate * (1 - rate))
-    psm_with_a_prefix = sum(result[1] != SUF for result in turned)
-    empty = 1 - (1 - 1 / (len(encoder().text(ids[:-1])) + 1)) ** 2
-    expected = len(turned) * (1 - share) * (1 - empty)
-    assert abs(psm_with_a_prefix - expected) < 4 * math.sqrt(len(turned) * share * (1 - share))
-    assert spm > 0
-    assert all(turner(rate=0).turned(ids, number, 0) is None for number in range(200))
-    assert all(turner(rate=1).turned(ids, number, 0) is not None for number in range(200))
+    # A PSM piece whose prefix is empty looks like SPM: as often as one of two even cuts is at the very beginning.
+    places = len(encoder().text(ids[:-1])) + 1
+    expected = len(turned) * (1 - share) * (1 - 1 / places) ** 2
+    assert abs(sum(result[1] != SUF for result in turned) - expected) < 4 * math.sqrt(len(turned) * share * (1 - share))
+    none, every = turner(rate=0), turner(rate=1)
+    assert all(targets_of(none, ids, number, 0) is None for number in range(200))
+    assert all(targets_of(every, ids, number, 0) is not None for number in range(200))
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_the_middle_and_its_end_count_as_much_as_asked_and_the_sides_one(share: float) -> None:
+    text = "return line.strip()"
+    turn = turner(rate=1, spm_share=share, longest_middle=5, middle_weight=3)
+    for number in range(30):
+        turned = turn.turned(encoder().document(text), number, 0)
+        assert turned is not None
+        targets, weights = turned
+        heavy = targets[weights == 3]
+        assert sorted(set(weights.tolist())) == [1, 3]
+        assert (np.diff(weights) >= 0).all(), "they stand at the end"
+        assert heavy[-1] == END
+        middle = encoder().text(heavy[:-1])
+        assert 1 <= len(middle) <= 5
+        if share:  # what is before them is the prefix, and after them comes the suffix
+            own = in_reading_order(targets)
+            assert encoder().text(np.array(own[1])).endswith(middle)
+        else:
+            assert in_reading_order(targets)[1] == heavy[:-1].tolist()
 
 
 def test_what_becomes_of_a_piece_follows_from_seed_epoch_and_number_alone() -> None:
@@ -153,7 +178,7 @@ def test_what_becomes_of_a_piece_follows_from_seed_epoch_and_number_alone() -> N
         turn = turner(seed, rate=0.8)
         order = list(range(30))
         random.Random(seed + epoch).shuffle(order)
-        found = {number: turn.turned(ids, number, epoch) for number in order}
+        found = {number: targets_of(turn, ids, number, epoch) for number in order}
         return [None if found[n] is None else found[n].tolist() for n in range(30)]
 
     first = all_of(3, 1)
@@ -168,7 +193,7 @@ def test_a_piece_that_begins_in_the_midst_of_a_character_is_cut_between_tokens()
     turn = turner(rate=1)
     broken = ids[1:11]
     for number in range(20):
-        turned = turn.turned(broken, number, 0)
+        turned = targets_of(turn, broken, number, 0)
         assert turned is not None
         assert sorted(turned.tolist()) == sorted([*broken.tolist(), PRE, SUF, MID, END])
 

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from loresmith.data.encoding import Encoder
 from loresmith.data.gaps import draw_gap
@@ -55,7 +56,7 @@ class FillInTheMiddle:
         self._sentinels = Sentinels.of(self._encoder.id_of, str(tokenizer))
         self._seed = seed
 
-    def turned(self, ids: Ids, number: int, epoch: int) -> Ids | None:
+    def turned(self, ids: Ids, number: int, epoch: int) -> tuple[Ids, NDArray[np.float32]] | None:
         """What a model should say of a piece, in the order in which it should say it.
 
         Args:
@@ -64,7 +65,8 @@ class FillInTheMiddle:
             epoch: counted from 0.
 
         Returns:
-            Of n + EXTRA ids at most, the end-of-document token last; None for a piece that stays as it is.
+            Of n + EXTRA ids at most, the end-of-document token last, and how much each counts; None for a piece that
+            stays as it is.
         """
         draw = random.Random(derived_seed(self._seed, "fim", epoch, number))
         if draw.random() >= self.settings.rate:
@@ -76,7 +78,10 @@ class FillInTheMiddle:
         if parts is None:
             return None
         prefix, middle, suffix = parts
-        return np.array([*self._sentinels.prompt(order, prefix, suffix), *middle, end], dtype=np.int64)
+        targets = np.array([*self._sentinels.prompt(order, prefix, suffix), *middle, end], dtype=np.int64)
+        weights = np.ones(len(targets), dtype=np.float32)
+        weights[-len(middle) - 1 :] = self.settings.middle_weight
+        return targets, weights
 
     def _cut_text(self, ids: Ids, room: int, draw: random.Random) -> Parts | None:
         """The parts of the text, of `room` tokens at most together; None where they would not spell it again."""

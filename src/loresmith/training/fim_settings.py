@@ -36,3 +36,9 @@ class FimSettings(BaseModel):
         ge=1,
         description="Characters of the middle at most, every length up to it as likely; no limit by default.",
     )
+    middle_weight: float = Field(
+        default=1.0,
+        gt=0,
+        description="How much each token of the middle counts, and the end after it, beside one of the sides. Where "
+        "the middle is a few characters of a page, more than 1 teaches it sooner.",
+    )

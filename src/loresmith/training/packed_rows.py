@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from loresmith.data.best_fit import best_fit
 from loresmith.data.shards import TokenShards
@@ -117,8 +118,8 @@ class Turning(Protocol):
     def extra(self) -> int:
         """Positions more than its tokens that a piece may take."""
 
-    def turned(self, ids: Ids, number: int, epoch: int) -> Ids | None:
-        """The targets of a piece instead of its tokens, or None for one that stays as it is."""
+    def turned(self, ids: Ids, number: int, epoch: int) -> tuple[Ids, NDArray[np.float32]] | None:
+        """The targets of a piece instead of its tokens, with their weights; None for one that stays as it is."""
 
 
 def document_rows(
@@ -141,7 +142,9 @@ def document_rows(
         start = int(offsets[piece.document]) + piece.start
         turned = turning.turned(stream.read(start, piece.tokens), number, epoch) if turning is not None else None
         if turned is not None:
-            return replace(shifted(np.concatenate([[shards.end_of_document], turned])), lessons=piece.tokens)
+            targets, weights = turned
+            row = shifted(np.concatenate([[shards.end_of_document], targets]), weights)
+            return replace(row, lessons=piece.tokens)
         if piece.start:
             return shifted(stream.read(start - 1, piece.tokens + 1))
         return shifted(np.concatenate([[shards.end_of_document], stream.read(start, piece.tokens)]))
