@@ -178,12 +178,18 @@ def test_a_file_that_is_named_is_read_whatever_it_is_called(tmp_path: Path) -> N
         ingest_messages(tmp_path, tmp_path / "again", exclude=["ingest-messages/**"])
 
 
-@pytest.mark.parametrize("several", [False, True])
-def test_what_was_read_can_be_laid_out_again(tmp_path: Path, several: bool) -> None:
-    files = {"talks.json": MANY[:3], "more/a.jsonl": MANY[3:5], "odd/ü.jsonl": MANY[5:]}
+@pytest.mark.parametrize(
+    ("names", "include"),
+    [
+        (["talks.json"], ("*.jsonl",)),
+        (["talks.json", "other.json"], ("*.jsonl",)),
+        (["talks.json", "more", "odd"], ("*.jsonl", "*.json")),
+    ],
+)
+def test_what_was_read_can_be_laid_out_again(tmp_path: Path, names: list[str], include: tuple[str, ...]) -> None:
+    files = {"talks.json": MANY[:3], "other.json": MANY[3:4], "more/a.jsonl": MANY[3:5], "odd/ü.jsonl": MANY[5:]}
     write_files(tmp_path, {"more/b.txt": "x", **{name: jsonl(records) for name, records in files.items()}})
-    places = [tmp_path / "talks.json", tmp_path / "more", tmp_path / "odd"] if several else [tmp_path / "talks.json"]
-    config = IngestMessagesConfig(path=tuple(map(str, places)), include=("*.jsonl", "*.json"))
+    config = IngestMessagesConfig(path=tuple(str(tmp_path / name) for name in names), include=include)
     result = run_step(INGEST_MESSAGES, tmp_path / "out", config.model_dump())
     assert INGEST_MESSAGES.restore_sources is not None
     assert INGEST_MESSAGES.fingerprint is not None
@@ -213,6 +219,7 @@ def test_records_can_be_read_from_any_one_on(tmp_path: Path) -> None:
     directory = dataset_of(MANY, tmp_path)
     whole = list(read_records(directory))
     assert [record.number for record in whole] == list(range(1, 61))
-    assert list(read_records(directory, first=50)) == whole[49:]
+    for first in (2, 50, 60):
+        assert list(read_records(directory, first=first)) == whole[first - 1 :]
     held_out = [record for record in whole if record.split == "validation"]
     assert list(read_records(directory, "validation")) == held_out

@@ -39,4 +39,11 @@ NO_END = (
     "{% for message in messages %}{{ message['role'] + ': ' + message['content'] + '\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}"
 )
+CONTINUES = (
+    "{% for message in messages %}{% if message.role == 'user'CONDITION %}{{ '<|im_start|>user\n' + message.content + "
+    "'<|im_end|>\n' }}{% continue %}{% endif %}{{ '<|im_start|>' + message.role + '\n' + message.content + "
+    "'<|im_end|>\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+"""Leaves the body of its loop early, which the rewriting of `generation_markers` does not survive."""
+
 VARIABLES = {"bos_token": "<s>", "eos_token": "</s>"}

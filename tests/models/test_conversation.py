@@ -11,7 +11,7 @@ from loresmith.errors import UserError
 from loresmith.models.chat_template import CHAT_TEMPLATE, TURN_END
 from loresmith.models.conversation import ConversationRenderer
 from loresmith.models.offline import transformers
-from tests.models.foreign_templates import DROPS_SYSTEM, LLAMA_3, MISTRAL, NO_END, SMOLLM2
+from tests.models.foreign_templates import CONTINUES, DROPS_SYSTEM, LLAMA_3, MISTRAL, NO_END, SMOLLM2
 from tests.models.tiny_tokenizer import END, TEXT, make_tokenizer
 
 Conversation = list[dict[str, Any]]
@@ -173,6 +173,14 @@ def test_whatever_a_template_drops_is_named() -> None:
     forgetful = CHAT_TEMPLATE.replace("(message.content or '')", "(message.content or '')[:9]")
     with pytest.raises(UserError, match=r"drops the user message, messages\[1\]"):
         ConversationRenderer(make_tokenizer(), forgetful).render(said)
+
+
+def test_a_conversation_that_markers_would_change_is_refused() -> None:
+    template = CONTINUES.replace("CONDITION", " and message.content == 'Ping'")
+    renderer = ConversationRenderer(make_tokenizer(), template)
+    assert renderer.render(conversation(["s", "Pong", "a"])).spans
+    with pytest.raises(UserError, match="with generation markers, the chat template renders this conversation differ"):
+        renderer.render(conversation(["s", "Ping", "a"]))
 
 
 OWN_END = "{{- '<|im_end|>' -}}\n{%- endgeneration -%}"

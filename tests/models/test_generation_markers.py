@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from loresmith.models.chat_template import CHAT_TEMPLATE
 from loresmith.models.generation_markers import has_generation_markers, with_generation_markers
 from loresmith.models.template_text import TemplateRefusalError, TemplateText, template_text
-from tests.models.foreign_templates import DROPS_SYSTEM, GEMMA, LLAMA_3, MISTRAL, NO_END, SMOLLM2, VARIABLES
+from tests.models.foreign_templates import CONTINUES, DROPS_SYSTEM, GEMMA, LLAMA_3, MISTRAL, NO_END, SMOLLM2, VARIABLES
 
 Conversation = list[dict[str, Any]]
 FAMILIES = {"SmolLM2": SMOLLM2, "Llama 3": LLAMA_3, "Mistral": MISTRAL, "Gemma": GEMMA, "no system": DROPS_SYSTEM}
@@ -74,7 +74,9 @@ def test_a_template_with_markers_is_left_alone() -> None:
     assert with_generation_markers(CHAT_TEMPLATE) == CHAT_TEMPLATE
 
 
-@pytest.mark.parametrize("template", [NO_END, "{{ messages[0].content }}", "{% for"])
+@pytest.mark.parametrize(
+    "template", [NO_END, CONTINUES.replace("CONDITION", ""), "{{ messages[0].content }}", "{% for"]
+)
 def test_where_it_cannot_be_told_there_are_no_markers(template: str) -> None:
     assert with_generation_markers(template, VARIABLES) is None
 
