@@ -22,6 +22,8 @@ class RecordingContext:
         self.folder = folder
         self.seed = seed
         self.threads = threads
+        self.tensor_parallel = 1
+        self.expert_parallel = 1
         self.metrics: list[tuple[str, float, float]] = []
         self.logs: list[str] = []
         self.progressed: list[tuple[float, float | None, str, dict[str, float]]] = []

@@ -29,15 +29,22 @@ def _free_port() -> int:
 
 
 def train(
-    folder: Path, step: str, settings: Mapping[str, Any], inputs: Mapping[str, InputAsset], stop: Sequence[int | None]
+    folder: Path,
+    step: str,
+    settings: Mapping[str, Any],
+    inputs: Mapping[str, InputAsset],
+    stop: Sequence[int | None],
+    **division: int,
 ) -> str | None:
     """The part of one process in a training; the first writes where a process alone would.
 
     Args:
         stop: how many times the context of each process says that there is no request to stop, before there is.
+        division: tensor_parallel or expert_parallel.
     """
     rank = torch.distributed.get_rank()
     context = WritingContext(folder if rank == 0 else folder / f"rank-{rank}", stop_after=stop[rank])
+    vars(context).update(division)
     context.work.mkdir(parents=True, exist_ok=True)
     (context.folder / "metrics.jsonl").unlink(missing_ok=True)
     chosen = STEPS[step]
@@ -54,9 +61,9 @@ def _serve(rank: int, world: int, port: int, ours: Connection) -> None:
     torch.set_num_threads(1)
     with joined_ranks():
         while (task := ours.recv()) is not None:
-            function, arguments = task
+            function, arguments, named = task
             try:
-                ours.send((function(*arguments), None))
+                ours.send((function(*arguments, **named), None))
             except Exception:  # noqa: BLE001 - what fails there is said here
                 ours.send((None, traceback.format_exc()))
     os._exit(0)
@@ -76,10 +83,10 @@ class RankPool:
             self.processes.append(process)
             self._theirs.append(mine)
 
-    def begin(self, function: Callable[..., Any], *arguments: Any) -> None:
+    def begin(self, function: Callable[..., Any], *arguments: Any, **named: Any) -> None:
         """Have all of them call a function."""
         for connection in self._theirs:
-            connection.send((function, arguments))
+            connection.send((function, arguments, named))
 
     def results(self, seconds: float = 60) -> list[Any]:
         """What the function gave in each."""
@@ -91,8 +98,8 @@ class RankPool:
             assert failure is None, failure
         return [result for result, _ in found]
 
-    def call(self, function: Callable[..., Any], *arguments: Any) -> list[Any]:
-        self.begin(function, *arguments)
+    def call(self, function: Callable[..., Any], *arguments: Any, **named: Any) -> list[Any]:
+        self.begin(function, *arguments, **named)
         return self.results()
 
     def close(self) -> None:

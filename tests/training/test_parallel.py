@@ -17,6 +17,7 @@ from loresmith.factory.step import InputAsset
 from loresmith.training.checkpoint import CheckpointStore
 from tests.step_context import RecordingContext, run_step
 from tests.training.ranks import INTERRUPTED, RankPool, train
+from tests.training.tiny_messages import TINY_SFT, write_chat_base, write_dataset
 from tests.training.tiny_tokens import TINY, write_base
 from tests.training.training_process import STEPS
 
@@ -102,6 +103,17 @@ def test_two_processes_give_what_one_gives_to_the_bit(
     assert one.keys() == two.keys()
     for key, tensor in one.items():
         assert torch.equal(tensor, two[key]), key
+
+
+def test_whatever_the_objective(pair: RankPool, assets: Mapping[str, InputAsset], tmp_path: Path) -> None:
+    talks = {"dataset": write_dataset(tmp_path / "talks"), "base": write_chat_base(tmp_path / "base")}
+    taught = {"tokens": assets["tokens"], "teacher": assets["base"]}
+    fine_tuning = {**TINY_SFT, "precision": "float32", "epochs": 1, "keep_checkpoints": 1}
+    distillation = {**SETTINGS, "architecture": ONE_LAYER, "likeliest": 16, "soft_share": 0.5, "budget_tokens": 320}
+    for step, settings, inputs in (("sft", fine_tuning, talks), ("distil", distillation, taught)):
+        pair.call(train, tmp_path / step / "two", step, settings, inputs, [None, None])
+        run_step(STEPS[step], tmp_path / step / "one", settings, inputs, RecordingContext(tmp_path / step / "one"))
+        assert outputs(tmp_path / step / "two") == outputs(tmp_path / step / "one")
 
 
 def test_sums_in_another_order_differ_by_rounding_alone(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
+import torch
 
 from loresmith.data.shards import ShardWriter, dtype_for, write_index
 from loresmith.factory.step import InputAsset
@@ -73,5 +74,8 @@ def write_base(directory: Path, tokens: InputAsset) -> InputAsset:
     config = transformers_config(
         Architecture(layers=1, width=32, head_dim=16), vocabulary_size=VOCABULARY, positions=64
     )
-    save_model(build_model(config, seed=1), directory, tokens.directory / "tokenizer")
+    model = build_model(config, seed=1)
+    # A head of zeros that is frozen would let an adapter learn nothing.
+    model.get_output_embeddings().weight.data.normal_(generator=torch.Generator().manual_seed(1))
+    save_model(model, directory, tokens.directory / "tokenizer")
     return InputAsset(digest="1" * 64, kind="model", directory=directory, metadata={}, labels=())

@@ -37,6 +37,18 @@ class Compute(BaseModel):
         "one a socket of a CPU. Other steps run in one.",
     )
     nodes: int = Field(default=1, ge=1, description="Machines, each with so many processes; more than one need slurm.")
+    tensor_parallel: int = Field(
+        default=1,
+        ge=1,
+        description="Processes among which each matrix of a model is divided and never put together, for layers that "
+        "are too large for one: all of them, or 1. They all see the same rows.",
+    )
+    expert_parallel: int = Field(
+        default=1,
+        ge=1,
+        description="Processes among which the experts of a mixture are divided: all of them, or 1. Tokens are sent to "
+        "their experts and back.",
+    )
     launcher: Annotated[Literal["local", "slurm"], BeforeValidator(_known_launcher)] = Field(
         default="local",
         description="`local` starts the processes on this machine; `slurm` writes a script for sbatch, which does so "
@@ -54,6 +66,15 @@ class Compute(BaseModel):
             raise ValueError("several nodes need `launcher: slurm`")
         if self.slurm and self.launcher != "slurm":
             raise ValueError("`slurm` says how a job is submitted, and the launcher is not slurm")
+        return self
+
+    @model_validator(mode="after")
+    def _layers_are_divided_among_all(self) -> Self:
+        for name in ("tensor_parallel", "expert_parallel"):
+            if getattr(self, name) not in (1, self.ranks):
+                raise ValueError(f"{name} is neither 1 nor the number of processes, {self.ranks}: nothing else works")
+        if self.ranks > 1 and self.tensor_parallel == self.expert_parallel != 1:
+            raise ValueError("tensor_parallel and expert_parallel cannot be combined")
         return self
 
     @property

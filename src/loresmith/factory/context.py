@@ -15,13 +15,23 @@ _PROGRESS_INTERVAL = 0.2
 class WorkerContext:
     """Gives a step its folders under `action`, and passes on what it says."""
 
-    def __init__(self, action: Path, seed: int, threads: int, events: EventWriter | NoEvents) -> None:
+    def __init__(
+        self,
+        action: Path,
+        seed: int,
+        threads: int,
+        events: EventWriter | NoEvents,
+        tensor_parallel: int = 1,
+        expert_parallel: int = 1,
+    ) -> None:
         self._action = action
         self._events = events
         self._stop = threading.Event()
         self._last_progress = 0.0
         self.seed = seed
         self.threads = threads
+        self.tensor_parallel = tensor_parallel
+        self.expert_parallel = expert_parallel
 
     @property
     def work(self) -> Path:

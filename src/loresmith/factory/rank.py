@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from loresmith.errors import Failure, Interrupted, LoresmithError, os_failure
+from loresmith.factory.compute import Compute
 from loresmith.factory.context import WorkerContext
 from loresmith.factory.environment import computing_environment
 from loresmith.factory.events import EventWriter, NoEvents
@@ -63,7 +64,10 @@ def _run(request: dict[str, Any], rank: int, events: EventWriter | NoEvents) -> 
     # The first writes where one process alone would; what the others write, nobody looks at.
     folder = action if rank == 0 else action / "ranks" / str(rank)
     threads = max(1, request["threads"] // int(os.environ["LOCAL_WORLD_SIZE"]))
-    context = WorkerContext(folder, request["seed"], threads, events if rank == 0 else NoEvents())
+    own_events = events if rank == 0 else NoEvents()
+    compute = Compute.model_validate(request["compute"])
+    division = (compute.tensor_parallel, compute.expert_parallel)
+    context = WorkerContext(folder, request["seed"], threads, own_events, *division)
     _stop_on_sigterm(context)
     step = find_step(request["step"])
     assert step.join is not None

@@ -114,6 +114,14 @@ class StepContext(Protocol):
     def threads(self) -> int:
         """How many CPU threads the step may use."""
 
+    @property
+    def tensor_parallel(self) -> int:
+        """Of a step that runs in several processes: among how many of them each matrix of a model is divided."""
+
+    @property
+    def expert_parallel(self) -> int:
+        """Of a step that runs in several processes: among how many of them the experts of a model are divided."""
+
     def output(self, role: str) -> Path:
         """An empty directory in which to write the output of this role."""
 

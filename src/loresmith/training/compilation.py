@@ -33,8 +33,9 @@ def compile_layers(
         Whether the layers are compiled.
     """
     kept = surroundings.work / CHOICE
-    if kept.is_file():
-        wanted_now = kept.read_text(encoding="utf-8").strip()
+    # Of several processes all do what the first one did, or they would wait for one another for ever.
+    wanted_now = trainer.ranks.from_first(kept.read_text(encoding="utf-8").strip() if kept.is_file() else "")
+    if wanted_now:
         if wanted_now == "compiled":
             _compile(trainer.model)
         return wanted_now == "compiled"
@@ -47,6 +48,7 @@ def compile_layers(
     plain = _seconds(trainer, batch, objective)
     _compile(trainer.model)
     compiled = _seconds(trainer, batch, objective)
+    plain, compiled = trainer.ranks.sum([plain, compiled])
     surroundings.log(f"compile: a step takes {plain:.3f} s as it is and {compiled:.3f} s compiled")
     if compiled >= plain:
         for layer in _layers(trainer.model):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +33,7 @@ from loresmith.training.leak_canary import MIXTURE_TOLERANCE, Canary, check_leak
 from loresmith.training.loop import Trainer
 from loresmith.training.objective import MicroBatch, Objective
 from loresmith.training.optimiser import Optimiser
-from loresmith.training.parallel import divide, gather, put_together
+from loresmith.training.parallel import Division, divide, gather, put_together
 from loresmith.training.predictor import Predictor
 from loresmith.training.spikes import LossSpikes
 
@@ -95,6 +95,9 @@ def fit(
     Raises:
         Failure: documents leak into one another, the books do not balance, or the training diverged.
     """
+    everyone = batches.ranks
+    division = Division(everyone, surroundings.tensor_parallel, surroundings.expert_parallel)
+    batches = replace(batches, ranks=division.row_ranks)
     torch.set_num_threads(surroundings.threads)
     keep_freed_memory()
     device = choose_device()
@@ -104,12 +107,10 @@ def fit(
     if config.adapter is not None:
         add_adapter(model, config.adapter, surroundings.seed, device)
     if config.activation_checkpointing:
-        model.activation_checkpointing_enable({"use_reentrant": False})  # type: ignore[no-untyped-call]
+        model.activation_checkpointing_enable({"use_reentrant": False})
     predictor, precision = Predictor(model), choose_precision(config.precision, device)
-    if batches.ranks.world > 1:
-        divide(predictor, precision, batches.ranks)
-        precision = torch.float32  # of the parts, which are the masters
-    optimiser = Optimiser(model, config, precision)
+    kept = divide(predictor, precision, division)
+    optimiser = Optimiser(model, config, kept, division.sums_gradients, division.masters_apart)
     canary = watch_for_leaks(predictor, config.sequence_length, surroundings.seed, isolated)
     for name, value in canary.numbers().items():
         surroundings.metric(name, value, 0)
@@ -120,8 +121,8 @@ def fit(
         predictor, optimiser, config, budget, surroundings.seed, batches.ranks, skips_in_a_row=config.skips_in_a_row
     )
     curve = Curve(surroundings, config.steps, budget)
-    folder = Path(batches.ranks.from_first(str(surroundings.work / "checkpoints")))
-    store = CheckpointStore(folder, config.keep_checkpoints, config.keep_every, batches.ranks)
+    folder = Path(everyone.from_first(str(surroundings.work / "checkpoints")))
+    store = CheckpointStore(folder, config.keep_checkpoints, config.keep_every, everyone)
     checkpoint = store.load_newest(surroundings.log, optimiser.masters)
     if checkpoint is not None:
         surroundings.log(f"going on after step {checkpoint.step}, {checkpoint.tokens} tokens")
@@ -132,18 +133,18 @@ def fit(
     callbacks: list[Callback] = [curve, LossSpikes(curve, surroundings)]
     if measures:
         interval = config.held_out_interval
-        measuring = HeldOutCurve(measures, curve, surroundings, interval, config.batch_tokens, batches.ranks)
+        measuring = HeldOutCurve(measures, curve, surroundings, interval, config.batch_tokens, everyone)
         measuring.catch_up(trainer)
         callbacks.append(measuring)
     with closing(CheckpointWriter(store)) as writer:
-        callbacks.append(Checkpoints(writer, curve, surroundings, config.checkpoint_seconds, batches.ranks))
+        callbacks.append(Checkpoints(writer, curve, surroundings, config.checkpoint_seconds, everyone))
         trainer.train(lambda step: batches.batch(step, device), config.steps, objective, callbacks)
     if config.average_decay:
         optimiser.use_averages()
         with put_together(predictor):
             for measure in measures:
                 curve.record(f"averaged_{measure.name}", measure.of(model, None), trainer.tokens)
-    gather(predictor, batches.ranks)
+    gather(predictor, precision, everyone)
     books = planned_books(batches, trainer.step, trainer.skipped)
     return Fitted(model, trainer, curve, books, canary, measures)
 

@@ -19,6 +19,7 @@ from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from loresmith.training.divided import norm_of_all, own_part, whole
 from loresmith.training.muon import Muon
@@ -38,6 +39,8 @@ class Optimiser:
             are the others (its buffers, such as rotary frequencies, stay as they are).
         settings: learning rates and the like.
         dtype: type that the model computes in.
+        sums_gradients: whether other processes have gradients of their own of the parameters that are not divided.
+        masters_apart: whether parameters in fp32 are to have masters beside them, too.
 
     Attributes:
         masters: parameter name -> fp32 tensor. Where `dtype` is fp32, the parameters themselves.
@@ -45,13 +48,22 @@ class Optimiser:
         updates: how many steps were made.
     """
 
-    def __init__(self, model: nn.Module, settings: OptimiserSettings, dtype: torch.dtype) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        settings: OptimiserSettings,
+        dtype: torch.dtype,
+        sums_gradients: bool = False,
+        masters_apart: bool = False,
+    ) -> None:
         self.settings = settings
+        self._sums_gradients = sums_gradients
         self._parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
         self.masters: dict[str, Tensor] = {}
         for name, parameter in model.named_parameters():
             if parameter.requires_grad:
-                self.masters[name] = parameter if dtype == torch.float32 else parameter.detach().clone()
+                own = masters_apart or dtype != torch.float32
+                self.masters[name] = parameter.detach().clone() if own else parameter
             if parameter.is_floating_point() and parameter.dtype != dtype:
                 parameter.data = parameter.data.to(dtype)
         self.averages = {n: m.detach().clone() for n, m in self.masters.items()} if settings.average_decay else {}
@@ -85,13 +97,15 @@ class Optimiser:
             "adapter": (settings.adapter_learning_rate, 0.0),
             "other": (settings.other_learning_rate, 0.0),
         }
-        alike: dict[tuple[float, float], list[Tensor]] = {}
+        # What is divided and what is whole cannot be stepped in one call.
+        alike: dict[tuple[float, float, bool], list[Tensor]] = {}
         for group, (rate, decay) in rates.items():
             for name in groups[group]:
                 if name not in matrices:
                     master = self.masters[name]
-                    alike.setdefault((rate * self._width_factor(group, master), decay), []).append(master)
-        adam = [{"params": params, "lr": rate, "weight_decay": decay} for (rate, decay), params in alike.items()]
+                    key = (rate * self._width_factor(group, master), decay, isinstance(master, DTensor))
+                    alike.setdefault(key, []).append(master)
+        adam = [{"params": params, "lr": rate, "weight_decay": decay} for (rate, decay, _), params in alike.items()]
         if adam:
             betas = (settings.adam_beta1, settings.adam_beta2)
             optimisers.append(torch.optim.AdamW(adam, betas=betas, eps=settings.adam_epsilon, fused=True))
@@ -117,6 +131,11 @@ class Optimiser:
 
     def clip(self) -> float:
         """Scale the collected gradient to the largest norm allowed; returns its norm before."""
+        if self._sums_gradients:
+            for master in self.masters.values():
+                if not isinstance(master, DTensor):
+                    master.grad = torch.zeros_like(master) if master.grad is None else master.grad
+                    torch.distributed.all_reduce(master.grad)
         gradients = [master.grad for master in self.masters.values() if master.grad is not None]
         norm = norm_of_all(gradients)
         if self.settings.gradient_clip < norm < math.inf:

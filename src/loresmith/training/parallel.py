@@ -3,6 +3,7 @@
 FSDP2 (`fully_shard`; Zhao et al., PyTorch FSDP, 2023): every process holds a part of each tensor, in fp32, and those
 parts are the masters. A decoder layer's tensors are put together, in the type that the model computes in, when the
 layer is about to be used, and let go after it; gradients are summed in fp32 and each process keeps those of its part.
+Or the layers themselves are divided: see `loresmith.training.model_parallel`.
 """
 
 from __future__ import annotations
@@ -10,12 +11,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from loresmith.errors import UserError
+from loresmith.models.adapters import is_adapter_parameter
 from loresmith.training.divided import whole
+from loresmith.training.model_parallel import divide_experts, divide_tensors
 from loresmith.training.ranks import Ranks
 
 if TYPE_CHECKING:
@@ -41,15 +45,77 @@ def joined_ranks() -> Iterator[None]:
     torch.distributed.barrier()
 
 
-def divide(predictor: Predictor, dtype: torch.dtype, ranks: Ranks) -> None:
+class Division(NamedTuple):
+    """How a model is divided among processes.
+
+    Attributes:
+        ranks: all of them.
+        tensor_parallel: processes among which each matrix is divided; all of them, or 1.
+        expert_parallel: the same of experts.
+    """
+
+    ranks: Ranks
+    tensor_parallel: int = 1
+    expert_parallel: int = 1
+
+    @property
+    def row_ranks(self) -> Ranks:
+        """The processes among which the rows of a batch are divided, as this one sees them."""
+        return Ranks() if self.tensor_parallel > 1 else self.ranks
+
+    @property
+    def sums_gradients(self) -> bool:
+        """Whether the optimiser is to sum the gradients of what every process has whole."""
+        return self.expert_parallel > 1
+
+    @property
+    def masters_apart(self) -> bool:
+        """Whether each micro-batch must find its parameters without a gradient: transformers' plans sum, over the
+        processes, all that a norm within a divided layer has collected, and would sum what they summed before."""
+        return self.tensor_parallel > 1
+
+    def require_sense(self) -> None:
+        """Raise UserError for what cannot be combined."""
+        for name in ("tensor_parallel", "expert_parallel"):
+            if getattr(self, name) not in (1, self.ranks.world):
+                raise UserError(
+                    f"{name} {getattr(self, name)} is neither 1 nor the number of processes, {self.ranks.world}",
+                    hint="dividing layers and weights at once is not supported: choose one of them",
+                )
+        if self.tensor_parallel > 1 and self.expert_parallel > 1:
+            raise UserError("tensor_parallel and expert_parallel cannot be combined", hint="choose one of them")
+
+
+def divide(predictor: Predictor, dtype: torch.dtype, division: Division) -> torch.dtype:
     """Divide a model's tensors among the processes; in place, and all of them call this.
 
-    The whole predictor is the root, so that its output embedding is whole when it is handed out with the hidden states.
-
     Args:
-        predictor: the same in all processes, in fp32; its parameters are DTensors afterwards, still fp32.
+        predictor: the same in all processes, in fp32; what is divided of its parameters are DTensors afterwards.
         dtype: type that the model computes in.
-        ranks: the processes.
+
+    Returns:
+        The type in which the optimiser is to leave the parameters.
+
+    Raises:
+        UserError: this model cannot be divided so.
+    """
+    division.require_sense()
+    if division.ranks.world == 1:
+        return dtype
+    if division.tensor_parallel > 1:
+        predictor.undo = divide_tensors(predictor.model, division.ranks)
+        return dtype
+    if division.expert_parallel > 1:
+        predictor.undo = divide_experts(predictor.model, division.ranks)
+        return dtype
+    _divide_fully(predictor, dtype, division.ranks)
+    return torch.float32  # of the parts, which are the masters
+
+
+def _divide_fully(predictor: Predictor, dtype: torch.dtype, ranks: Ranks) -> None:
+    """Every tensor of every layer, and those outside them.
+
+    The whole predictor is the root, so that its output embedding is whole when it is handed out with the hidden states.
     """
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
@@ -97,11 +163,14 @@ def put_together(predictor: nn.Module) -> Iterator[None]:
 
 
 @torch.no_grad()
-def gather(predictor: Predictor, ranks: Ranks) -> None:
+def gather(predictor: Predictor, dtype: torch.dtype, ranks: Ranks) -> None:
     """Undo `divide`, after the last step: the first process has the whole model again, in the type that it computes in.
 
     The others are left with their parts, and can only end. All of them call this; where nothing is divided it does
     nothing.
+
+    Args:
+        dtype: type that the model computes in; an adapter keeps its digits.
     """
     from torch.distributed.fsdp import FSDPModule
     from torch.distributed.tensor import DTensor
@@ -113,13 +182,16 @@ def gather(predictor: Predictor, ranks: Ranks) -> None:
                 hook.remove()
             module.reshard()
             module.__class__ = type(module).__bases__[1]  # `fully_shard` made a subclass of the module's own
-    gathered: dict[Tensor, nn.Parameter] = {}
-    for module in predictor.modules():
+    gathered: dict[Tensor, Tensor] = {}
+    for prefix, module in predictor.named_modules():
         for name, parameter in module.named_parameters(recurse=False):
             if isinstance(parameter, DTensor):
                 if parameter not in gathered:  # tied ones stay tied
-                    full = whole(parameter.detach()).to(predictor.computes_in)
+                    kept = torch.float32 if is_adapter_parameter(f"{prefix}.{name}") else dtype
+                    full = whole(parameter.detach()).to(kept)
                     gathered[parameter] = nn.Parameter(full, parameter.requires_grad) if ranks.first else parameter
                 setattr(module, name, gathered[parameter])
+    if predictor.undo is not None:
+        predictor.undo()
     if ranks.first:
         predictor.computes_in = None

@@ -20,6 +20,7 @@ from torch.utils.checkpoint import checkpoint
 from loresmith.models.isolation import isolating_mask, position_ids
 from loresmith.models.router_balance import balance_loss, routes
 from loresmith.training.cross_entropy import LOGITS_AT_MOST, linear_cross_entropy
+from loresmith.training.divided import whole
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -93,6 +94,7 @@ class Predictor(nn.Module):
 
     Attributes:
         computes_in: type that it computes in, where that is not the type of its weights.
+        undo: takes back what dividing its layers among processes changed in them; None where they are as they were.
     """
 
     def __init__(self, model: PreTrainedModel) -> None:
@@ -102,6 +104,7 @@ class Predictor(nn.Module):
         self.linear_head = _linear_head(model)
         self.routes = routes(model)
         self.computes_in: torch.dtype | None = None
+        self.undo: Callable[[], None] | None = None
 
     def forward(self, inputs_BT: Tensor, **kwargs: Any) -> tuple[Tensor, Tensor | None, Any]:
         """Last hidden states and output embedding, or logits and None; and the backbone's or model's own output."""
@@ -112,7 +115,7 @@ class Predictor(nn.Module):
             output = model(input_ids=inputs_BT, use_cache=False, **kwargs)
             return output.logits, None, output
         output = model.base_model(input_ids=inputs_BT, use_cache=False, **kwargs)
-        return output.last_hidden_state, model.get_output_embeddings().weight, output
+        return output.last_hidden_state, whole(model.get_output_embeddings().weight), output
 
     def predict(self, micro_batch: MicroBatch) -> Predictions:
         """The model's predictions of a micro-batch's targets."""
