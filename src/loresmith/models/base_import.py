@@ -215,12 +215,12 @@ def _unpack(file: GgufFile, source: BaseSource, target: Path, tokenizer: Path) -
 
     from loresmith.models.base_parity import expected_logits
     from loresmith.models.gguf_tokenizer import write_gguf_tokenizer
-    from loresmith.models.gguf_weights import load_gguf, plain_copy
+    from loresmith.models.gguf_weights import load_gguf
     from loresmith.models.storage import save_model
 
     write_gguf_tokenizer(file, tokenizer)
     unpacked = load_gguf(file, getattr(torch, source.dtype or "float32"))
-    save_model(plain_copy(unpacked), target)
+    save_model(unpacked, target)
     return sum(file.weights.values()), expected_logits(unpacked, file.tokens)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import redirect_stderr
 from io import StringIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -15,11 +15,11 @@ from loresmith.models.offline import transformers
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-NOT_OF_THE_MODEL = ("quantization_config", "_model_name_or_path", "_name_or_path", "dtype")
-
 
 def load_gguf(file: GgufFile, dtype: torch.dtype) -> PreTrainedModel:
-    """The model as transformers reads it, its blocks written out in `dtype`.
+    """The model as transformers reads it, its blocks written out in `dtype`: a plain model, which can be saved.
+
+    (Without `dequantize` the model keeps a `quantization_config`, and `save_pretrained` refuses it.)
 
     Raises:
         UserError: transformers does not know the architecture, or leaves out some of the file's weights.
@@ -54,20 +54,3 @@ def load_gguf(file: GgufFile, dtype: torch.dtype) -> PreTrainedModel:
 def count_weights(model: PreTrainedModel) -> int:
     """How many numbers a model's parameters are, tied ones once."""
     return sum(int(parameter.numel()) for parameter in model.parameters())
-
-
-def plain_copy(model: PreTrainedModel) -> PreTrainedModel:
-    """The same weights in a model that knows nothing of where they came from, and so can be saved.
-
-    `save_pretrained` refuses a model whose config has a `quantization_config`, though nothing of it is quantised any
-    more. The weights are shared, not copied.
-    """
-    settings = {key: value for key, value in model.config.to_dict().items() if key not in NOT_OF_THE_MODEL}
-    config = transformers.AutoConfig.for_model(settings.pop("model_type"), **settings)
-    with torch.device("meta"):
-        copy: Any = transformers.AutoModelForCausalLM.from_config(config, dtype=model.dtype)
-    copy.load_state_dict(model.state_dict(), assign=True)
-    copy.tie_weights()
-    copy.generation_config = model.generation_config
-    plain: PreTrainedModel = copy.eval()
-    return plain
