@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow.parquet
 import pytest
+import torch
 from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -16,6 +17,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from loresmith.errors import Failure, Interrupted, UserError
 from loresmith.factory.step import InputAsset, Result
 from loresmith.models.conversation import ConversationRenderer
+from loresmith.training import predictor
 from loresmith.training.steps import SFT, SftConfig
 from tests.data.conversations import asked
 from tests.models.foreign_templates import DROPS_SYSTEM, SMOLLM2
@@ -130,6 +132,17 @@ def test_a_template_that_is_named_is_learnt_with_and_shipped(
     (tmp_path / "again").mkdir()
     again = SFT.restore_sources(config, {"model": directory}, tmp_path / "again")
     assert SFT.fingerprint(again) == SFT.fingerprint(config) != SFT.fingerprint(SftConfig())
+
+
+def test_conversations_that_would_see_one_another_are_not_trained_on(
+    tmp_path: Path, dataset: InputAsset, base: InputAsset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # a defect that packing alone would suffer from: neither mask nor positions say where a conversation begins
+    monkeypatch.setattr(predictor, "isolating_mask", lambda *_: None)
+    monkeypatch.setattr(predictor, "position_ids", lambda documents: torch.arange(documents.shape[1])[None])
+    with pytest.raises(Failure, match="another"):
+        tuned(tmp_path / "packed", dataset, base, epochs=1)
+    tuned(tmp_path / "alone", dataset, base, epochs=0.2, packing=False)
 
 
 def test_epochs_are_of_the_dataset(tmp_path: Path, dataset: InputAsset, base: InputAsset) -> None:
