@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from loresmith import Workspace
+from loresmith.errors import UserError
 from tests.cli.conftest import CommandLine, tiny_model
 
 
@@ -32,6 +33,11 @@ def test_a_base_comes_in_by_command_and_by_recipe_as_the_same_assets(folder: Pat
         assert workspace.assets["r/base.model"].digest == answer["digest"]
         assert workspace.assets["r/base.tokenizer"].digest == answer["tokenizer"]
         assert workspace.assets["r/base.model"].asset.labels == ("eu", "restricted")
+        said = {"licence": "mit", "labels": ["eu", "restricted"]}
+        model, tokenizer = workspace.assets.import_model(fresh.folder / "elsewhere", **said)
+        assert (model.digest, tokenizer.digest) == (answer["digest"], answer["tokenizer"])
+        with pytest.raises(UserError, match="did you mean 'licence'"):
+            workspace.assets.import_model(folder, license="mit")
     assert fresh("complete", answer["digest"][:12], "hello", "--max-new-tokens", "4").status == 0
     shown = fresh("assets", "import", folder, "--licence", "mit").out
     assert f"base: {fresh('assets', 'ls', '--kind', 'model', '--json').json['assets'][0]['digest'][:12]}" in shown

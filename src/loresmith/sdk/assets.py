@@ -11,6 +11,9 @@ from loresmith.factory.reproduction.report import Reproduction
 from loresmith.factory.reproduction.reproduce import reproduce
 from loresmith.factory.run import Observer
 from loresmith.ledger import Action, Asset, AssetCheck, Lineage, Receipt
+from loresmith.models.base_source import BaseSource
+from loresmith.sdk.base_models import bring_in
+from loresmith.validation import validate
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -104,3 +107,19 @@ class Assets:
         """Register a folder of files as an asset; the same content is the same asset."""
         asset = self._workspace.ledger.assets.add(kind, Path(directory), metadata=metadata or {}, labels=tuple(labels))
         return AssetHandle(self._workspace, asset)
+
+    def import_model(self, path: str | Path | None = None, **settings: Any) -> tuple[AssetHandle, AssetHandle]:
+        """Bring in a base model; returns it and its tokenizer, which `pack` takes.
+
+        Args:
+            path: a Hugging Face folder, a safetensors file beside its config.json, or a GGUF file.
+            settings: the others of the step `import-model`, such as `smollm2=True`.
+
+        Raises:
+            UserError: there is none, or it cannot be taken; the file is named.
+            Failure: the hub cannot be reached.
+        """
+        said = {"path": str(path), **settings} if path is not None else settings
+        source = validate(BaseSource, said, {}, "import_model")
+        found = bring_in(self._workspace, source, lambda _what: None)
+        return AssetHandle(self._workspace, found.model), AssetHandle(self._workspace, found.tokenizer)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from loresmith.errors import Failure
 from loresmith.factory.step import AssetKind
 from loresmith.ledger import Action, Asset, AssetCheck, Receipt
 from loresmith.models.base_source import BaseSource
+from loresmith.sdk.base_models import bring_in
 from loresmith.sdk.call import Answer, Call, Emit, Request
 
 if TYPE_CHECKING:
@@ -150,34 +149,21 @@ def _verify(workspace: Workspace, request: VerifyRequest, emit: Emit) -> VerifyA
 
 
 def _import(workspace: Workspace, request: ImportRequest, emit: Emit) -> ImportAnswer:
-    from loresmith.models.base_import import import_base
-
     def say(what: str) -> None:
         emit({"event": "log", "step": "import", "message": what})
 
-    ledger = workspace.ledger
-    with tempfile.TemporaryDirectory(prefix="import-", dir=workspace.place.state) as name:
-        model, tokenizer, scratch = (Path(name) / part for part in ("model", "tokenizer", "scratch"))
-        for folder in (model, tokenizer, scratch):
-            folder.mkdir()
-        made = import_base(request, model, tokenizer, scratch, say)
-        if made.parity is not None and not made.parity["passed"]:
-            raise Failure(f"the imported model computes something else than its source: {made.parity}")
-        say("storing")
-        added = ledger.assets.add("model", model, made.model, request.labels, move=True)
-        cut = ledger.assets.add("tokenizer", tokenizer, made.tokenizer, request.labels, move=True)
-    if made.parity is not None and not ledger.receipts.list(added.digest):
-        ledger.receipts.add(added.digest, "import-parity", True, made.parity)
+    found = bring_in(workspace, request, say)
+    facts = found.model.metadata
     return ImportAnswer(
-        digest=added.digest,
-        tokenizer=cut.digest,
-        model_type=added.metadata["model_type"],
-        parameters=added.metadata["parameters"],
-        vocabulary_size=added.metadata["vocabulary_size"],
-        end_of_document=added.metadata["end_of_document"],
-        licence=added.metadata["licence"],
-        origin=added.metadata["origin"],
-        parity=dict(made.parity) if made.parity is not None else None,
+        digest=found.model.digest,
+        tokenizer=found.tokenizer.digest,
+        model_type=facts["model_type"],
+        parameters=facts["parameters"],
+        vocabulary_size=facts["vocabulary_size"],
+        end_of_document=facts["end_of_document"],
+        licence=facts["licence"],
+        origin=facts["origin"],
+        parity=dict(found.parity) if found.parity is not None else None,
     )
 
 
