@@ -14,14 +14,17 @@ from loresmith.data.special_tokens import smallest_vocabulary
 from loresmith.data.tokenizer_training import save_tokenizer, train_byte_pairs
 
 TEXT = "def parse(line):\n    return line.strip().split('=')\n\n\nclass Reader:\n    pass\n# für Straße, für Straße\n"
-VOCABULARY = smallest_vocabulary(0) + 40
+RULE = "=" * 128
+"""One token, and up to seven on each side of a cut."""
+
+VOCABULARY = smallest_vocabulary(0) + 52
 
 
 @cache
 def directory() -> Path:
     """Where it is saved, once a process."""
     target = Path(mkdtemp(prefix="fim-tokenizer-"))
-    save_tokenizer(train_byte_pairs([TEXT] * 3, VOCABULARY, 0), target)
+    save_tokenizer(train_byte_pairs([TEXT + RULE] * 3, VOCABULARY, 0), target)
     return target
 
 

@@ -16,7 +16,7 @@ from loresmith.models.fill_in_the_middle import FILL_IN_THE_MIDDLE, Sentinels
 from loresmith.training.fim import EXTRA, FillInTheMiddle
 from loresmith.training.fim_settings import FimSettings
 from tests.training import fim_tokenizer
-from tests.training.fim_tokenizer import encoder, raw, spelled
+from tests.training.fim_tokenizer import RULE, encoder, raw, spelled
 
 PRE, MID, SUF = (raw().token_to_id(name) for name in FILL_IN_THE_MIDDLE)
 END = encoder().end_of_document
@@ -196,6 +196,21 @@ def test_a_piece_that_begins_in_the_midst_of_a_character_is_cut_between_tokens()
         turned = targets_of(turn, broken, number, 0)
         assert turned is not None
         assert sorted(turned.tolist()) == sorted([*broken.tolist(), PRE, SUF, MID, END])
+
+
+def test_where_the_parts_take_more_room_than_there_is_the_cuts_fall_between_tokens() -> None:
+    ids = encoder().document(RULE)
+    assert len(ids) == 2
+    turn, lengths = turner(rate=1), set()
+    for number in range(60):
+        turned = targets_of(turn, ids, number, 0)
+        assert turned is not None
+        assert len(turned) <= len(ids) + EXTRA
+        prefix, middle, suffix = in_reading_order(turned)
+        assert spelled([*prefix, *middle, *suffix]) == RULE.encode()
+        lengths.add(len(turned))
+    assert min(lengths) == len(ids) + 3, "cut between tokens: it is whole in one of the parts"
+    assert max(lengths) > len(ids) + 6, "cut within it"
 
 
 def test_a_foreign_tokenizer_is_mapped_or_refused_by_name(tmp_path: object) -> None:
