@@ -240,5 +240,5 @@ class Checkpoints:
     def _collect(self) -> None:
         """Say that a checkpoint is there, or fail where it could not be written."""
         written = self._writer.collect(wait=True)
-        if written is not None:
+        if written is not None and self._ranks.first:
             self._surroundings.checkpoint(written.directory, written.tokens)
