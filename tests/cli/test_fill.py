@@ -21,14 +21,17 @@ PARTS = TEXT.split("[[...]]")
 
 @pytest.fixture(scope="module")
 def filler(used_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A model with sentinels and random weights."""
-    folder = tmp_path_factory.mktemp("filler")
+    return add_filler(used_folder, tmp_path_factory.mktemp("filler"))
+
+
+def add_filler(workspace_folder: Path, folder: Path) -> str:
+    """A model with sentinels and random weights, in a workspace."""
     shape = Architecture(layers=1, width=16, head_dim=8)
     config = transformers_config(shape, vocabulary_size=VOCABULARY, positions=128, end_of_document=0)
     model = build_model(config, seed=1)
     model.get_output_embeddings().weight.data.normal_(generator=torch.Generator().manual_seed(0))
     save_model(model, folder, fim_tokenizer.directory())
-    with Workspace.open(used_folder) as workspace:
+    with Workspace.open(workspace_folder) as workspace:
         return workspace.assets.add("model", folder).digest
 
 

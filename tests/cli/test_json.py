@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
+from tempfile import mkdtemp
 
 import pytest
 
+from loresmith import Workspace
+from loresmith.data.record_books import RecordBooks
 from loresmith.sdk.calls import all_calls
 from tests.cli.conftest import CommandLine
+from tests.cli.test_fill import add_filler
+from tests.data.conversations import asked, dataset_of
 
 CALLS = {call.name: call for call in all_calls()}
 
@@ -31,6 +37,8 @@ WORDS: dict[str, Words] = {
     "assets verify": lambda _: [],
     "assets import": lambda cli: [str(cli.folder / "tiny" / "model")],
     "assets export": lambda cli: ["words", str(cli.folder / "exported")],
+    "books": lambda _: [],
+    "trace document": lambda cli: [recorded(cli)],
     "lineage": lambda _: ["words", "--format", "mermaid"],
     "reproduce": lambda _: ["words@production"],
     "releases ls": lambda _: [],
@@ -39,6 +47,8 @@ WORDS: dict[str, Words] = {
     "releases history": lambda _: ["words"],
     "models presets": lambda _: ["--kind", "moe"],
     "models describe": lambda cli: [str(cli.write("train.yaml", TRAINING))],
+    "inspect": lambda cli: [add_dataset(cli), "writer"],
+    "fill": lambda cli: [add_filler(cli.folder, cli.folder / "filler"), "one[[...]]two", "--max-new-tokens", "4"],
     "complete": lambda _: ["writer", "hello", "--max-new-tokens", "4"],
     "chat": lambda _: ["writer", "-m", "hello", "--max-new-tokens", "4"],
     "ledger verify": lambda _: [],
@@ -56,6 +66,23 @@ steps:
   tokens: {step: pack, corpus: corpus, tokenizer: tokenizer}
   base: {step: pretrain, tokens: tokens, architecture: {preset: qwen3-1m}}
 """
+
+
+def recorded(cli: CommandLine) -> str:
+    """The path of a document that stands in a book."""
+    (cli.folder / "kept").mkdir(exist_ok=True)
+    with RecordBooks(cli.folder / "kept") as books:
+        books.leave("0" * 64, "kept/page.txt", "quarantined", 3, "empty")
+    with Workspace.open(cli.folder) as workspace:
+        workspace.assets.add("documents", cli.folder / "kept")
+    return "kept/page.txt"
+
+
+def add_dataset(cli: CommandLine) -> str:
+    folder = Path(mkdtemp(dir=cli.folder))
+    records = [asked("Who?", "Ada."), asked("When?", "At nine.")]
+    with Workspace.open(cli.folder) as workspace:
+        return workspace.assets.add("dataset", dataset_of(records, folder)).digest
 
 
 def test_every_call_is_tried_here() -> None:

@@ -24,7 +24,7 @@ ENTRIES = {
     ),
     "assets": Entry("assets", "Assets: list, show, verify, import, export."),
     "books": Entry("books", "Print a run's books: every record and token that went in, and where it went."),
-    "trace": Entry("books", "Follow something through all runs: which models saw a document."),
+    "trace": Entry("books", "Follow something through all runs."),
     "lineage": Entry("lineage", "Show how an asset came to be, from files to release."),
     "reproduce": Entry(
         "reproduce", "Run a model's lineage again from its sources, and say whether the same comes of it, bit for bit."
