@@ -21,7 +21,8 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from loresmith.data.messages_dataset import DatasetRecord
-from loresmith.models.conversation import ConversationRenderer, Rendered
+from loresmith.models.conversation import ConversationRenderer
+from loresmith.training.message_rows import rendered_records
 from loresmith.training.objective import MicroBatch
 from loresmith.training.predictor import Predictor
 from loresmith.training.rows import Row, shifted
@@ -31,8 +32,8 @@ class HeldOutAnswers:
     """A sample of the validation split.
 
     Args:
-        records: of that split, as tokens.
-        renderer: what made tokens of them.
+        records: of that split.
+        renderer: makes tokens of them, of as many as the sample needs.
         tokens: how many tokens the sample has, at most.
         window: positions that the model sees at once.
         batch_tokens: positions in a batch.
@@ -44,7 +45,7 @@ class HeldOutAnswers:
 
     def __init__(
         self,
-        records: Iterable[tuple[DatasetRecord, Rendered]],
+        records: Iterable[DatasetRecord],
         renderer: ConversationRenderer,
         tokens: int,
         window: int,
@@ -54,7 +55,8 @@ class HeldOutAnswers:
         self._batch_tokens = batch_tokens
         self.bytes = 0
         taken = 0
-        for _, rendered in sorted(records, key=lambda found: hashlib.sha256(found[0].id.encode()).digest()):
+        ordered = sorted(records, key=lambda record: hashlib.sha256(record.id.encode()).digest())
+        for _, rendered in rendered_records(ordered, renderer):
             counted = rendered.assistant_mask[1:].astype(np.float32)
             if len(counted) > window or not counted.any():
                 continue

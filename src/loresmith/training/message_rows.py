@@ -24,7 +24,7 @@ from loresmith.training.rows import Row, shifted
 
 LongerThanWindow = Literal["refuse", "truncate", "drop"]
 
-SHOWN_ONLY = "shown, not learnt: it is not the assistant's"
+SHOWN_ONLY = "shown, not learnt: not for the assistant to write"
 TOO_LONG = "longer than the window"
 NOTHING_LEFT = "nothing of the assistant's fits into the window"
 
@@ -110,7 +110,9 @@ def message_rows(
 
 
 def rendered_records(
-    records: Iterable[DatasetRecord], renderer: ConversationRenderer, look: Callable[[int], None]
+    records: Iterable[DatasetRecord],
+    renderer: ConversationRenderer,
+    look: Callable[[int], None] = lambda _done: None,
 ) -> Iterator[tuple[DatasetRecord, Rendered]]:
     """Records as tokens, encoded many at once; raises as `ConversationRenderer.render`, naming the record."""
     remaining = iter(records)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from loresmith.data.messages_dataset import read_records
+from loresmith.data.messages_dataset import count_records, read_records
 from loresmith.models.adapter_storage import copy_beside
 from loresmith.models.chat_template import read_chat_template
 from loresmith.models.conversation import ConversationRenderer
@@ -28,7 +28,7 @@ from loresmith.training.causal_lm import CausalLM
 from loresmith.training.first_model import Base, require_window
 from loresmith.training.fit import fit
 from loresmith.training.message_held_out import HeldOutAnswers
-from loresmith.training.message_rows import MessageRowSettings, message_rows, rendered_records
+from loresmith.training.message_rows import MessageRowSettings, message_rows
 from loresmith.training.ranks import Ranks
 from loresmith.training.saving import Saved, save_trained
 
@@ -60,7 +60,10 @@ def sft(surroundings: Surroundings, config: SftConfig, dataset: Path, base: Base
     if config.packing:
         require_isolation(model)
 
-    def look(_done: int) -> None:
+    in_all = count_records(dataset)
+
+    def look(done: int) -> None:
+        surroundings.progress(done, in_all, "records")
         if surroundings.stop_requested():
             surroundings.stopped()
 
@@ -95,7 +98,7 @@ def _tokenizer_files(directory: Path, base: Base, config: SftConfig) -> Path:
 def _measures(
     surroundings: Surroundings, config: SftConfig, dataset: Path, renderer: ConversationRenderer
 ) -> list[Measure]:
-    records = rendered_records(read_records(dataset, "validation"), renderer, lambda _done: None)
+    records = read_records(dataset, "validation")
     held_out = HeldOutAnswers(
         records, renderer, config.held_out_tokens, config.sequence_length, 2 * config.micro_batch_tokens
     )
