@@ -4,7 +4,7 @@
 
 A Qwen3 of 8 layers x 320, vocabulary 8192, 16 rows of 256 tokens a step, on the corpus of `make demo`. Every contestant
 is a process of its own with two threads; they take turns, so that a machine that grows slow is slow for all, and the
-medians over rounds are compared. Needs the extra `bench` (TRL), and an idle machine.
+medians over rounds are compared. Needs the extra `test` (TRL), and an idle machine.
 
 | name    | what is compared                                                                                   |
 |---------|----------------------------------------------------------------------------------------------------|
