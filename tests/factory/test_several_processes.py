@@ -81,7 +81,7 @@ def test_a_request_to_stop_reaches_all_and_nothing_is_left_behind(factory: Facto
 
 
 def test_a_killed_factory_takes_all_of_them_with_it(factory: Factory) -> None:
-    process = factory.start(recipe(factory, to=2000, pause=0.05))
+    process = factory.start(recipe(factory, to=2000, pause=30))  # nothing that they say fails meanwhile
     deadline = time.monotonic() + 60
     while "process 1 of 2" not in log(factory) and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -171,3 +171,10 @@ def test_words_of_the_commands_stay_words(tmp_path: Path) -> None:
 def test_what_cannot_be_is_refused(compute: dict[str, object], said: str) -> None:
     with pytest.raises(ValidationError, match=said):
         Compute.model_validate(compute)
+
+
+def test_what_is_on_record_is_enough_to_divide_a_step_so_again() -> None:
+    for compute in (Compute(), Compute(processes=3), Compute(processes=2, tensor_parallel=2)):
+        assert Compute.on_record({"threads": 2, **compute.division}) == compute
+    cluster = Compute(nodes=2, processes=4, launcher="slurm", expert_parallel=8)
+    assert Compute.on_record(cluster.division) == Compute(processes=8, expert_parallel=8)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -76,6 +77,18 @@ class Compute(BaseModel):
         if self.ranks > 1 and self.tensor_parallel == self.expert_parallel != 1:
             raise ValueError("tensor_parallel and expert_parallel cannot be combined")
         return self
+
+    @property
+    def division(self) -> dict[str, int]:
+        """How a training step is divided, as it stands on record beside what it makes."""
+        layers = {"tensor_parallel": self.tensor_parallel, "expert_parallel": self.expert_parallel}
+        return {"processes": self.ranks, **{name: number for name, number in layers.items() if number > 1}}
+
+    @classmethod
+    def on_record(cls, environment: Mapping[str, Any]) -> Compute:
+        """That many processes on this machine, divided in that way."""
+        names = ("processes", "tensor_parallel", "expert_parallel")
+        return cls(**{name: environment[name] for name in names if name in environment})
 
     @property
     def ranks(self) -> int:

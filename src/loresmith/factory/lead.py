@@ -42,7 +42,7 @@ def lead(request: dict[str, Any], request_path: Path, compute: Compute, events: 
         command, stdin=subprocess.DEVNULL, env={**os.environ, "OMP_NUM_THREADS": share, "RAYON_NUM_THREADS": share}
     )
     signal.signal(signal.SIGTERM, lambda *_: process.send_signal(signal.SIGTERM))
-    said = _Said(events, compute.ranks)
+    said = _Said(events, compute)
     reader = EventReader()
     try:
         with selectors.DefaultSelector() as selector:
@@ -65,9 +65,10 @@ def lead(request: dict[str, Any], request_path: Path, compute: Compute, events: 
 class _Said:
     """What the processes have said."""
 
-    def __init__(self, events: EventWriter, world: int) -> None:
+    def __init__(self, events: EventWriter, compute: Compute) -> None:
         self._events = events
-        self._world = world
+        self._world = compute.ranks
+        self._division = compute.division
         self._finished: dict[str, Any] | None = None
         self._stopped = False
         self._failed: dict[int, dict[str, Any]] = {}
@@ -89,7 +90,7 @@ class _Said:
     def outcome(self) -> int:
         """Say how it ended; the exit status."""
         if self._finished is not None:
-            environment = {**self._finished["environment"], "processes": self._world}
+            environment = {**self._finished["environment"], **self._division}
             peak = sum(self._peaks.values())
             self._events.pass_on({**self._finished, "peak_bytes": peak, "environment": environment})
             return 0

@@ -45,7 +45,7 @@ def _run(request: dict[str, Any], request_path: Path, events: EventWriter) -> in
     started = time.monotonic()
     result = step.run(context, config, inputs_of(request))
     seconds, peak = time.monotonic() - started, peak_bytes()
-    environment = {**computing_environment(), "processes": 1}
+    environment = {**computing_environment(), **Compute().division}
     said = {"seconds": seconds, "peak_bytes": peak, "environment": environment}
     events.send("finished", **said, **described(step, config, result))
     return 0

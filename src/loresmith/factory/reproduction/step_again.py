@@ -79,7 +79,7 @@ class StepAgain:
         name = self._ancestor.name
         observer({"event": "step-started", "step": name, "kind": self._action.step, "key": self._action.key})
         config = sources.config.model_dump(mode="json")
-        compute = Compute(processes=self._action.environment.get("processes", 1))
+        compute = Compute.on_record(self._action.environment)
         seed, threads = self._action.seed, self._threads
         request = step_request(name, self._action.step, config, seed, threads, self._folder, inputs, compute)
         notes = Notes(self._folder)
