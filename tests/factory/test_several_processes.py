@@ -29,7 +29,7 @@ def log(factory: Factory) -> str:
 
 
 def leftovers(factory: Factory) -> list[str]:
-    found = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
+    found = subprocess.run(["ps", "-ww", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
     return [line for line in found.splitlines() if "loresmith.factory." in line and str(factory.folder) in line]
 
 
