@@ -3,10 +3,10 @@
     python benchmarks/checkpoints.py [--json]
 
 The demo's model (6.9M parameters, Muon and AdamW, bf16 over fp32 masters) is trained on random tokens, in rounds of so
-many steps that a checkpoint is written well before the round is over. Every second round begins one. The difference of
-the medians is what a checkpoint costs, all in all: the copy that training waits for, and what the thread that hashes,
-writes and flushes takes away from the steps meanwhile. Beside it stands the wait for the copy alone, and how long a
-checkpoint takes when training waits for all of it.
+many steps that a checkpoint is written well before the round is over. Every second round begins one. The median
+difference of two rounds that follow one another is what a checkpoint costs, all in all: the copy that training waits
+for, and what the thread that hashes, writes and flushes takes away from the steps meanwhile. Beside it stands the wait
+for the copy alone, and how long a checkpoint takes when training waits for all of it.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def measure(rounds: int, steps: int, folder: Path) -> dict[str, float]:
         writer.begin(state(trainer))
         writer.collect(wait=True)
         whole = time.perf_counter() - began
-    lost = statistics.median(with_one) - statistics.median(without)
+    lost = statistics.median(one - none for one, none in zip(with_one, without, strict=True))
     return {
         "parameters": sum(parameter.numel() for parameter in trainer.model.parameters()),
         "checkpoint_bytes": size,
