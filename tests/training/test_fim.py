@@ -213,6 +213,39 @@ def test_where_the_parts_take_more_room_than_there_is_the_cuts_fall_between_toke
     assert max(lengths) > len(ids) + 6, "cut within it"
 
 
+@given(st.lists(st.integers(1, 400), max_size=8), st.integers(20, 100), st.one_of(st.none(), st.integers(1, 60)))
+def test_pieces_cover_each_document_once_and_whole_ones_stay_whole(
+    lengths: list[int], row: int, longest: int | None
+) -> None:
+    pieces = turner(longest_piece=longest).pieces(lengths, row)
+    assert pieces == turner(longest_piece=longest).pieces(lengths, row)
+    most = min(row - EXTRA, longest or row)
+    for document, length in enumerate(lengths):
+        own = [piece for piece in pieces if piece.document == document]
+        ends = [piece.start + piece.tokens for piece in own]
+        assert [piece.start for piece in own] == [0, *ends[:-1]]
+        assert ends[-1] == length
+        assert len(own) == 1 if length <= most else len(own) > 1
+        assert all(2 * piece.tokens >= most for piece in own[:-1])
+        assert all(piece.tokens <= most and piece.room == piece.tokens + EXTRA <= row for piece in own)
+
+
+def test_no_place_in_a_piece_tells_how_long_its_middle_is() -> None:
+    """Pieces of one length would: a model learns that instead of reading what stands around a gap."""
+    text = "".join(f"line {n} of a page that is long enough for many pieces\n" for n in range(400))
+    ids = encoder().document(text)
+    turn = turner(rate=1, spm_share=0, level="line", longest_middle=8)
+    places, lengths = [], []
+    for number, piece in enumerate(turn.pieces([len(ids)], 100)):
+        targets = targets_of(turn, ids[piece.start :][: piece.tokens], number, 0)
+        if targets is not None:
+            places.append(targets.tolist().index(MID))
+            lengths.append(len(targets) - places[-1])
+    assert len(places) > 60
+    assert abs(np.corrcoef(places, lengths)[0, 1]) < 0.3
+    assert np.std(places) > 3 * np.std(lengths)
+
+
 def test_a_foreign_tokenizer_is_mapped_or_refused_by_name(tmp_path: object) -> None:
     starcoder = {"<fim_prefix>": 1, "<fim_middle>": 2, "<fim_suffix>": 3}
     assert Sentinels.of(starcoder.get, "there") == Sentinels(1, 2, 3)

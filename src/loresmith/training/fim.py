@@ -14,7 +14,7 @@ character), or where the parts take more room than there is, the cuts fall betwe
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,9 +22,11 @@ from numpy.typing import NDArray
 
 from loresmith.data.encoding import Encoder
 from loresmith.data.gaps import draw_gap
+from loresmith.errors import UserError
 from loresmith.models.fill_in_the_middle import Order, Sentinels
 from loresmith.models.generate import INCOMPLETE
 from loresmith.training.fim_settings import FimSettings
+from loresmith.training.packed_rows import Piece
 from loresmith.training.randomness import derived_seed
 from loresmith.training.rows import Ids
 
@@ -51,10 +53,32 @@ class FillInTheMiddle:
 
     def __init__(self, settings: FimSettings, tokenizer: Path, seed: int) -> None:
         self.settings = settings
-        self.extra = EXTRA
         self._encoder = Encoder.load(tokenizer)
         self._sentinels = Sentinels.of(self._encoder.id_of, str(tokenizer))
         self._seed = seed
+
+    def pieces(self, tokens: Sequence[int], sequence_length: int) -> list[Piece]:
+        """The pieces of documents of so many tokens: whole documents where they fit, or parts of various lengths.
+
+        Lengths are drawn evenly from half of what fits to all of it. If all were of one length, the place of the
+        sentinels would tell how long the middle is, and a model would learn to count instead of to read.
+        """
+        most = min(sequence_length - EXTRA, self.settings.longest_piece or sequence_length)
+        if most < 1:
+            raise UserError(f"rows of {sequence_length} tokens are too short: {EXTRA} are kept free in each")
+        return [
+            Piece(document, start, size, size + EXTRA)
+            for document, length in enumerate(tokens)
+            for start, size in self._lengths(document, length, most)
+        ]
+
+    def _lengths(self, document: int, length: int, most: int) -> Iterator[tuple[int, int]]:
+        draw = random.Random(derived_seed(self._seed, "fim-pieces", document))
+        start = 0
+        while start < length:
+            size = length if length <= most else min(length - start, draw.randint((most + 1) // 2, most))
+            yield start, size
+            start += size
 
     def turned(self, ids: Ids, number: int, epoch: int) -> tuple[Ids, NDArray[np.float32]] | None:
         """What a model should say of a piece, in the order in which it should say it.

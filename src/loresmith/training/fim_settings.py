@@ -36,6 +36,12 @@ class FimSettings(BaseModel):
         ge=1,
         description="Characters of the middle at most, every length up to it as likely; no limit by default.",
     )
+    longest_piece: int | None = Field(
+        default=None,
+        ge=1,
+        description="Tokens of a piece at most; as many as fit in a row by default. Shorter pieces give more gaps for "
+        "the same text, and less to each side of them.",
+    )
     middle_weight: float = Field(
         default=1.0,
         gt=0,

@@ -114,9 +114,8 @@ class PackedRows:
 class Turning(Protocol):
     """Learns pieces in another order than they stand in (see `loresmith.training.fim`)."""
 
-    @property
-    def extra(self) -> int:
-        """Positions more than its tokens that a piece may take."""
+    def pieces(self, tokens: Sequence[int], sequence_length: int) -> list[Piece]:
+        """The pieces of documents of so many tokens, with room for what turning adds."""
 
     def turned(self, ids: Ids, number: int, epoch: int) -> tuple[Ids, NDArray[np.float32]] | None:
         """The targets of a piece instead of its tokens, with their weights; None for one that stays as it is."""
@@ -130,10 +129,8 @@ def document_rows(
     table = stream.documents()
     offsets: Counts = table["offset"].to_numpy()
     lengths: Counts = table["tokens"].to_numpy()
-    extra = turning.extra if turning is not None else 0
-    if sequence_length <= extra:
-        raise UserError(f"rows of {sequence_length} tokens are too short: {extra} are kept free in each")
-    pieces = cut(lengths.tolist(), sequence_length - extra, extra)
+    cutting = cut if turning is None else turning.pieces
+    pieces = cutting(lengths.tolist(), sequence_length)
     if not pieces:
         raise UserError(f"the {split} split has no documents", hint="train on more text")
 
@@ -152,10 +149,10 @@ def document_rows(
     return PackedRows(name, pieces, sequence_length, example, stream.names(), len(stream))
 
 
-def cut(tokens: Sequence[int], most: int, extra: int = 0) -> list[Piece]:
-    """The pieces of documents of so many tokens, each of at most `most`, with `extra` positions of room more."""
+def cut(tokens: Sequence[int], most: int) -> list[Piece]:
+    """The pieces of documents of so many tokens, each of at most `most`."""
     return [
-        Piece(document, start, min(most, length - start), min(most, length - start) + extra)
+        Piece(document, start, min(most, length - start), min(most, length - start))
         for document, length in enumerate(tokens)
         for start in range(0, length, most)
     ]
