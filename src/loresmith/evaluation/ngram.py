@@ -127,8 +127,7 @@ class KneserNey:
             probability_CV[rows[said], tokens[said]] += shares[said]
             if order is not self._orders[-1]:
                 if order is not self._orders[0]:
-                    numbers_CN[:, 1:] = numbers_CN[:, :-1].copy()
-                    numbers_CN[:, 0] = UNSEEN
+                    numbers_CN[:, 1:] = numbers_CN[:, :-1].copy()  # what is first then leads to no longer n-gram
                 numbers_CN = _find(order.keys, numbers_CN.ravel(), contexts_CN.ravel(), base).reshape(numbers_CN.shape)
                 context_C = numbers_CN[:, -1]
         return probability_CV
