@@ -12,8 +12,7 @@ from transformers import AutoModelForCausalLM
 from loresmith.data.shards import TokenShards
 from loresmith.errors import Interrupted, UserError
 from loresmith.factory.step import InputAsset
-from loresmith.training.steps import PRETRAIN
-from loresmith.training.steps.distil import DISTIL
+from loresmith.training.steps import DISTIL, PRETRAIN
 from tests.step_context import RecordingContext, as_input, run_step
 from tests.training.tiny_tokens import TINY, write_tokens
 
@@ -120,6 +119,18 @@ def test_a_teacher_of_another_tokenizer_is_refused_before_the_first_step(teacher
 
     others = write_tokens(tmp_path / "tokens", tokenizer=load_tokenizer(fim_tokenizer.directory()))
     context = RecordingContext(tmp_path)
-    with pytest.raises(UserError, match="another tokenizer than the teacher's"):
+    with pytest.raises(UserError, match="another tokenizer than the teacher's") as caught:
         run_step(DISTIL, tmp_path, SETTINGS, {"tokens": others, "teacher": teacher}, context)
+    assert caught.value.where == str(others.directory / "tokenizer" / "tokenizer.json")
     assert context.metrics == []
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has the kernels")
+def test_a_base_in_4_bits_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    settings = {key: value for key, value in SETTINGS.items() if key != "architecture"}
+    missing = {
+        role: InputAsset("0" * 64, kind, tmp_path / "nowhere", {}, ())
+        for role, kind in (("tokens", "tokens"), ("teacher", "model"), ("base", "model"))
+    }
+    with pytest.raises(UserError, match="4-bit kernels need an NVIDIA GPU"):
+        run_step(DISTIL, tmp_path, {**settings, "adapter": {"quantise_base": True}}, missing)

@@ -18,6 +18,7 @@ from loresmith.factory.step import InputAsset, Result
 from loresmith.models.storage import load_weights, save_model
 from loresmith.training.held_out import HeldOut
 from loresmith.training.steps import PRETRAIN, PretrainConfig
+from tests.models.tiny_tokenizer import make_tokenizer
 from tests.step_context import RecordingContext, as_input, run_step
 from tests.training.tiny_tokens import TINY, write_tokens
 
@@ -32,10 +33,12 @@ def trained(tokens: InputAsset, context: RecordingContext) -> Result:
     return run_step(PRETRAIN, context.folder, {**TINY, "budget_tokens": "1.3k"}, {"tokens": tokens}, context)
 
 
-def refused(tokens: InputAsset, folder: Path, base: InputAsset | None = None, **settings: Any) -> UserError:
+def refused(
+    tokens: InputAsset, folder: Path, base: InputAsset | None = None, replay: InputAsset | None = None, **settings: Any
+) -> UserError:
     """The error with which a training of these settings is refused; nothing was trained by then."""
     context = RecordingContext(folder)
-    inputs = {"tokens": tokens, **({"base": base} if base else {})}
+    inputs = {"tokens": tokens} | ({"base": base} if base else {}) | ({"replay": replay} if replay else {})
     defaults = {key: value for key, value in TINY.items() if not (base and key == "architecture")}
     with pytest.raises(UserError) as caught:
         run_step(PRETRAIN, folder, {**defaults, **settings}, inputs, context)
@@ -256,18 +259,47 @@ def test_a_base_that_cannot_be_used_is_named_before_the_first_step(
         elif name == "vocabulary":
             model.resize_token_embeddings(200)
         directory = tmp_path / name / "base"
-        save_model(model, directory)
+        save_model(model, directory, tokens.directory / "tokenizer")
         if name == "truncated":
             weights = directory / "model.safetensors"
             weights.write_bytes(weights.read_bytes()[:-100])
         elif name == "tokenizer":
             (directory / "tokenizer.json").write_text("{}", encoding="utf-8")
+        elif name == "no tokenizer":
+            (directory / "tokenizer.json").unlink()
         return InputAsset("0" * 64, "model", directory, {}, ())
 
-    for name, message in {
-        "nan": "NaN or infinity, in model.norm.weight",
-        "truncated": "damaged or cut short",
-        "vocabulary": "a vocabulary of 300, the model an embedding of 200 rows",
-        "tokenizer": "another tokenizer",
-    }.items():
-        assert message in refused(tokens, tmp_path / name, damaged(name)).what
+    made_by = tokens.directory / "tokenizer" / "tokenizer.json"
+    for name, message, where in (
+        ("nan", "NaN or infinity, in model.norm.weight", "model.safetensors"),
+        ("truncated", "damaged or cut short", "model.safetensors"),
+        ("vocabulary", "a vocabulary of 300, the model an embedding of 200 rows", ""),
+        ("tokenizer", "made by another tokenizer than the base's", made_by),
+        ("no tokenizer", "the base's tokenizer.json is missing", "tokenizer.json"),
+    ):
+        error = refused(tokens, tmp_path / name, damaged(name))
+        assert message in error.what
+        assert error.where == str(tmp_path / name / "base" / where)
+
+
+def test_text_that_another_tokenizer_packed_is_not_replayed(
+    tokens: InputAsset, base: InputAsset, tmp_path: Path
+) -> None:
+    other = make_tokenizer().train_new_from_iterator(["other words, and other merges of them"] * 9, 300)
+    assert len(other) <= len(make_tokenizer()), "so that its ids have rows in the embedding"
+    replay = write_tokens(tmp_path / "replay", tokenizer=other)
+    for share in (0.0, 0.25):
+        for base_or_none in (base, None):
+            error = refused(tokens, tmp_path / "out", base_or_none, replay, replay_share=share)
+            assert error.what == "the replayed tokens were made by another tokenizer than the tokens'"
+            assert error.where == str(replay.directory / "tokenizer" / "tokenizer.json")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has the kernels")
+def test_a_base_in_4_bits_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    missing = {
+        role: InputAsset("0" * 64, kind, tmp_path / "nowhere", {}, ())
+        for role, kind in (("tokens", "tokens"), ("base", "model"), ("replay", "tokens"))
+    }
+    with pytest.raises(UserError, match="4-bit kernels need an NVIDIA GPU"):
+        run_step(PRETRAIN, tmp_path, {**BASED, "adapter": {"quantise_base": True}}, missing)

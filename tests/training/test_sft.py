@@ -216,7 +216,8 @@ def test_what_does_not_fit_together_is_found_before_the_first_step(
     larger = make_tokenizer()
     larger.add_tokens(["<|more|>"])
     mismatched = write_chat_base(tmp_path / "larger", larger)
-    assert "tokens up to 300, and the model's embedding 300 rows" in refused("larger", base=mismatched)
+    said = refused("larger", base=mismatched)
+    assert f"{mismatched.directory}: the tokenizer has tokens up to 300, and the model's embedding 300 rows" in said
     bare = make_tokenizer()
     bare.chat_template = None
     assert "carries no chat template" in refused("bare", base=write_chat_base(tmp_path / "bare base", bare))
@@ -225,8 +226,18 @@ def test_what_does_not_fit_together_is_found_before_the_first_step(
     weights = load_file(broken.directory / "model.safetensors")
     next(iter(weights.values()))[0] = math.nan
     save_file(weights, broken.directory / "model.safetensors", metadata={"format": "pt"})
-    assert "NaN" in refused("nan out", base=broken)
+    assert f"{broken.directory / 'model.safetensors'}: the weights hold NaN" in refused("nan out", base=broken)
     cut = write_chat_base(tmp_path / "cut")
     file = cut.directory / "model.safetensors"
     file.write_bytes(file.read_bytes()[:-100])
-    assert "model.safetensors" in refused("cut out", base=cut)
+    assert f"{file}: the weights are damaged or cut short" in refused("cut out", base=cut)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has the kernels")
+def test_a_base_in_4_bits_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    missing = {
+        role: InputAsset("0" * 64, kind, tmp_path / "nowhere", {}, ())
+        for role, kind in (("dataset", "dataset"), ("base", "model"))
+    }
+    with pytest.raises(UserError, match="4-bit kernels need an NVIDIA GPU"):
+        run_step(SFT, tmp_path, {**TINY_SFT, "adapter": {"quantise_base": True}}, missing)

@@ -13,7 +13,14 @@ from loresmith.models.isolation import require_isolation
 from loresmith.training.callbacks import HELD_OUT, Surroundings
 from loresmith.training.device import choose_device, choose_precision
 from loresmith.training.distillation import Distillation
-from loresmith.training.first_model import TOKENIZER, Base, first_model, fitting_model, require_one_shape
+from loresmith.training.first_model import (
+    TOKENIZER,
+    Base,
+    first_model,
+    fitting_model,
+    require_adaptable,
+    require_one_shape,
+)
 from loresmith.training.fit import fit
 from loresmith.training.predictor import Predictor
 from loresmith.training.saving import Saved, save_trained
@@ -38,9 +45,10 @@ def distil(
         UserError: tokens, teacher, base and config do not fit together; found before the first step.
         Failure: the training diverged, or the saved model is not the trained one.
     """
+    require_one_shape(config.architecture, config.adapter, base)
+    require_adaptable(config.adapter)
     shards = TokenShards.open(tokens)
     length, seed = config.sequence_length, surroundings.seed
-    require_one_shape(config.architecture, config.adapter, base)
     batches = TaughtBatches(
         token_rows(shards, length, "tokens", config.isolate_documents, config.fim, seed),
         length,
@@ -65,7 +73,7 @@ def _teacher(directory: Path, shards: TokenShards, config: DistilConfig) -> Pred
     """A model that only reads, on the device and in the type that the student is trained in."""
     device = choose_device()
     model = fitting_model(
-        directory, shards, config.sequence_length, choose_precision(config.precision, device), "teacher"
+        directory, shards, config.sequence_length, choose_precision(config.precision, device), "teacher's"
     )
     if config.isolate_documents:
         require_isolation(model)

@@ -13,6 +13,7 @@ from loresmith.errors import UserError
 from loresmith.models.architecture import Architecture, transformers_config
 from loresmith.models.build import build_model
 from loresmith.models.storage import load_weights
+from loresmith.training.device import choose_device
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 TOKENIZER = "tokenizer"
 """Where a `tokens` asset carries the tokenizer that made it."""
+
+TOKENIZER_FILE = "tokenizer.json"
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,39 @@ def require_one_shape(architecture: Architecture | None, adapter: AdapterSetting
         raise UserError("a base has its own architecture", hint="leave out `architecture`, or the base")
 
 
+def require_adaptable(adapter: AdapterSettings | None) -> None:
+    """Raise UserError if a base cannot be adapted here as a recipe asks; to be asked before anything is read."""
+    if adapter is not None and adapter.quantise_base:
+        from loresmith.models.adapter_quantisation import require_quantisable
+
+        require_quantisable(choose_device())
+
+
+def require_made_by(shards: TokenShards, tokenizer: Path, whose: str, name: str = "tokens") -> None:
+    """Raise UserError unless the tokenizer in a folder is the one that made some tokens.
+
+    The ids of another one would be trained on without a complaint, and mean nothing.
+
+    Args:
+        whose: folder it is, in messages, such as "base's".
+        name: of the tokens, in messages.
+    """
+    made_by, own = shards.directory / TOKENIZER / TOKENIZER_FILE, tokenizer / TOKENIZER_FILE
+    for file, of in ((made_by, f"{name}'"), (own, whose)):
+        if not file.is_file():
+            raise UserError(
+                f"the {of} {TOKENIZER_FILE} is missing, and nothing else says what ids mean",
+                where=str(file),
+                hint="`loresmith assets import` gives a model that has its tokenizer in another form one in this",
+            )
+    if made_by.read_bytes() != own.read_bytes():
+        raise UserError(
+            f"the {name} were made by another tokenizer than the {whose}",
+            where=str(made_by),
+            hint=f"pack the text with the {whose} tokenizer",
+        )
+
+
 def first_model(
     architecture: Architecture | None, shards: TokenShards, sequence_length: int, base: Base | None, seed: int
 ) -> PreTrainedModel:
@@ -48,7 +84,7 @@ def first_model(
         UserError: the base does not fit the tokens.
     """
     if base is not None:
-        return fitting_model(base.directory, shards, sequence_length, torch.float32, "base")
+        return fitting_model(base.directory, shards, sequence_length, torch.float32, "base's")
     settings = transformers_config(
         architecture or Architecture(),
         vocabulary_size=shards.vocabulary_size,
@@ -59,33 +95,33 @@ def first_model(
 
 
 def fitting_model(
-    directory: Path, shards: TokenShards, sequence_length: int, dtype: torch.dtype, role: str
+    directory: Path, shards: TokenShards, sequence_length: int, dtype: torch.dtype, whose: str
 ) -> PreTrainedModel:
     """A model that reads these tokens, whose tokenizer made them.
 
     Args:
         dtype: of its weights.
-        role: what messages call it, such as `base`.
+        whose: it is, in messages, such as "base's".
 
     Raises:
-        UserError: it was another tokenizer, or the model's embedding or window is too small.
+        UserError: as of `require_made_by` and `load_weights`, or the model's embedding or window is too small.
     """
+    require_made_by(shards, directory, whose)
     model = load_weights(directory, dtype)
-    _require_same_tokenizer(shards.directory / TOKENIZER, directory, role)
-    require_fit(model, shards, sequence_length)
+    _require_rows(model, shards, directory)
+    require_window(model, sequence_length)
     return model
 
 
-def require_fit(model: PreTrainedModel, shards: TokenShards, sequence_length: int) -> None:
-    """Raise UserError if tokens have no row in a model's embedding, or rows of them no place in its window."""
+def _require_rows(model: PreTrainedModel, shards: TokenShards, directory: Path) -> None:
     embedding: Any = model.get_input_embeddings()
     rows = embedding.weight.shape[0]
     if shards.vocabulary_size > rows:
         raise UserError(
             f"the tokens have a vocabulary of {shards.vocabulary_size}, the model an embedding of {rows} rows",
+            where=str(directory),
             hint="pack the text with the model's own tokenizer",
         )
-    require_window(model, sequence_length)
 
 
 def require_window(model: PreTrainedModel, sequence_length: int) -> None:
@@ -93,13 +129,3 @@ def require_window(model: PreTrainedModel, sequence_length: int) -> None:
     positions = getattr(model.config, "max_position_embeddings", None)
     if positions is not None and sequence_length > positions:
         raise UserError(f"sequence_length {sequence_length} is more than the model's {positions} positions")
-
-
-def _require_same_tokenizer(tokens: Path, model: Path, role: str) -> None:
-    ours, theirs = tokens / "tokenizer.json", model / "tokenizer.json"
-    if ours.is_file() and theirs.is_file() and ours.read_bytes() != theirs.read_bytes():
-        raise UserError(
-            f"the tokens were made by another tokenizer than the {role}'s",
-            where=str(ours),
-            hint=f"pack the text with the {role}'s tokenizer",
-        )

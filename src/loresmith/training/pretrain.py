@@ -11,7 +11,14 @@ from loresmith.models.isolation import require_isolation
 from loresmith.training.batches import RowBatches
 from loresmith.training.callbacks import HELD_OUT, Surroundings
 from loresmith.training.causal_lm import CausalLM
-from loresmith.training.first_model import TOKENIZER, Base, first_model, require_fit, require_one_shape
+from loresmith.training.first_model import (
+    TOKENIZER,
+    Base,
+    first_model,
+    require_adaptable,
+    require_made_by,
+    require_one_shape,
+)
 from loresmith.training.fit import fit
 from loresmith.training.saving import Saved, save_trained
 from loresmith.training.token_data import held_out_measure, token_rows
@@ -39,11 +46,14 @@ def pretrain(
         UserError: tokens, base and config do not fit together; found before the first step.
         Failure: the training diverged, or the saved model is not the trained one.
     """
+    require_one_shape(config.architecture, config.adapter, base)
+    require_adaptable(config.adapter)
+    if replay is None and config.replay_share:
+        raise UserError("replay_share needs tokens to replay", hint="give `replay`, a step that packs general text")
     shards = TokenShards.open(tokens)
     general = TokenShards.open(replay) if replay is not None else None
-    require_one_shape(config.architecture, config.adapter, base)
-    if general is None and config.replay_share:
-        raise UserError("replay_share needs tokens to replay", hint="give `replay`, a step that packs general text")
+    if general is not None:
+        require_made_by(general, tokens / TOKENIZER, "tokens'", name="replayed tokens")
     length, seed = config.sequence_length, surroundings.seed
     replayed = general if config.replay_share else None
     batches = RowBatches(
@@ -60,7 +70,6 @@ def pretrain(
         require_isolation(model)
     measures = held_out_measure(HELD_OUT, shards, config, surroundings, at_start=base is not None)
     if general is not None:
-        require_fit(model, general, length)
         measures += held_out_measure(GENERAL, general, config, surroundings, at_start=base is not None)
     fitted = fit(
         surroundings, config, model, batches, CausalLM(config.z_loss), measures, isolated=config.isolate_documents

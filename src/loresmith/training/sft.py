@@ -25,7 +25,7 @@ from loresmith.models.storage import load_tokenizer, load_weights, require_fit
 from loresmith.training.batches import RowBatches
 from loresmith.training.callbacks import HELD_OUT, Measure, Surroundings
 from loresmith.training.causal_lm import CausalLM
-from loresmith.training.first_model import Base, require_window
+from loresmith.training.first_model import Base, require_adaptable, require_window
 from loresmith.training.fit import fit
 from loresmith.training.message_held_out import HeldOutAnswers
 from loresmith.training.message_rows import MessageRowSettings, message_rows
@@ -51,6 +51,7 @@ def sft(surroundings: Surroundings, config: SftConfig, dataset: Path, base: Base
         UserError: dataset, base and config do not fit together; found before the first step, the records named.
         Failure: the training diverged, or what was saved is not what was trained.
     """
+    require_adaptable(config.adapter)
     tokenizer = _tokenizer_files(surroundings.work / f"tokenizer-{Ranks.joined().rank}", base, config)
     loaded = load_tokenizer(tokenizer)
     renderer = ConversationRenderer(loaded)
