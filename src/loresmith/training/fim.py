@@ -1,14 +1,10 @@
 """Fill-in-the-middle: pieces of documents learnt with their middle last.
 
 Bavarian et al., Efficient Training of Language Models to Fill in the Middle (2022, https://arxiv.org/abs/2207.14255).
-A piece is cut in three at characters (section 4.5: cuts at tokens would leave a model helpless where somebody's cursor,
-or a hole in a page, is in the midst of one), and its parts, each encoded by itself, are laid out as
+A piece is cut in three (see `loresmith.training.fim_cuts`), and its parts are laid out as
 `loresmith.models.fill_in_the_middle` says. It is done to pieces as they lie in rows (context level, section 3.2), so
 that no part is ever cut off. The loss is on all parts, sentinels included; the end-of-document token that ends the
 middle is learnt after every piece, whether its document ends there or not.
-
-A piece's text is what its tokens decode to. Where that is not all of it (a piece may begin or end in the midst of a
-character), or where the parts take more room than there is, the cuts fall between tokens instead.
 """
 
 from __future__ import annotations
@@ -21,10 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loresmith.data.encoding import Encoder
-from loresmith.data.gaps import draw_gap
 from loresmith.errors import UserError
 from loresmith.models.fill_in_the_middle import Order, Sentinels
-from loresmith.models.generate import INCOMPLETE
+from loresmith.training.fim_cuts import Cuts
 from loresmith.training.fim_settings import FimSettings
 from loresmith.training.packed_rows import Piece
 from loresmith.training.randomness import derived_seed
@@ -34,9 +29,6 @@ EXTRA = 10
 """Positions more than a piece's tokens that it may take: three sentinels, the end of the document, and six for what
 words take more that are cut. Of 4,283 pieces of Python source, at vocabularies of 1,024 and 4,096, 99.7 % need no more.
 """
-
-Parts = tuple[Sequence[int], Sequence[int], Sequence[int]]
-"""Ids of prefix, middle and suffix."""
 
 
 class FillInTheMiddle:
@@ -53,8 +45,10 @@ class FillInTheMiddle:
 
     def __init__(self, settings: FimSettings, tokenizer: Path, seed: int) -> None:
         self.settings = settings
-        self._encoder = Encoder.load(tokenizer)
-        self._sentinels = Sentinels.of(self._encoder.id_of, str(tokenizer))
+        encoder = Encoder.load(tokenizer)
+        self._end = encoder.end_of_document
+        self._cuts = Cuts(settings, encoder)
+        self._sentinels = Sentinels.of(encoder.id_of, str(tokenizer))
         self._seed = seed
 
     def pieces(self, tokens: Sequence[int], sequence_length: int) -> list[Piece]:
@@ -96,45 +90,12 @@ class FillInTheMiddle:
         if draw.random() >= self.settings.rate:
             return None
         order: Order = "spm" if draw.random() < self.settings.spm_share else "psm"
-        end = self._encoder.end_of_document
-        own = ids[:-1] if len(ids) and ids[-1] == end else ids
-        parts = self._cut_text(own, len(ids) + EXTRA - 4, draw) or self._cut_tokens(own.tolist(), draw)
+        own = ids[:-1] if len(ids) and ids[-1] == self._end else ids
+        parts = self._cuts.parts(own, len(ids) + EXTRA - 4, draw)
         if parts is None:
             return None
         prefix, middle, suffix = parts
-        targets = np.array([*self._sentinels.prompt(order, prefix, suffix), *middle, end], dtype=np.int64)
+        targets = np.array([*self._sentinels.prompt(order, prefix, suffix), *middle, self._end], dtype=np.int64)
         weights = np.ones(len(targets), dtype=np.float32)
         weights[-len(middle) - 1 :] = self.settings.middle_weight
         return targets, weights
-
-    def _cut_text(self, ids: Ids, room: int, draw: random.Random) -> Parts | None:
-        """The parts of the text, of `room` tokens at most together; None where they would not spell it again."""
-        text = self._encoder.text(ids)
-        gap = draw_gap(text, self.settings.level, self.settings.longest_middle, draw) if text else None
-        if gap is None or INCOMPLETE in text:
-            return None
-        start, end = gap
-        prefix, middle, suffix = self._encoder.parts([text[:start], text[start:end], text[end:]])
-        whole = np.concatenate([prefix, middle, suffix])
-        if len(whole) > room or self._encoder.text(whole) != text:
-            return None
-        return prefix.tolist(), middle.tolist(), suffix.tolist()
-
-    def _cut_tokens(self, ids: list[int], draw: random.Random) -> Parts | None:
-        """Parts whose middle is whole tokens; None where the first that is drawn is already more than it may be."""
-        if not ids:
-            return None
-        start, end = sorted((draw.randint(0, len(ids)), draw.randint(0, len(ids))))
-        if self.settings.level == "line" or self.settings.longest_middle is not None:
-            start = draw.randrange(len(ids))
-            end = start + draw.randint(1, self.settings.longest_middle or len(ids))
-            while end > start and not self._may_be_middle(ids[start:end]):
-                end -= 1
-            if end == start:
-                return None
-        return ids[:start], ids[start:end], ids[end:]
-
-    def _may_be_middle(self, ids: list[int]) -> bool:
-        text = self._encoder.text(np.array(ids))
-        longest = self.settings.longest_middle
-        return (longest is None or len(text) <= longest) and (self.settings.level != "line" or "\n" not in text)
