@@ -151,6 +151,73 @@ def test_a_recipe_without_a_model_is_said(cli: CommandLine) -> None:
     assert "this recipe trains no model" in done.err
 
 
+OTHERS = (
+    RECIPE
+    + """\
+  talks: {step: ingest-messages, path: talks.jsonl}
+  tuned: {step: sft, dataset: talks, base: small}
+  tuned-long: {step: sft, dataset: talks, base: small, budget_tokens: 1M, sequence_length: 256}
+  student:
+    step: distil
+    tokens: tokens
+    teacher: small
+    architecture: {layers: 1, width: 64}
+    budget_tokens: 1M
+    precision: bfloat16
+  alone: {step: pretrain, tokens: tokens, architecture: {layers: 1, width: 64}, budget_tokens: 1M, precision: bfloat16}
+  plain: {step: pretrain, tokens: tokens, base: small, adapter: {rank: 4}, precision: bfloat16}
+  in-4-bits:
+    step: pretrain
+    tokens: tokens
+    base: small
+    adapter: {rank: 4, quantise_base: true}
+    precision: bfloat16
+"""
+)
+
+
+def test_epochs_of_a_dataset_that_nobody_has_read_are_said_instead_of_tokens(cli: CommandLine) -> None:
+    models = described(cli, OTHERS)
+    tuned, longer = models["tuned"], models["tuned-long"]
+    assert (tuned["epochs"], tuned["budget_tokens"], tuned["training_flops"]) == (3, None, None)
+    assert (longer["epochs"], longer["budget_tokens"]) == (None, 1_000_000)
+    assert longer["training_flops"] == 1e6 * longer["cost"]["training_flops_per_token"]
+    assert tuned["shape_from"] == "its base, 'small'"
+    assert "3 epochs" in cli("models", "describe", "train.yaml").out
+
+
+def test_a_teacher_is_in_the_memory_and_in_the_operations(cli: CommandLine) -> None:
+    models = described(cli, OTHERS)
+    student, alone, teacher = models["student"], models["alone"], models["small"]
+    assert student["cost"] == alone["cost"]
+    assert student["teacher_parameters"] == teacher["cost"]["parameters"]
+    assert student["memory"]["total"] - alone["memory"]["total"] == 2 * teacher["cost"]["parameters"]
+    reading = teacher["cost"]["forward_flops_per_token"]
+    assert student["training_flops"] - alone["training_flops"] == pytest.approx(1e6 * reading, rel=1e-9)
+    assert "FLOPs a token, teacher" in cli("models", "describe", "train.yaml").out
+
+
+def test_a_base_in_4_bits_is_described_where_it_could_not_be_trained(cli: CommandLine) -> None:
+    models = described(cli, OTHERS)
+    plain, quantised = models["plain"], models["in-4-bits"]
+    assert quantised["cost"] == plain["cost"]
+    assert quantised["trained_parameters"] == plain["trained_parameters"]
+    # all linear maps, which is all but the embeddings and the norms
+    maps = plain["cost"]["parameters"] - plain["cost"]["embedding_parameters"]
+    saved = plain["memory"]["weights"] - quantised["memory"]["weights"]
+    assert saved == pytest.approx(maps * (2 - 4.127 / 8), rel=0.02)
+    for part in ("gradients", "optimiser", "activations"):
+        assert quantised["memory"][part] == plain["memory"][part]
+
+
+def test_a_base_that_cannot_be_kept_in_4_bits_is_said_so(cli: CommandLine) -> None:
+    of_experts = OTHERS.replace("base: small\n    adapter: {rank: 4, q", "base: mixed\n    adapter: {rank: 4, q")
+    cli.write("train.yaml", of_experts)
+    done = cli("models", "describe", "train.yaml")
+    assert done.status == 2
+    assert "cannot give the experts of a mixture" in done.err
+
+
 def test_a_base_is_described_as_soon_as_it_is_there(fresh: CommandLine, used_folder: Path) -> None:
     with Workspace.open(used_folder) as used:
         used.releases["writer"].asset().export(fresh.folder / "writer")

@@ -49,7 +49,16 @@ def _one(model: ModelCosts, screen: Screen) -> None:
         parameters += f", of which a token meets {number(cost.active_parameters)}"
     if model.trained_parameters != cost.parameters:
         parameters += f", {number(model.trained_parameters)} of them trained"
-    share = model.budget_tokens / cost.chinchilla_tokens
+    teacher = (
+        [
+            (
+                "FLOPs a token, teacher",
+                f"{number(model.teacher_flops_per_token)}, of {number(model.teacher_parameters)} parameters",
+            )
+        ]
+        if model.teacher_parameters is not None and model.teacher_flops_per_token is not None
+        else []
+    )
     facts = [
         ("shape", f"{model.layers} layers of width {model.width}{routed}, from {model.shape_from}"),
         ("vocabulary", f"{model.vocabulary_size:,} tokens, from {model.vocabulary_from}"),
@@ -57,8 +66,9 @@ def _one(model: ModelCosts, screen: Screen) -> None:
         ("embeddings", number(cost.embedding_parameters)),
         ("FLOPs a token, forward", _operations(cost.forward_flops_per_token, cost.attention_flops_per_token)),
         ("FLOPs a token, training", number(cost.training_flops_per_token)),
-        ("FLOPs in all", f"{model.training_flops:.2e} for {number(model.budget_tokens)} tokens"),
-        ("Chinchilla-optimal", f"{number(cost.chinchilla_tokens)} tokens; this recipe has {share:.2g} times that"),
+        *teacher,
+        ("FLOPs in all", _in_all(model)),
+        ("Chinchilla-optimal", _optimal(model)),
         ("memory", f"{size(memory.total)}, computing in {model.compute_type}"),
         ("  weights", size(memory.weights)),
         ("  gradients", size(memory.gradients)),
@@ -66,9 +76,24 @@ def _one(model: ModelCosts, screen: Screen) -> None:
     ]
     if memory.average:
         facts.append(("  moving average", size(memory.average)))
+    if memory.teacher:
+        facts.append(("  teacher", size(memory.teacher)))
     activations = "not known for this family" if memory.activations is None else size(memory.activations)
     facts.append(("  activations", f"{activations}, for {number(model.micro_batch_tokens)} tokens at once"))
     screen.facts(facts)
+
+
+def _in_all(model: ModelCosts) -> str:
+    if model.budget_tokens is None or model.training_flops is None:
+        return f"not known before the dataset is read: {model.epochs:g} epochs of it"
+    return f"{model.training_flops:.2e} for {number(model.budget_tokens)} tokens"
+
+
+def _optimal(model: ModelCosts) -> str:
+    best = f"{number(model.cost.chinchilla_tokens)} tokens"
+    if model.budget_tokens is None:
+        return best
+    return f"{best}; this recipe has {model.budget_tokens / model.cost.chinchilla_tokens:.2g} times that"
 
 
 def _operations(forward: int, attention: int) -> str:

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from loresmith.errors import UserError
-from loresmith.models.adapter_targets import Conv1D, linear_maps
+from loresmith.models.adapter_targets import linear_maps
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -52,18 +52,30 @@ def quantise(model: PreTrainedModel, device: torch.device) -> None:
     """
     require_quantisable(device)
     bitsandbytes: Any = importlib.import_module("bitsandbytes")
-    modules = dict(model.named_modules())
-    for name in linear_maps(model):
-        linear: Any = modules[name]
-        if isinstance(linear, Conv1D):
-            raise UserError(
-                f"{name} stores its matrix transposed, which bitsandbytes cannot quantise",
-                where="adapter.quantise_base",
-            )
+    for name, linear in quantised_maps(model).items():
         parent, _, child = name.rpartition(".")
         setattr(model.get_submodule(parent), child, _four_bit(bitsandbytes, linear).to(device))
     # peft chooses its layers for 4-bit maps by this attribute, as transformers sets it.
     model.is_loaded_in_4bit = True  # type: ignore[assignment]
+
+
+def quantised_maps(model: PreTrainedModel) -> dict[str, nn.Linear]:
+    """The linear maps that `quantise` replaces, by name; of a model on any device.
+
+    Raises:
+        UserError: one of them cannot be.
+    """
+    modules = dict(model.named_modules())
+    maps: dict[str, nn.Linear] = {}
+    for name in linear_maps(model):
+        linear = modules[name]
+        if not isinstance(linear, nn.Linear):
+            raise UserError(
+                f"{name} stores its matrix transposed, which bitsandbytes cannot quantise",
+                where="adapter.quantise_base",
+            )
+        maps[name] = linear
+    return maps
 
 
 def _four_bit(bitsandbytes: Any, linear: nn.Linear) -> nn.Module:

@@ -62,7 +62,8 @@ def add_adapter(
         model: the base. `use_fast_parts` comes first, since it knows linear maps by their class.
         settings: what to add, and where.
         seed: of the A matrices.
-        device: where the model will compute, for `quantise_base`; where it is by default.
+        device: where the model will compute, for `quantise_base`; where it is by default. On the meta device there are
+            no numbers to quantise.
 
     Raises:
         UserError: a matrix that the model does not have, one that peft cannot adapt, or a base that cannot be
@@ -70,10 +71,11 @@ def add_adapter(
     """
     targets = choose_targets(model, settings)
     frozen = sum(parameter.numel() for parameter in model.parameters())
-    if settings.quantise_base:
+    device = device or model.device
+    if settings.quantise_base and device.type != "meta":
         from loresmith.models.adapter_quantisation import quantise
 
-        quantise(model, device or model.device)
+        quantise(model, device)
     with torch.random.fork_rng(devices=[]):
         inject(model, lora_config(model, targets, settings))
     _require_injected(model, targets)

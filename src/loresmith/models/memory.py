@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 FP32 = 4
 
+NF4 = (4 + 8 / 64 + 32 / (64 * 256)) / 8
+"""Bytes of a weight in 4 bits: 64 share a constant of 8 bits, and 256 such constants one of 32 (Dettmers et al., QLoRA,
+2023, section 3)."""
+
 
 class Memory(BaseModel):
     """Bytes that a training holds at its fullest, at the end of a backward pass."""
@@ -28,6 +32,7 @@ class Memory(BaseModel):
     gradients: int = Field(description="Of one micro-batch in the type that computes, and their fp32 sums.")
     optimiser: int = Field(description="Muon's one moment on matrices, AdamW's two on the rest, in fp32.")
     average: int = Field(description="The moving average of the weights in fp32, where one is kept.")
+    teacher: int = Field(description="A teacher's weights in the type that computes, where one reads beside.")
     activations: int | None = Field(
         description="What the forward pass of a micro-batch keeps for the backward pass; null where the model is no "
         "decoder of attention and gated feed-forwards, for which the formula holds."
@@ -45,12 +50,14 @@ def memory_of(
     average: bool = False,
     recompute: bool = False,
     keep_probabilities: bool = True,
+    four_bit: int = 0,
+    teacher: int = 0,
 ) -> Memory:
     """Bytes of a training by the loop's own rules.
 
-    With P parameters, Q of them trained (an adapter trains few), of c bytes where they compute:
+    With P parameters, Q of them trained (an adapter trains few), of c bytes where they compute, and N frozen in 4 bits:
 
-    - weights: c P, and fp32 masters of 4 Q where c is not 4.
+    - weights: c (P - N) and 0.52 N, and fp32 masters of 4 Q where c is not 4.
     - gradients: the same of Q alone.
     - optimiser: 4 bytes for each trained weight that Muon steps, 8 for each that AdamW does.
     - activations: c for each number that `activations_per_token` counts.
@@ -63,6 +70,8 @@ def memory_of(
         recompute: whether layers keep nothing inside and compute it again.
         keep_probabilities: whether attention keeps its probabilities, as ours on the CPU does, or not, as flash
             attention.
+        four_bit: N, weights of the base that are kept in 4 bits.
+        teacher: parameters of a teacher that only reads.
     """
     sizes = {name: parameter.numel() for name, parameter in model.named_parameters() if parameter.requires_grad}
     total, trained = sum(parameter.numel() for parameter in model.parameters()), sum(sizes.values())
@@ -70,10 +79,11 @@ def memory_of(
     moments = sum(size * (1 if name in single_moment else 2) for name, size in sizes.items())
     kept = activations_per_token(model, sequence_length, recompute=recompute, keep_probabilities=keep_probabilities)
     parts = {
-        "weights": total * compute_bytes + trained * master,
+        "weights": (total - four_bit) * compute_bytes + round(four_bit * NF4) + trained * master,
         "gradients": trained * (compute_bytes + master),
         "optimiser": FP32 * moments,
         "average": FP32 * trained if average else 0,
+        "teacher": teacher * compute_bytes,
     }
     activations = None if kept is None else round(kept * compute_bytes * micro_batch_tokens)
     return Memory(**parts, activations=activations, total=sum(parts.values()) + (activations or 0))

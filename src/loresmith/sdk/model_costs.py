@@ -34,10 +34,16 @@ class ModelCosts(Answer):
     vocabulary_from: str = Field(description="Where that number comes from.")
     sequence_length: int = Field(description="Tokens in a row.")
     micro_batch_tokens: int = Field(description="Tokens that go through the model at once.")
-    budget_tokens: int = Field(description="Tokens that the recipe trains on.")
-    training_flops: float = Field(description="Floating-point operations of the whole training.")
+    budget_tokens: int | None = Field(description="Tokens that the recipe trains on; null where it says `epochs`.")
+    epochs: float | None = Field(description="How often it goes over its dataset, where it says that instead.")
+    training_flops: float | None = Field(
+        description="Floating-point operations of the whole training, a teacher's reading among them; null where its "
+        "tokens are not known."
+    )
     compute_type: str = Field(description="Type of number that the model computes in on this machine.")
     trained_parameters: int = Field(description="Parameters that are trained: all, or those of an adapter.")
+    teacher_parameters: int | None = Field(description="All parameters of a teacher that reads beside; null without.")
+    teacher_flops_per_token: int | None = Field(description="Operations of its forward pass, per token.")
     cost: Cost = Field(description="Parameters and operations.")
     memory: Memory = Field(description="Bytes at the fullest moment of the training.")
 
@@ -83,13 +89,14 @@ def describe_models(recipe: Recipe, ledger: Ledger) -> RecipeModels:
     models, unknown = [], []
     for step in steps:
         try:
-            models.append(_costs(step, _shape(recipe, step, ledger)))
+            teacher = _shape_of_input(recipe, step, "teacher", ledger) if "teacher" in step.inputs else None
+            models.append(_costs(step, _shape(recipe, step, ledger), teacher))
         except NotYetKnownError as reason:
             unknown.append(Unknown(step=step.name, reason=str(reason)))
     return RecipeModels(models=tuple(models), unknown=tuple(unknown))
 
 
-def _costs(step: RecipeStep, shape: _Shape) -> ModelCosts:
+def _costs(step: RecipeStep, shape: _Shape, teacher: _Shape | None) -> ModelCosts:
     from loresmith.models.cost import cost_of, on_meta
     from loresmith.models.memory import memory_of
     from loresmith.models.mixture import Mixture
@@ -102,9 +109,14 @@ def _costs(step: RecipeStep, shape: _Shape) -> ModelCosts:
     dtype = choose_precision(settings.precision, device)
     model = on_meta(shape.config)
     cost = cost_of(model, settings.sequence_length)
+    reads = cost_of(on_meta(teacher.config), settings.sequence_length) if teacher is not None else None
+    four_bit = 0
     if settings.adapter is not None:
+        from loresmith.models.adapter_quantisation import quantised_maps
         from loresmith.models.adapters import add_adapter
 
+        if settings.adapter.quantise_base:
+            four_bit = sum(linear.weight.numel() for linear in quantised_maps(model).values())
         add_adapter(model, settings.adapter, seed=0)
     memory = memory_of(
         model,
@@ -115,9 +127,14 @@ def _costs(step: RecipeStep, shape: _Shape) -> ModelCosts:
         average=settings.average_decay > 0,
         recompute=settings.activation_checkpointing,
         keep_probabilities=device.type == "cpu",
+        four_bit=four_bit,
+        teacher=reads.parameters if reads is not None else 0,
     )
     mixture = Mixture.of(model)
     text = shape.config.get_text_config(decoder=True)
+    # Epochs are of a dataset that nobody has rendered yet.
+    budget: int | None = settings.budget_tokens
+    a_token = cost.training_flops_per_token + (reads.forward_flops_per_token if reads is not None else 0)
     return ModelCosts(
         step=step.name,
         model_type=shape.config.model_type,
@@ -130,10 +147,13 @@ def _costs(step: RecipeStep, shape: _Shape) -> ModelCosts:
         vocabulary_from=shape.vocabulary.source,
         sequence_length=settings.sequence_length,
         micro_batch_tokens=settings.micro_batch_tokens,
-        budget_tokens=settings.budget_tokens,
-        training_flops=float(cost.training_flops_per_token) * settings.budget_tokens,
+        budget_tokens=budget,
+        epochs=getattr(settings, "epochs", None),
+        training_flops=None if budget is None else float(a_token) * budget,
         compute_type=str(dtype).removeprefix("torch."),
         trained_parameters=sum(p.numel() for p in model.parameters() if p.requires_grad),
+        teacher_parameters=reads.parameters if reads is not None else None,
+        teacher_flops_per_token=reads.forward_flops_per_token if reads is not None else None,
         cost=cost,
         memory=memory,
     )
@@ -143,15 +163,8 @@ def _shape(recipe: Recipe, step: RecipeStep, ledger: Ledger) -> _Shape:
     """The shape of the model that a step trains: that of its base, or of its `architecture`."""
     from loresmith.models.architecture import transformers_config
 
-    base = step.inputs.get("base")
-    if base is not None:
-        made = produced_by(recipe, base, ("steps", step.name, "base"), "model")
-        if made is None:
-            return _shape_of_asset(ledger.assets.find(base, kind="model"), ledger)
-        maker = recipe.steps[made[0]]
-        if not isinstance(maker.config, LoopSettings):
-            return _shape_of_asset(_made_before(recipe, *made, ledger), ledger)
-        return _shape(recipe, maker, ledger)._replace(source=f"its base, {maker.name!r}")
+    if "base" in step.inputs:
+        return _shape_of_input(recipe, step, "base", ledger)
     vocabulary = _vocabulary(recipe, step, ledger)
     architecture = getattr(step.config, "architecture", None) or Architecture()
     assert isinstance(step.config, LoopSettings)
@@ -159,12 +172,17 @@ def _shape(recipe: Recipe, step: RecipeStep, ledger: Ledger) -> _Shape:
     return _Shape(config, "architecture", vocabulary)
 
 
-def _shape_of_asset(asset: Asset, ledger: Ledger) -> _Shape:
+def _shape_of_input(recipe: Recipe, step: RecipeStep, role: str, ledger: Ledger) -> _Shape:
+    """The shape of a model that a step is given."""
     from loresmith.models.model_types import read_config
 
+    made = produced_by(recipe, step.inputs[role], ("steps", step.name, role), "model")
+    if made is not None and isinstance(recipe.steps[made[0]].config, LoopSettings):
+        return _shape(recipe, recipe.steps[made[0]], ledger)._replace(source=f"its {role}, {made[0]!r}")
+    asset = _made_before(recipe, *made, ledger) if made else ledger.assets.find(step.inputs[role], kind="model")
     config = read_config(ledger.assets.directory(asset.digest))
     size = int(config.get_text_config(decoder=True).vocab_size)
-    return _Shape(config, f"its base, model {asset.digest[:12]}", _Number(size, "its base"))
+    return _Shape(config, f"its {role}, model {asset.digest[:12]}", _Number(size, f"its {role}"))
 
 
 def _vocabulary(recipe: Recipe, step: RecipeStep, ledger: Ledger) -> _Number:
