@@ -235,3 +235,15 @@ def test_what_was_made_is_kept_when_asked_for(factory: Factory) -> None:
     assert (made / "metrics.jsonl").read_text().count('"loss"') == 5
     again = factory.workspace.assets["test/odd.text"].reproduce()
     assert again.steps[-1].outputs != found.steps[-1].outputs, "what was kept is not taken for something to go on from"
+
+
+def test_what_a_step_chose_by_measuring_is_on_record_and_handed_back(factory: Factory, tmp_path: Path) -> None:
+    action = factory.workspace.run(factory.recipe("odd: {step: waver, by: choice}")).actions()["odd"]
+    assert set(action.environment["choices"]) == {"pace"}
+    (step,) = factory.workspace.assets["test/odd.text"].reproduce().steps
+    assert (step.outcome, step.environment, step.unrecorded) == ("same", (), ())
+    other = Factory(tmp_path / "other")
+    recorded_elsewhere(factory, other, action, choices={"pace": "7"})
+    (step,) = other.workspace.assets["test/odd.text"].reproduce().steps
+    assert (step.outcome, step.environment) == ("differs", ()), "it follows what is on record there"
+    other.workspace.close()

@@ -108,7 +108,11 @@ class StepContext(Protocol):
 
     @property
     def work(self) -> Path:
-        """A directory of this action alone. What is written here is found again after an interruption."""
+        """A directory of this action alone. What is written here is found again after an interruption.
+
+        What a step chooses by measuring, and what decides its result, it writes to `choices/NAME.txt` in it, and
+        follows if that is there: it goes on record, and is there again when the step is reproduced.
+        """
 
     @property
     def threads(self) -> int:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from loresmith.errors import Failure, Interrupted, LoresmithError, os_failure
+from loresmith.factory.choices import made_choices
 from loresmith.factory.compute import Compute
 from loresmith.factory.context import WorkerContext
 from loresmith.factory.environment import computing_environment
@@ -45,7 +46,7 @@ def _run(request: dict[str, Any], request_path: Path, events: EventWriter) -> in
     started = time.monotonic()
     result = step.run(context, config, inputs_of(request))
     seconds, peak = time.monotonic() - started, peak_bytes()
-    environment = {**computing_environment(), **Compute().division}
+    environment = {**computing_environment(), **Compute().division, **made_choices(context.work)}
     said = {"seconds": seconds, "peak_bytes": peak, "environment": environment}
     events.send("finished", **said, **described(step, config, result))
     return 0

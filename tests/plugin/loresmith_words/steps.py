@@ -127,7 +127,7 @@ def _recite(context: StepContext, _config: Recite, _inputs: Mapping[str, InputAs
 class Waver(StepConfig):
     """Settings of `waver`."""
 
-    by: Literal["time", "variable", "threads", "refusal"] = Field(
+    by: Literal["time", "variable", "threads", "refusal", "choice"] = Field(
         description="What makes it differ from one run to the next."
     )
     since: int = Field(default=3, ge=1, le=5, description="The first of its five numbers that it decides.")
@@ -140,6 +140,7 @@ def _waver(context: StepContext, config: Waver, inputs: Mapping[str, InputAsset]
         "variable": lambda: os.environ.get("MKL_CBWR"),
         "threads": lambda: context.threads,
         "refusal": lambda: None,
+        "choice": lambda: _choice(context.work),
     }
     if config.by == "refusal" and "MKL_CBWR" in os.environ:
         raise UserError("not with MKL_CBWR")
@@ -159,6 +160,15 @@ def _waver(context: StepContext, config: Waver, inputs: Mapping[str, InputAsset]
     return Result(outputs={"text": Made(folder, metadata={"total": total}), "report": Made(side)})
 
 
+def _choice(work: Path) -> str:
+    """What the clock says, unless it has been asked before."""
+    kept = work / "choices" / "pace.txt"
+    if not kept.exists():
+        kept.parent.mkdir()
+        kept.write_text(f"{time.time_ns()}\n")
+    return kept.read_text()
+
+
 class Misbehave(StepConfig):
     """Settings of `misbehave`."""
 
@@ -166,6 +176,7 @@ class Misbehave(StepConfig):
         "raise",
         "user-error",
         "kill",
+        "crash",
         "unbalanced",
         "exit",
         "hang",
@@ -187,6 +198,8 @@ def _misbehave(context: StepContext, config: Misbehave, inputs: Mapping[str, Inp
             raise UserError("record 7 has no text", where="files.jsonl:7", hint="remove it")
         case "kill":
             os.kill(os.getpid(), signal.SIGKILL)
+        case "crash":
+            os.kill(os.getpid(), signal.SIGSEGV)
         case "orphan":
             if os.fork() == 0:
                 time.sleep(30)

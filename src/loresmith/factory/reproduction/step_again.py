@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from loresmith.errors import Failure, UserError
 from loresmith.factory.acceptance import accepted
 from loresmith.factory.action_metrics import merged_metrics
+from loresmith.factory.choices import lay_out
 from loresmith.factory.compute import Compute
 from loresmith.factory.environment import full_environment
 from loresmith.factory.process import StepProcess, step_request
@@ -80,6 +81,7 @@ class StepAgain:
         observer({"event": "step-started", "step": name, "kind": self._action.step, "key": self._action.key})
         config = sources.config.model_dump(mode="json")
         compute = Compute.on_record(self._action.environment)
+        lay_out(self._action.environment, self._folder / "state")
         seed, threads = self._action.seed, self._threads
         request = step_request(name, self._action.step, config, seed, threads, self._folder, inputs, compute)
         notes = Notes(self._folder)
