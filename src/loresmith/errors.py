@@ -44,7 +44,7 @@ class Failure(LoresmithError):
 
 
 class Interrupted(LoresmithError):
-    """The work was stopped at a safe point and can go on from there."""
+    """The work was stopped, or what did it was killed; it can go on from its last safe point."""
 
     exit_status = 130
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -15,7 +16,10 @@ import psutil
 import pytest
 
 from loresmith import Workspace
-from loresmith.errors import Failure
+from loresmith.errors import Failure, Interrupted
+from loresmith.factory.compute import Compute
+from loresmith.factory.death import ending, likely_cause, was_killed
+from loresmith.factory.launcher import seconds_to_stop
 from tests.factory.conftest import RUN_SCRIPT, Factory
 
 SLOW = """
@@ -72,7 +76,7 @@ def test_a_killed_factory_goes_on_and_ends_where_it_would_have_ended(factory: Fa
     assert factory.workspace.verify().problems == ()
 
 
-def test_a_killed_worker_fails_its_step_and_the_next_run_goes_on(factory: Factory) -> None:
+def test_a_killed_worker_interrupts_its_run_and_the_next_goes_on(factory: Factory) -> None:
     recipe = factory.recipe(SLOW)
     process = factory.start(recipe)
     wait_for_event(factory, "step-started", "count")
@@ -80,8 +84,14 @@ def test_a_killed_worker_fails_its_step_and_the_next_run_goes_on(factory: Factor
     for worker in workers_of(factory):
         worker.kill()
     _, message = process.communicate(timeout=20)
-    assert process.returncode == 1
+    assert process.returncode == 130
     assert "SIGKILL" in message
+    assert "--resume" in message
+    killed = next(iter(factory.workspace.runs))
+    states = {step.name: step.state for step in killed.steps()}
+    assert (killed.status, states["hello"], states["count"]) == ("interrupted", "made", "interrupted")
+    assert killed.cause is not None
+    assert "SIGKILL" in killed.cause.what
     run = factory.workspace.run(recipe)
     assert run.status == "completed"
     log = (run.folder / "count.log").read_text()
@@ -99,27 +109,103 @@ def test_ctrl_c_stops_at_a_safe_point_within_five_seconds(factory: Factory) -> N
     _, message = process.communicate(timeout=20)
     assert time.monotonic() - asked < 5
     assert process.returncode == 130
+    assert "stopped at a safe point" in message
     assert "--resume" in message
     assert next(iter(factory.workspace.runs)).status == "interrupted"
 
 
-def test_a_step_that_hangs_is_ended_within_five_seconds(factory: Factory) -> None:
-    process = factory.start(factory.recipe("stuck: {step: misbehave, how: hang}"))
+def count_so_far(factory: Factory) -> int:
+    states = list(factory.folder.glob(".loresmith/work/*/state/state.json"))
+    return int(json.loads(states[0].read_text())[0]) if states else 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_step_that_is_slow_to_reach_a_safe_point_is_given_the_time(factory: Factory, number: signal.Signals) -> None:
+    """As a training step whose batch takes longer than anybody would wait for one that hangs."""
+    recipe = factory.recipe("count: {step: count-slowly, to: 2, pause: 5}")
+    process = factory.start(recipe)
+    deadline = time.monotonic() + 20
+    while not count_so_far(factory) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    asked = time.monotonic()
+    process.send_signal(number)
+    _, message = process.communicate(timeout=20)
+    assert 4 < time.monotonic() - asked < 10
+    assert process.returncode == 130
+    assert "stopped at a safe point" in message
+    assert count_so_far(factory) == 1
+    assert factory.workspace.run(recipe).status == "completed"
+
+
+def test_a_second_ctrl_c_ends_a_step_that_hangs_and_nothing_else_is_claimed(factory: Factory) -> None:
+    recipe = factory.recipe("stuck: {step: misbehave, how: hang}")
+    words = [sys.executable, "-m", "loresmith", "run", str(recipe), "--workspace", str(factory.folder)]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     wait_for_event(factory, "step-started", "stuck")
-    time.sleep(0.5)
+    time.sleep(1.5)
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGINT)  # by a program that passes on what the terminal sent as well: still the first
+    time.sleep(4)
+    assert process.poll() is None, "it is given time"
     asked = time.monotonic()
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=20)
-    assert time.monotonic() - asked < 5
+    _, message = process.communicate(timeout=20)
+    assert time.monotonic() - asked < 3
     assert process.returncode == 130
+    assert "stuck: stopping at the next safe point, within 30 s; a second Ctrl-C ends it at once" in message
+    assert "the step was ended, having reached no safe point; " in message
+    assert "stopped at a safe point" not in message
+    assert next(iter(factory.workspace.runs)).status == "interrupted"
     assert workers_of(factory) == []
+
+
+def test_a_step_that_hangs_is_ended_when_a_job_scheduler_s_time_is_up(
+    factory: Factory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    monkeypatch.setenv("SLURM_JOB_NUM_NODES", "1")
+    compute = 'compute: {launcher: slurm, slurm: {signal: "B:TERM@4"}}'
+    process = factory.start(factory.recipe("stuck: {step: misbehave, how: hang}", rest=compute))
+    wait_for_event(factory, "step-started", "stuck")
+    time.sleep(1.5)
+    asked = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    _, message = process.communicate(timeout=20)
+    assert 1.5 < time.monotonic() - asked < 5
+    assert process.returncode == 130
+    assert "having reached no safe point within 2 s" in message
+    assert workers_of(factory) == []
+
+
+def test_the_time_to_stop_is_what_the_scheduler_leaves() -> None:
+    assert seconds_to_stop(Compute()) == 100
+    assert seconds_to_stop(Compute(launcher="slurm", slurm={"time": "1:00:00"})) == 100
+    assert seconds_to_stop(Compute(launcher="slurm", slurm={"signal": "B:TERM@600"})) == 580
 
 
 def test_a_killed_step_whose_child_lives_on_does_not_hold_the_run(factory: Factory) -> None:
     began = time.monotonic()
-    with pytest.raises(Failure, match="SIGKILL"):
+    with pytest.raises(Interrupted, match="SIGKILL"):
         factory.workspace.run(factory.recipe("bad: {step: misbehave, how: orphan}"))
     assert time.monotonic() - began < 15
+
+
+@pytest.mark.parametrize(
+    ("status", "killed", "said"),
+    [
+        (-signal.SIGKILL, True, "was ended by SIGKILL"),
+        (-signal.SIGTERM, True, "was ended by SIGTERM"),
+        (-signal.SIGSEGV, False, "was ended by SIGSEGV"),
+        (-signal.SIGABRT, False, "was ended by SIGABRT"),
+        (-40, True, "was ended by signal 40"),
+        (3, False, "ended with status 3 without a word"),
+        (None, True, "ended without a word"),
+    ],
+)
+def test_being_killed_is_told_from_crashing(status: int | None, killed: bool, said: str) -> None:
+    assert was_killed(status) == killed
+    assert ending(status) == said
+    assert ("memory" in likely_cause(status)) == (status in (None, -signal.SIGKILL))
 
 
 def test_two_runs_of_one_plan_do_the_work_once_and_both_end_well(factory: Factory) -> None:

@@ -115,9 +115,10 @@ def test_a_killed_step_is_named_and_nothing_is_put_on_record(counted: Factory) -
     for worker in workers_of(counted):
         worker.kill()
     _, message = process.communicate(timeout=20)
-    assert process.returncode == 1
+    assert process.returncode == 130
     assert "step 'test/count'" in message
     assert "SIGKILL" in message
+    assert "`loresmith reproduce " in message, "it goes on from there"
     assert verdicts(counted) == before
     assert counted_from(counted)[0] > 0
 

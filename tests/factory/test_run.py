@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from loresmith.errors import Failure, LoresmithError, UserError
+from loresmith.errors import Failure, Interrupted, LoresmithError, UserError
 from tests.factory.conftest import Factory
 
 
@@ -45,7 +45,8 @@ def test_a_run_leaves_assets_books_receipts_lineage_and_a_release(factory: Facto
     [
         ("raise", Failure, ["step 'bad'", "ZeroDivisionError: one divided by nothing", "bad.log"]),
         ("user-error", UserError, ["files.jsonl:7", "record 7 has no text", "remove it"]),
-        ("kill", Failure, ["step 'bad'", "SIGKILL", "memory", "bad.log"]),
+        ("kill", Interrupted, ["step 'bad'", "SIGKILL", "memory", "bad.log", "--resume"]),
+        ("crash", Failure, ["step 'bad'", "SIGSEGV", "bad.log"]),
         ("exit", Failure, ["step 'bad'", "status 3", "a native library says goodbye"]),
         ("unbalanced", Failure, ["step 'bad'", "3 documents went in and 2", "+1 missing"]),
         ("full-disk", Failure, ["step 'bad'", "the disk is full", "text.txt"]),
@@ -61,7 +62,9 @@ def test_a_step_that_goes_wrong_takes_itself_and_nothing_else(
     for word in words:
         assert word in str(caught.value)
     run = next(iter(factory.workspace.runs))
-    assert run.status == "failed"
+    assert run.status == ("interrupted" if kind is Interrupted else "failed")
+    assert run.cause is not None
+    assert run.cause.what == caught.value.what
     assert list(run.actions()) == ["good"], "what was finished is kept"
     assert len(list(factory.workspace.assets)) == 1, "nothing of the failed step was registered"
     assert factory.workspace.verify().problems == ()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from loresmith.errors import Failure, UserError
+from loresmith.errors import Failure, Interrupted, UserError
 from loresmith.factory.compute import Compute
 from loresmith.factory.launcher import SlurmLauncher
 from tests.factory.conftest import Factory
@@ -49,15 +49,26 @@ def test_it_is_done_once_though_one_aborts_after_the_work_and_its_processes_shar
     assert factory.events("step-finished") == [(run.id, "count")]
 
 
-def test_a_process_that_is_killed_ends_the_step_and_the_next_start_goes_on(factory: Factory) -> None:
+def test_a_process_that_is_killed_interrupts_the_run_and_the_next_start_goes_on(factory: Factory) -> None:
     path = recipe(factory, to=20, fault="killed")
     began = time.monotonic()
-    with pytest.raises(Failure, match="of the step's 2 processes, number 2 ended without a word"):
+    with pytest.raises(
+        Interrupted, match="of the step's 2 processes, number 2 was ended by SIGKILL; the usual"
+    ) as caught:
         factory.workspace.run(path)
     assert time.monotonic() - began < 30
+    assert "--resume" in str(caught.value.hint)
     assert leftovers(factory) == []
-    factory.workspace.run(path)
+    (killed,) = factory.workspace.runs
+    assert killed.status == "interrupted"
+    assert factory.workspace.run(path).status == "completed"
     assert "from 9, process 1 of 2" in log(factory)
+
+
+def test_a_process_that_crashes_fails_the_run(factory: Factory) -> None:
+    with pytest.raises(Failure, match=r"of the step's 2 processes, number 2 was ended by SIGSEGV\n"):
+        factory.workspace.run(recipe(factory, fault="crashes"))
+    assert [run.status for run in factory.workspace.runs] == ["failed"]
 
 
 def test_what_one_of_them_refuses_is_said_in_its_words(factory: Factory) -> None:
@@ -66,18 +77,33 @@ def test_what_one_of_them_refuses_is_said_in_its_words(factory: Factory) -> None
     assert caught.value.where == "the last process"
 
 
-def test_a_request_to_stop_reaches_all_and_nothing_is_left_behind(factory: Factory) -> None:
-    path = recipe(factory, to=2000, pause=0.05)
+def test_a_request_to_stop_reaches_all_gives_them_time_and_leaves_nothing_behind(factory: Factory) -> None:
+    path = recipe(factory, to=2000, pause=5)
     process = factory.start(path)
     deadline = time.monotonic() + 60
     while "process 1 of 2" not in log(factory) and time.monotonic() < deadline:
         time.sleep(0.05)
+    time.sleep(0.5)
     os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does
-    assert process.wait(timeout=20) == 130
+    _, message = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "stopped at a safe point" in message
     assert leftovers(factory) == []
     assert [run.status for run in factory.workspace.ledger.runs.list()] == ["interrupted"]
     (state,) = factory.folder.glob(".loresmith/work/*/state/count")
     assert 0 < int(state.read_text()) < 2000
+
+
+def test_a_request_to_stop_that_comes_before_they_have_joined_one_another_ends_them_at_once(factory: Factory) -> None:
+    process = factory.start(recipe(factory, to=2000, pause=5))
+    deadline = time.monotonic() + 60
+    while not any("factory.rank" in line for line in leftovers(factory)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    asked = time.monotonic()
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait(timeout=40) == 130
+    assert time.monotonic() - asked < 15
+    assert leftovers(factory) == []
 
 
 def test_a_killed_factory_takes_all_of_them_with_it(factory: Factory) -> None:

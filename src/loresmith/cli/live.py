@@ -110,6 +110,9 @@ def sentence(event: Event) -> str | None:
             return f"{step}: cached"
         case "step-waiting":
             return f"{step}: waiting for run {event['run']}, which is at it"
+        case "stopping":
+            within = duration(event["seconds"])
+            return f"{step}: stopping at the next safe point, within {within}; a second Ctrl-C ends it at once"
         case "step-finished":
             return f"{step}: done in {duration(event['seconds'])}, at most {size(event['peak_bytes'])} of memory"
         case "step-failed":

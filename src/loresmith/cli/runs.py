@@ -59,6 +59,10 @@ def show_detail(answer: RunDetail, screen: Screen) -> None:
             screen.line(f"{step.name} failed: {place}{step.cause.what}")
             if step.cause.hint:
                 screen.line(f"  {step.cause.hint}")
+    if answer.status == "interrupted" and answer.cause is not None:
+        screen.line()
+        place = f"{answer.cause.where}: " if answer.cause.where else ""
+        screen.line(f"interrupted: {place}{answer.cause.what}")
     if answer.release is not None and answer.status == "completed":
         screen.line()
         screen.line(f"{answer.release.asset} is {answer.release.name}@{answer.release.channel}")

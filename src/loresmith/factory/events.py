@@ -38,6 +38,16 @@ class NoEvents:
         pass
 
 
+def writer_to(pipe: str) -> EventWriter | NoEvents:
+    """Writes to a named pipe; to nobody where nobody listens at it, as on another machine than the listener's."""
+    try:
+        descriptor = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+    except OSError:
+        return NoEvents()
+    os.set_blocking(descriptor, True)
+    return EventWriter(descriptor)
+
+
 class EventReader:
     """Takes whole events from the bytes that arrive on a pipe."""
 

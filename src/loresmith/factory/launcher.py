@@ -1,14 +1,17 @@
 """How the processes of one step are started: on this machine, or on those of a Slurm job.
 
-Both start them with torchrun, which tells each its number, ends all when one of them dies, and passes a request to stop
-on to all. Ray would be a third class here.
+Both start them with torchrun, which tells each its number, ends all with SIGTERM when one of them dies, and passes a
+request to stop on to all: ASKED_TO_STOP, another signal, so that they can tell a request, which leaves them time, from
+the death of one that they would wait for in vain. Ray would be a third class here.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
+import signal
 import socket
 import sys
 from collections.abc import Mapping
@@ -18,8 +21,18 @@ from typing import Protocol
 from loresmith.errors import UserError
 from loresmith.factory.compute import Compute
 
-SECONDS_TO_STOP = 20
-"""What a process has to reach a safe point in when it is to stop, before it is ended."""
+ASKED_TO_STOP = signal.SIGUSR1
+"""By which the processes of a step are asked to stop at a safe point."""
+
+SECONDS_BEFORE_THE_END = 120
+"""How long before its time is up a Slurm job is asked to stop."""
+
+SECONDS_TO_END = 20
+"""What is kept of them for ending what has not stopped by then, and for writing that down."""
+
+SECONDS_ALONE = 20
+"""What is left to a process when another one of the step has died: usually it fails at once, in whatever it was waiting
+for; where it goes on to wait, it is ended."""
 
 FIRST_PORT, PORTS = 20_000, 20_000
 """Where the processes of a Slurm job meet: a port by the job's number, so that two jobs on a machine do not."""
@@ -45,9 +58,9 @@ class LocalLauncher:
 
     def command(self, request: Path, events: Path) -> list[str]:
         return [
-            *(sys.executable, "-m", "loresmith.factory.torchrun", str(os.getpid())),
+            *(sys.executable, "-m", "loresmith.factory.torchrun", str(os.getpid()), str(events)),
             *("--standalone", f"--nproc-per-node={self.processes}"),
-            *_torchrun_options(request, events),
+            *_torchrun_options(request, events, Compute()),
         ]
 
 
@@ -61,11 +74,11 @@ class SlurmLauncher:
         nodes = self.compute.nodes
         port = FIRST_PORT + int(os.environ["SLURM_JOB_ID"]) % PORTS
         torchrun = [
-            *(sys.executable, "-m", "loresmith.factory.torchrun", "0"),
+            *(sys.executable, "-m", "loresmith.factory.torchrun", "0", str(events)),
             *(f"--nnodes={nodes}", f"--nproc-per-node={self.compute.processes}"),
             # The job's script runs on its first machine, which is where the first process has to be: it has the pipe.
             *(f"--master-addr={socket.gethostname()}", f"--master-port={port}", "--node-rank=$SLURM_NODEID"),
-            *_torchrun_options(request, events),
+            *_torchrun_options(request, events, self.compute),
         ]
         return [
             *("srun", f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1", "--kill-on-bad-exit=1"),
@@ -88,8 +101,8 @@ class SlurmLauncher:
             "ntasks-per-node": 1,
             "output": str(script.with_suffix(".log")),
             "open-mode": "append",
-            # Two minutes before its time is up, the job is asked to stop; it does so at a safe point.
-            "signal": "B:TERM@120",
+            # Asked in time, it stops at a safe point.
+            "signal": f"B:TERM@{SECONDS_BEFORE_THE_END}",
         }
         if compute.threads is not None:
             options["cpus-per-task"] = compute.threads
@@ -112,6 +125,17 @@ def launcher_of(compute: Compute) -> Launcher:
     return SlurmLauncher(compute) if compute.launcher == "slurm" else LocalLauncher(compute.processes)
 
 
+def seconds_to_stop(compute: Compute) -> float:
+    """What a step has to reach a safe point in after SIGTERM, before it is ended.
+
+    It is what a job scheduler leaves, but for the end: of Slurm two minutes, or what the recipe's `signal` option says.
+    Others, and people, are taken to be as patient.
+    """
+    asked = re.search(r"@(\d+)$", str(compute.slurm.get("signal", "")))
+    before = float(asked[1]) if asked is not None else SECONDS_BEFORE_THE_END
+    return max(before - SECONDS_TO_END, before / 2)
+
+
 def require_started_here(compute: Compute, environment: Mapping[str, str]) -> None:
     """Raise UserError where a plan is for a Slurm job, and this process belongs to none, or to one of another size."""
     if compute.launcher != "slurm":
@@ -126,9 +150,11 @@ def require_started_here(compute: Compute, environment: Mapping[str, str]) -> No
         )
 
 
-def _torchrun_options(request: Path, events: Path) -> list[str]:
+def _torchrun_options(request: Path, events: Path, compute: Compute) -> list[str]:
+    # Whoever asks ends them before that; this is for those that nobody is left to end.
+    patience = round(seconds_to_stop(compute) + SECONDS_TO_END)
     return [
-        *("--max-restarts=0", "--signals-to-handle=SIGTERM", f"--shutdown-timeout={SECONDS_TO_STOP}"),
+        *("--max-restarts=0", f"--signals-to-handle=SIGTERM,{ASKED_TO_STOP.name}", f"--shutdown-timeout={patience}"),
         *("--module", "loresmith.factory.rank", str(request), str(events)),
     ]
 

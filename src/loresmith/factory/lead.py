@@ -12,8 +12,9 @@ from typing import Any
 
 from loresmith.errors import Failure, Interrupted
 from loresmith.factory.compute import Compute
+from loresmith.factory.death import ending, likely_cause, was_killed
 from loresmith.factory.events import EventReader, EventWriter
-from loresmith.factory.launcher import launcher_of
+from loresmith.factory.launcher import ASKED_TO_STOP, launcher_of
 from loresmith.factory.rank import LOCK
 
 PIPE = "events.pipe"
@@ -25,7 +26,7 @@ def lead(request: dict[str, Any], request_path: Path, compute: Compute, events: 
     What finishes the step is passed on when all have ended. An abort in one of them after that does not undo it.
 
     Raises:
-        Failure: it failed in one of them, or one of them was ended.
+        Failure: one of them crashed.
     """
     action = Path(request["action"])
     with (action / LOCK).open("w") as lock:
@@ -41,7 +42,7 @@ def lead(request: dict[str, Any], request_path: Path, compute: Compute, events: 
     process = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, env={**os.environ, "OMP_NUM_THREADS": share, "RAYON_NUM_THREADS": share}
     )
-    signal.signal(signal.SIGTERM, lambda *_: process.send_signal(signal.SIGTERM))
+    signal.signal(signal.SIGTERM, lambda *_: process.send_signal(ASKED_TO_STOP))
     said = _Said(events, compute)
     reader = EventReader()
     try:
@@ -63,7 +64,7 @@ def lead(request: dict[str, Any], request_path: Path, compute: Compute, events: 
 
 
 class _Said:
-    """What the processes have said."""
+    """What the processes have said, and torchrun of those that could say nothing."""
 
     def __init__(self, events: EventWriter, compute: Compute) -> None:
         self._events = events
@@ -73,6 +74,8 @@ class _Said:
         self._stopped = False
         self._failed: dict[int, dict[str, Any]] = {}
         self._peaks: dict[int, int] = {}
+        self._gave_up: set[int] = set()
+        self._statuses: dict[int, int] = {}
 
     def take(self, event: dict[str, Any]) -> None:
         match event["event"]:
@@ -84,11 +87,20 @@ class _Said:
                 self._stopped = True
             case "failed":
                 self._failed[event["rank"]] = event
+            case "gave-up":
+                self._gave_up.add(event["rank"])
+            case "ranks-ended":
+                self._statuses = {int(rank): status for rank, status in event["statuses"].items()}
+                self._gave_up |= set(event["others"])
             case _:
                 self._events.pass_on(event)
 
     def outcome(self) -> int:
-        """Say how it ended; the exit status."""
+        """Say how it ended; the exit status.
+
+        Raises:
+            Failure: a process crashed.
+        """
         if self._finished is not None:
             environment = {**self._finished["environment"], **self._division}
             peak = sum(self._peaks.values())
@@ -97,15 +109,30 @@ class _Said:
         if self._stopped:
             self._events.send("stopped")
             return Interrupted.exit_status
-        # Where one refuses, fails or is ended, the others fail as well, in whatever they were waiting for it.
-        silent = sorted(set(range(self._world)) - self._failed.keys() - self._peaks.keys())
+        dead = self._dead()
         causes = sorted(self._failed.values(), key=lambda event: (event["defect"], event["at"]))
-        if causes and not (causes[0]["defect"] and silent):
+        # Where one refuses, fails or is ended, the others fail as well, in whatever they were waiting for it.
+        if causes and not (causes[0]["defect"] and dead):
             self._events.pass_on(causes[0])
             return int(causes[0]["status"])
-        which = ", ".join(str(rank + 1) for rank in silent)
-        raise Failure(
-            f"of the step's {self._world} processes, number {which} ended without a word; the usual cause is that the "
-            "machine ran out of memory",
-            hint="see the log",
-        )
+        each = ", ".join(f"number {rank + 1} {ending(status)}" for rank, status in dead.items())
+        likely = next(filter(None, map(likely_cause, dead.values())), "")
+        what = f"of the step's {self._world} processes, {each}{likely}"
+        if not all(map(was_killed, dead.values())):
+            raise Failure(what, hint="see the log")
+        self._events.send("killed", what=what)
+        return Interrupted.exit_status
+
+    def _dead(self) -> dict[int, int | None]:
+        """The processes that died without a word, with their exit statuses where those are known.
+
+        If some were killed and others crashed, it is those that were killed: the others missed them.
+        """
+        signalled = {rank for rank, status in self._statuses.items() if status < 0}
+        said = self._failed.keys() | self._peaks.keys() | self._gave_up
+        dead = sorted((signalled | (set(range(self._world)) - said)) - self._failed.keys())
+        if not dead and not self._failed:  # all gave up, each for the others
+            dead = list(range(self._world))
+        known = {rank: self._statuses[rank] for rank in dead if rank in self._statuses}
+        killed = {rank: status for rank, status in known.items() if was_killed(status)}
+        return {**(killed or known)} or dict.fromkeys(dead)

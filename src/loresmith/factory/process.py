@@ -8,19 +8,16 @@ import selectors
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from loresmith.errors import Failure, UserError
+from loresmith.errors import Failure, Interrupted, LoresmithError, UserError
 from loresmith.factory.compute import Compute
-from loresmith.factory.events import EventReader
+from loresmith.factory.death import ending, likely_cause, was_killed
+from loresmith.factory.events import EventReader, now
 from loresmith.factory.step import InputAsset
 from loresmith.factory.stopping import StopRequest
-
-STOP_GRACE_SECONDS = 3.5
-"""A step that has not reached a safe point this long after it was asked to is ended; its last checkpoint stays."""
 
 
 def step_request(
@@ -79,7 +76,8 @@ class StepProcess:
             )
         os.close(write_end)
         os.set_blocking(self._read_end, False)
-        self._asked_at: float | None = None
+        self._was_asked = False
+        self._was_ended = False
         self.log_path = log_path
 
     @property
@@ -92,8 +90,6 @@ class StepProcess:
         with selectors.DefaultSelector() as selector:
             selector.register(self._read_end, selectors.EVENT_READ)
             while True:
-                if self._asked_at is not None and time.monotonic() - self._asked_at > STOP_GRACE_SECONDS:
-                    self._process.kill()
                 if selector.select(timeout=tick):
                     data = os.read(self._read_end, 1 << 16)
                     if not data:
@@ -111,50 +107,68 @@ class StepProcess:
 
         Args:
             name: the step's, for messages.
-            stop: once it is set, the step is asked to stop.
+            stop: once it is set, the step is asked to stop, and ended when the time for that is up.
             tick: called at least twice a second.
             take: called with every event but those that end the step.
 
         Raises:
-            UserError, Failure: it refused or failed.
-            Interrupted: it stopped because it was asked to.
+            UserError, Failure: it refused, failed or crashed.
+            Interrupted: it stopped because it was asked to, was ended because it did not, or was killed by others.
         """
-        finished = failed = None
-        was_stopped = False
+        ends: dict[str, dict[str, Any]] = {}
         for event in self.events():
             if stop:
-                self.ask_to_stop()
+                self._stop(stop, take)
             tick()
             if event is None:
                 continue
-            match event["event"]:
-                case "finished":
-                    finished = event
-                case "failed":
-                    failed = event
-                case "stopped":
-                    was_stopped = True
-                case _:
-                    take(event)
-        if finished is not None:  # an abort while the interpreter goes down does not undo finished work
-            return finished
-        if was_stopped or stop:
-            stop.set()
+            if event["event"] in ("finished", "failed", "stopped", "killed"):
+                ends[event["event"]] = event
+            else:
+                take(event)
+        if "finished" in ends:  # an abort while the interpreter goes down does not undo finished work
+            return ends["finished"]
+        if "stopped" in ends:
+            stop.ask()
             stop.check()
+        raise self._reason(name, stop, ends)
+
+    def _stop(self, stop: StopRequest, take: Callable[[Mapping[str, Any]], None]) -> None:
+        """Ask for a stop at the next safe point; end the process if there is no more waiting for that."""
+        if not self._was_asked:
+            self._was_asked = True
+            self._process.send_signal(signal.SIGTERM)
+            take({"event": "stopping", "at": now(), "seconds": stop.seconds})
+        if stop.is_over and not self._was_ended:
+            self._was_ended = True
+            self._process.kill()
+
+    def _reason(self, name: str, stop: StopRequest, ends: Mapping[str, Mapping[str, Any]]) -> LoresmithError:
+        """Why there is no result, and what that means for the run.
+
+        Args:
+            ends: what the process said of its end, by the kind of event.
+        """
+        failed, killed = ends.get("failed"), ends.get("killed")
+        where, log = f"step {name!r}", f"its log: {self.log_path}"
+        if stop:
+            if self._was_ended:
+                because = "" if stop.insisted else f" within {stop.seconds:g} s"
+                what = f"the step was ended, having reached no safe point{because}"
+            elif failed is not None:
+                what = f"asked to stop, the step failed: {failed['what']}"
+            else:
+                what = "asked to stop, the step ended before it reached a safe point"
+            kept = "what was finished is kept, and the step goes on from what it last saved"
+            return Interrupted(f"{what}; {kept}", where=where, hint=stop.go_on)
         if failed is not None:
             kind = UserError if failed["status"] == UserError.exit_status else Failure
-            raise kind(
-                failed["what"],
-                where=failed["where"] or f"step {name!r}",
-                hint=failed["hint"] if failed["hint"] != "see the log" else f"its log: {self.log_path}",
-            )
-        raise Failure(self.cause_of_death(), where=f"step {name!r}", hint=f"its log: {self.log_path}")
-
-    def ask_to_stop(self) -> None:
-        """Ask for a stop at the next safe point; only the first call starts the clock."""
-        if self._asked_at is None:
-            self._asked_at = time.monotonic()
-            self._process.send_signal(signal.SIGTERM)
+            hint = failed["hint"] if failed["hint"] != "see the log" else log
+            return kind(failed["what"], where=failed["where"] or where, hint=hint)
+        what = killed["what"] if killed is not None else self._cause_of_death()
+        if killed is not None or was_killed(self.status):
+            return Interrupted(what, where=where, hint=f"{stop.go_on}; {log}")
+        return Failure(what, where=where, hint=log)
 
     def close(self) -> None:
         """End the process if it is still there, and free what it held."""
@@ -168,14 +182,9 @@ class StepProcess:
         """Exit status; negative for the signal that ended it."""
         return self._process.wait()
 
-    def cause_of_death(self) -> str:
+    def _cause_of_death(self) -> str:
         """One line on why the process ended without saying so itself."""
-        status = self.status
-        if status >= 0:
-            return f"the step's process ended with status {status} without a word{self._last_words()}"
-        name = signal.Signals(-status).name
-        likely = "; the usual cause is that the machine ran out of memory" if name == "SIGKILL" else ""
-        return f"the step's process was ended by {name}{likely}{self._last_words()}"
+        return f"the step's process {ending(self.status)}{likely_cause(self.status)}{self._last_words()}"
 
     def _last_words(self) -> str:
         with self.log_path.open("rb") as log:

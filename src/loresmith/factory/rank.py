@@ -15,14 +15,16 @@ import time
 import traceback
 from contextlib import suppress
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from loresmith.errors import Failure, Interrupted, LoresmithError, os_failure
+from loresmith.factory.choices import made_choices
 from loresmith.factory.compute import Compute
 from loresmith.factory.context import WorkerContext
 from loresmith.factory.environment import computing_environment
-from loresmith.factory.events import EventWriter, NoEvents
-from loresmith.factory.launcher import SECONDS_TO_STOP
+from loresmith.factory.events import EventWriter, NoEvents, writer_to
+from loresmith.factory.launcher import ASKED_TO_STOP, SECONDS_ALONE, SECONDS_TO_END, seconds_to_stop
 from loresmith.factory.parent import die_with
 from loresmith.factory.registry import find_step
 from loresmith.factory.work import described, inputs_of, peak_bytes
@@ -36,12 +38,7 @@ def main(arguments: list[str]) -> int:
     request = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     die_with(os.getppid())
-    events: EventWriter | NoEvents
-    try:
-        events = EventWriter(os.open(arguments[1], os.O_WRONLY | os.O_NONBLOCK))
-        os.set_blocking(events.descriptor, True)
-    except OSError:  # nobody listens at the pipe of another machine
-        events = NoEvents()
+    events = writer_to(arguments[1])
     try:
         return _run(request, rank, events)
     except Interrupted:
@@ -68,39 +65,59 @@ def _run(request: dict[str, Any], rank: int, events: EventWriter | NoEvents) -> 
     compute = Compute.model_validate(request["compute"])
     division = (compute.tensor_parallel, compute.expert_parallel)
     context = WorkerContext(folder, request["seed"], threads, own_events, *division)
-    _stop_on_sigterm(context)
+    stopping = _Stopping(context, events, rank, compute)
     step = find_step(request["step"])
     assert step.join is not None
     config = step.config.model_validate(request["config"])
     started = time.monotonic()
     with step.join():
+        stopping.joined = True
         result = step.run(context, config, inputs_of(request))
         # Each says so before they wait for one another: what comes after is the first one's alone.
         events.send("rank-finished", rank=rank, peak_bytes=peak_bytes())
     if rank == 0:
-        said = {"seconds": time.monotonic() - started, "environment": computing_environment()}
+        environment = {**computing_environment(), **made_choices(context.work)}
+        said = {"seconds": time.monotonic() - started, "environment": environment}
         events.send("finished", **said, **described(step, config, result))
     return 0
 
 
-def _stop_on_sigterm(context: WorkerContext) -> None:
-    """Ask for a stop, and end this process if that does nothing.
+class _Stopping:
+    """Takes the signals that this process is to stop, and ends it if it does not.
 
-    The request is taken up by a thread: the main one may be waiting, deep in a library, for a process that is gone, and
+    They are taken up by a thread: the main one may be waiting, deep in a library, for a process that is gone, and
     then it never comes to run a signal's handler.
-    """
-    read_end, write_end = os.pipe()
-    os.set_blocking(write_end, False)
-    signal.set_wakeup_fd(write_end)
-    signal.signal(signal.SIGTERM, lambda *_: None)
 
-    def wait() -> None:
-        os.read(read_end, 1)
-        context.request_stop()
-        time.sleep(SECONDS_TO_STOP)
+    Attributes:
+        joined: whether this process has joined the others; before, there is nothing to save, and it ends at once.
+    """
+
+    def __init__(self, context: WorkerContext, events: EventWriter | NoEvents, rank: int, compute: Compute) -> None:
+        self.joined = False
+        self._context = context
+        self._events = events
+        self._rank = rank
+        self._patience = seconds_to_stop(compute) + SECONDS_TO_END
+        self._read_end, write_end = os.pipe()
+        os.set_blocking(write_end, False)
+        signal.set_wakeup_fd(write_end)
+        for number in (ASKED_TO_STOP, signal.SIGTERM):
+            signal.signal(number, _leave_it_to_the_thread)
+        threading.Thread(target=self._wait, daemon=True, name="stop-watch").start()
+
+    def _wait(self) -> None:
+        (number,) = os.read(self._read_end, 1)
+        asked = number == ASKED_TO_STOP
+        if self.joined:
+            self._context.request_stop()
+            time.sleep(self._patience if asked else SECONDS_ALONE)
+        # Of one that another one's death has left alone that death is worth telling, not its own.
+        self._events.send("stopped" if asked and not self.joined else "gave-up", rank=self._rank)
         os._exit(1)
 
-    threading.Thread(target=wait, daemon=True, name="stop-watch").start()
+
+def _leave_it_to_the_thread(_number: int, _frame: FrameType | None) -> None:
+    pass
 
 
 def _failed(events: EventWriter | NoEvents, rank: int, error: LoresmithError, defect: bool = False) -> int:

@@ -19,6 +19,7 @@ from loresmith.errors import Interrupted, LoresmithError, os_failure
 from loresmith.factory.acceptance import accepted
 from loresmith.factory.environment import full_environment
 from loresmith.factory.inputs import input_asset
+from loresmith.factory.launcher import seconds_to_stop
 from loresmith.factory.plan import Plan, PlannedStep, require_same_sources
 from loresmith.factory.process import StepProcess, step_request
 from loresmith.factory.record import StepRecord
@@ -50,7 +51,7 @@ def execute(plan: Plan, ledger: Ledger, folder: Path, observer: Observer | None 
 
     Raises:
         UserError, Failure: a step refused or failed; what was finished before is kept.
-        Interrupted: Ctrl-C or SIGTERM; the next start goes on.
+        Interrupted: Ctrl-C or SIGTERM, or the process of a step was killed; the next start goes on.
     """
     run = ledger.runs.start(
         plan_digest=plan.digest,
@@ -60,7 +61,8 @@ def execute(plan: Plan, ledger: Ledger, folder: Path, observer: Observer | None 
         pid=os.getpid(),
     )
     execution = _Execution(plan, ledger, folder, run, observer or (lambda _event: None))
-    with stop_on_signals("`loresmith run --resume` goes on from there") as stop:
+    go_on = "`loresmith run --resume` goes on from there"
+    with stop_on_signals(go_on, seconds_to_stop(plan.compute)) as stop:
         try:
             execution.carry_out(stop)
         except LoresmithError as error:

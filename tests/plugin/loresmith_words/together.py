@@ -21,7 +21,7 @@ class CountTogether(StepConfig):
 
     to: int = Field(default=20, ge=1, description="Count up to here.")
     pause: float = Field(default=0.0, ge=0, description="Seconds between two numbers.")
-    fault: Literal["none", "killed", "refuses"] = Field(
+    fault: Literal["none", "killed", "crashes", "refuses"] = Field(
         default="none", description="What goes wrong in the last process, half way; `killed` happens once."
     )
 
@@ -44,6 +44,8 @@ def _count(context: StepContext, config: CountTogether, inputs: Mapping[str, Inp
             if config.fault == "killed" and not died.exists():
                 died.touch()
                 os.kill(os.getpid(), signal.SIGKILL)
+            if config.fault == "crashes":
+                os.kill(os.getpid(), signal.SIGSEGV)
             if config.fault == "refuses":
                 raise UserError("half is enough", where="the last process")
         stop = torch.tensor([int(context.stop_requested())])

@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from loresmith.errors import Failure, os_failure
+from loresmith.factory.compute import Compute
 from loresmith.factory.environment import computing_environment, full_environment
 from loresmith.factory.inputs import input_asset
+from loresmith.factory.launcher import seconds_to_stop
 from loresmith.factory.reproduction.lineage import Ancestor, ancestors
 from loresmith.factory.reproduction.report import GivenAsset, Reproduction
 from loresmith.factory.reproduction.scratch import discard, scratch
@@ -56,7 +58,7 @@ def reproduce(
         UserError: no step made the asset, or a step of its lineage is not installed.
         Failure: a step failed or does not take its settings any more, or what is needed to run it is damaged; nothing
             is put on record.
-        Interrupted: Ctrl-C or SIGTERM; the next start goes on.
+        Interrupted: Ctrl-C or SIGTERM, or the process of a step was killed; the next start goes on.
     """
     asset = ledger.assets.get(digest)
     lineage = ancestors(ledger, asset)
@@ -64,7 +66,8 @@ def reproduce(
     work = _Work(ledger, lineage, threads, observer or (lambda _event: None), keep)
     again = f"`loresmith reproduce {digest[:12]}` goes on from there"
     try:
-        with scratch(folder / "reproductions", digest[:16], work.conditions()) as place, stop_on_signals(again) as stop:
+        own_folder = scratch(folder / "reproductions", digest[:16], work.conditions())
+        with own_folder as place, stop_on_signals(again, seconds_to_stop(Compute())) as stop:
             found = work.carry_out(asset, place, stop)
             ledger.receipts.add(digest, RECEIPT, found.same, _evidence(found))
             if not keep:
