@@ -6,6 +6,7 @@ from loresmith.cli.command import command
 from loresmith.cli.groups import noun
 from loresmith.cli.screen import Screen, short
 from loresmith.sdk.calls.books import BOOKS, TRACE, BooksAnswer, BooksRequest, TraceAnswer, TraceRequest
+from loresmith.sdk.tracing import Lesson, Trace
 
 
 def _show_books(answer: BooksAnswer, _request: BooksRequest, screen: Screen) -> None:
@@ -27,16 +28,17 @@ def _show_trace(answer: TraceAnswer, _request: TraceRequest, screen: Screen) -> 
     trace = answer.trace
     screen.line(f"document {trace.document} ({trace.path})")
     for fate in trace.fates:
+        whose = f", its duplicate {short(fate.document)}" if fate.document != trace.document else ""
         why = f": {fate.reason}" if fate.reason else ""
         detail = f" ({fate.detail})" if fate.detail else ""
         split = f", in the {fate.split} split" if fate.split else ""
-        screen.line(f"  {fate.kind} {short(fate.asset)}: {fate.disposition}{why}{detail}{split}")
+        screen.line(f"  {fate.kind} {short(fate.asset)}{whose}: {fate.disposition}{why}{detail}{split}")
     if trace.lessons:
         screen.line()
         screen.table(
             ("training", "run", "source", "what", "why", "tokens", "again"),
             (
-                (x.step, x.run, x.source, x.disposition, x.reason, f"{x.tokens:,}", f"{x.again:,}")
+                (x.step, x.run, _source(x, trace), x.disposition, x.reason, f"{x.tokens:,}", f"{x.again:,}")
                 for x in trace.lessons
             ),
             right=("tokens", "again"),
@@ -44,11 +46,21 @@ def _show_trace(answer: TraceAnswer, _request: TraceRequest, screen: Screen) -> 
     screen.line()
     for witness in trace.seen_by:
         how = "its own training" if witness.directly else "what it was made from"
+        under = f", by its duplicate {' and '.join(witness.by_duplicates)}" if witness.by_duplicates else ""
         released = f", {', '.join(witness.releases)}" if witness.releases else ""
-        screen.line(f"seen by {witness.kind} {short(witness.asset)}, in {how}{released}")
+        screen.line(f"seen by {witness.kind} {short(witness.asset)}, in {how}{under}{released}")
     if not trace.seen_by:
-        screen.line("no model saw it")
+        screen.line("no model is known to have seen it" if trace.unknown else "no model saw it")
+    for each in trace.unknown:
+        bases = " and ".join(map(short, each.bases))
+        which = "it" if each.bases == (each.asset,) else f"it was made from {bases}, which"
+        screen.line(f"not known of {each.kind} {short(each.asset)}: {which} was trained elsewhere")
     screen.line(f"{trace.not_seen_by} other models and adapters did not see it")
+
+
+def _source(lesson: Lesson, trace: Trace) -> str:
+    """The source of a lesson, and under which other id the document was in it, if it was."""
+    return lesson.source if lesson.document == trace.document else f"{lesson.source}, as {short(lesson.document)}"
 
 
 COMMANDS = {
