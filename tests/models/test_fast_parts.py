@@ -13,6 +13,7 @@ from loresmith.models.build import build_model
 from loresmith.models.cpu_training import use_fast_parts
 from loresmith.models.rms_norm import rms_norm
 from loresmith.models.swiglu import swiglu
+from tests.models.tiny_families import tiny_model
 
 
 def numbers(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> torch.Tensor:
@@ -27,6 +28,7 @@ def test_batched_attention_is_causal_attention(heads: int, kv_heads: int, length
     wide = [x.repeat_interleave(heads // kv_heads, dim=1) for x in (k, v)]
     theirs = nn.functional.scaled_dot_product_attention(q, *wide, is_causal=True, scale=0.3).transpose(1, 2)
     assert torch.allclose(ours, theirs, atol=1e-12)
+    assert ours.is_contiguous(), "some families take the heads together with `view` (AFMoE)"
 
     upstream = numbers(*ours.shape, seed=9)
     ours_gradients = torch.autograd.grad(ours, (q, k, v), upstream)
@@ -118,3 +120,13 @@ def test_a_norm_with_a_twist_is_left_alone() -> None:
     model = build_model(transformers_config(architecture, vocabulary_size=50, positions=64), seed=0)
     replaced = use_fast_parts(model)
     assert (replaced["rms_norm"], replaced["swiglu"]) == (0, 0)
+
+
+@pytest.mark.parametrize("family", ["mamba2", "qwen3_next"])
+def test_a_norm_that_takes_a_gate_too_is_left_alone(family: str) -> None:
+    plain = tiny_model(family).eval()
+    fast = copy.deepcopy(plain)
+    use_fast_parts(fast)
+    ids = torch.randint(0, 100, (2, 9), generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        assert torch.allclose(plain(ids).logits, fast(ids).logits, atol=1e-4)

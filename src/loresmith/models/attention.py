@@ -117,7 +117,7 @@ def causal_attention(
         mask_B1TT,
         blocks,
     )
-    return out_NGTE.view(B, H, T, E).transpose(1, 2)
+    return out_NGTE.view(B, H, T, E).transpose(1, 2).contiguous()
 
 
 def _blocks(length: int, mask_B1TT: Tensor | None) -> list[Block] | None:

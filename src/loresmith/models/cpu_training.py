@@ -8,6 +8,7 @@ twist (Gemma scales by 1 + w) is left alone rather than got wrong.
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +48,7 @@ def use_fast_parts(model: PreTrainedModel) -> dict[str, int]:
     for module in model.modules():
         for kind, candidate in (("rms_norm", _fast_rms_norm), ("swiglu", _fast_swiglu)):
             fast = candidate(module)
-            if fast is not None and _agree(module, candidate):
+            if fast is not None and _takes_one_input(module) and _agree(module, candidate):
                 module.forward = fast
                 replaced[kind] += 1
     return replaced
@@ -68,6 +69,11 @@ def _fast_swiglu(module: Any) -> Forward | None:
     if not all(isinstance(part, nn.Linear) for part in parts):
         return None
     return lambda x: module.down_proj(swiglu(module.gate_proj(x), module.up_proj(x)))
+
+
+def _takes_one_input(module: nn.Module) -> bool:
+    """Not so the norms of Mamba2 and of gated linear attention, which may or must be given a gate besides."""
+    return len(inspect.signature(module.forward).parameters) == 1
 
 
 @torch.no_grad()
