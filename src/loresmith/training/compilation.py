@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 MEASURED = 4
 """Steps of each kind that are measured, after one that warms up (and compiles)."""
 
-CHOICE = "compile.txt"
+CHOICE = "choices/compile.txt"
+"""In the work folder; what lies there goes on record with the training, and is there when it is reproduced."""
 
 
 def compile_layers(
@@ -26,8 +27,8 @@ def compile_layers(
 ) -> bool:
     """Compile the decoder's layers, always or if that makes a step faster.
 
-    Compiled and plain layers round differently, so the choice is kept in `surroundings.work`: a training that goes on
-    computes as it began. Measuring leaves no trace in weights or gradients.
+    Compiled and plain layers round differently, so the choice is kept in `surroundings.work`: a training that goes on,
+    or is reproduced, computes as it began where that can be done. Measuring leaves no trace in weights or gradients.
 
     Returns:
         Whether the layers are compiled.
@@ -35,14 +36,12 @@ def compile_layers(
     kept = surroundings.work / CHOICE
     # Of several processes all do what the first one did, or they would wait for one another for ever.
     wanted_now = trainer.ranks.from_first(kept.read_text(encoding="utf-8").strip() if kept.is_file() else "")
-    if wanted_now:
-        if wanted_now == "compiled":
-            _compile(trainer.model)
-        return wanted_now == "compiled"
+    if wanted_now == "plain":
+        return False
     if not _has_compiler(trainer.model.device):
         surroundings.log("compile: there is no C++ compiler here; the layers are left as they are")
         return _keep(kept, False)
-    if wanted == "on":
+    if wanted == "on" or wanted_now == "compiled":
         _compile(trainer.model)
         return _keep(kept, True)
     plain = _seconds(trainer, batch, objective)
@@ -57,6 +56,7 @@ def compile_layers(
 
 
 def _keep(file: Path, compiled: bool) -> bool:
+    file.parent.mkdir(exist_ok=True)
     file.write_text("compiled\n" if compiled else "plain\n", encoding="utf-8")
     return compiled
 
