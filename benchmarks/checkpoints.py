@@ -69,7 +69,8 @@ def measure(rounds: int, steps: int, folder: Path) -> dict[str, float]:
 
     def train(count: int) -> None:
         for _ in range(count):
-            trainer.optim_step(trainer.forward_backward(batch(trainer.step), objective))
+            trainer.forward_backward(batch(trainer.step), objective)
+            trainer.optim_step()
 
     with closing(CheckpointWriter(CheckpointStore(folder))) as writer:
         train(3)

@@ -40,7 +40,8 @@ if __name__ == "__main__":
         for name in times:
             batch = batches[name].batch(number)
             began = time.perf_counter()
-            trainer.optim_step(trainer.forward_backward(batch, objective))
+            trainer.forward_backward(batch, objective)
+            trainer.optim_step()
             times[name].append(sum(batch.learnt.values()) / (time.perf_counter() - began))
     medians = {name: statistics.median(found[2:]) for name, found in times.items()}
     contest.say(ratio=medians["packed"] / medians["padded"], filled=sources["packed"].filled, **medians)

@@ -66,13 +66,12 @@ def test_eight_micro_batches_of_one_are_one_of_eight(batches: RowBatches, masked
             mask[5, 7] = 1.0
         one_by_one = trainer.forward_backward(in_parts(batch, 1), objective)
         accumulated = {name: master.grad.clone() for name, master in trainer.optimiser.masters.items()}
-        for master in trainer.optimiser.masters.values():
-            master.grad = None
+        trainer.drop_collected()
         at_once = trainer.forward_backward(batch, objective)
         assert one_by_one == pytest.approx(at_once, rel=1e-5)
         for name, master in trainer.optimiser.masters.items():
             assert torch.allclose(master.grad, accumulated[name], rtol=1e-3, atol=1e-6), name
-        trainer.optim_step(at_once)
+        trainer.optim_step()
 
 
 def test_the_gradient_of_an_accumulated_batch_is_that_of_the_mean_loss(batches: RowBatches) -> None:
@@ -86,14 +85,6 @@ def test_the_gradient_of_an_accumulated_batch_is_that_of_the_mean_loss(batches: 
     torch.nn.functional.cross_entropy(logits.flatten(0, 1), part.targets.flatten()).backward()
     for (name, mine), (_, exact) in zip(trainer.model.named_parameters(), plain.named_parameters(), strict=True):
         assert torch.allclose(mine.grad, exact.grad, rtol=1e-3, atol=1e-6), name
-
-
-def test_two_calls_before_a_step_are_one_batch_of_twice_the_size(batches: RowBatches) -> None:
-    trainer = new_trainer()
-    objective = CausalLM()
-    losses = [trainer.forward_backward(batches.batch(step), objective) for step in (0, 1)]
-    report = trainer.optim_step(sum(losses) / 2)
-    assert (report.step, report.tokens) == (1, 256)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -158,10 +149,10 @@ def test_a_step_that_is_not_finite_is_skipped_and_counted(batches: RowBatches) -
     trainer = new_trainer()
     for step in range(3):
         before, learnt = weights(trainer), dict(trainer.learnt)
-        loss = trainer.forward_backward(batches.batch(step), CausalLM())
+        trainer.forward_backward(batches.batch(step), CausalLM())
         if step == 1:
             spoil(trainer)
-        report = trainer.optim_step(loss)
+        report = trainer.optim_step()
         assert report.skipped == (step == 1)
         if report.skipped:
             assert all(torch.equal(before[name], after) for name, after in weights(trainer).items())
@@ -213,3 +204,56 @@ def test_the_objective_is_the_models_own_cross_entropy_even_if_it_bends_its_logi
     expected = torch.nn.functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten(), reduction="sum")
     assert torch.allclose(nll, expected, rtol=1e-4)
     assert predictor.linear_head == (model_type == "qwen3")
+
+
+def test_batches_collected_before_a_step_are_one_however_unevenly_they_count(batches: RowBatches) -> None:
+    trainer, objective = new_trainer(), CausalLM()
+    first, second = (in_parts(batches.batch(step), 8) for step in (0, 1))
+    second.micro_batches[0].weights[2:] = 0.0
+    both = Batch(first.micro_batches + second.micro_batches, 256)
+    mean = trainer.forward_backward(both, objective)
+    at_once = {name: master.grad.clone() for name, master in trainer.optimiser.masters.items()}
+    trainer.drop_collected()
+    losses = [trainer.forward_backward(batch, objective) for batch in (first, second)]
+    for name, master in trainer.optimiser.masters.items():
+        assert torch.allclose(master.grad, at_once[name], rtol=1e-3, atol=1e-6), name
+    report = trainer.optim_step()
+    assert (report.step, report.tokens) == (1, 256)
+    assert report.loss == pytest.approx(mean, rel=1e-6)
+    assert mean == pytest.approx((losses[0] * 128 + losses[1] * 32) / 160, rel=1e-6)
+
+
+def test_a_step_without_a_gradient_is_refused() -> None:
+    with pytest.raises(Failure, match="no gradient"):
+        new_trainer().optim_step()
+
+
+def test_a_gradient_is_clipped_to_its_largest_norm_and_its_norm_before_is_reported() -> None:
+    trainer = new_trainer(gradient_clip=0.5)
+    generator = torch.Generator().manual_seed(0)
+    for size in (3.0, 0.01):
+        for master in trainer.optimiser.masters.values():
+            master.grad = torch.randn(master.shape, generator=generator) * size
+        flat = torch.cat([master.grad.flatten() for master in trainer.optimiser.masters.values()])
+        norm = trainer.optimiser.clip()
+        assert norm == pytest.approx(flat.norm().item(), rel=1e-5)
+        clipped = torch.cat([master.grad.flatten() for master in trainer.optimiser.masters.values()])
+        assert torch.allclose(clipped, flat * min(1.0, 0.5 / norm), rtol=1e-5)
+    assert norm > 0.5 * 0.5  # otherwise the small one was nothing to leave alone
+
+
+def test_averages_follow_the_weights_and_become_them() -> None:
+    trainer = new_trainer(average_decay=0.9)
+    generator = torch.Generator().manual_seed(0)
+    averages = weights(trainer)
+    for update in range(1, 13):
+        for master in trainer.optimiser.masters.values():
+            master.grad = torch.randn(master.shape, generator=generator)
+        trainer.optimiser.step(1.0)
+        decay = min(0.9, (1 + update) / (10 + update))
+        for name, master in trainer.optimiser.masters.items():
+            averages[name] = decay * averages[name] + (1 - decay) * master.detach()
+    assert not torch.allclose(averages["lm_head.weight"], trainer.model.lm_head.weight, rtol=1e-2)
+    trainer.optimiser.use_averages()
+    for name, parameter in trainer.model.named_parameters():
+        assert torch.allclose(parameter, averages[name], rtol=1e-4, atol=1e-6), name

@@ -119,7 +119,9 @@ def test_whatever_the_objective(pair: RankPool, assets: Mapping[str, InputAsset]
 def test_sums_in_another_order_differ_by_rounding_alone(
     pair: RankPool, assets: Mapping[str, InputAsset], tmp_path: Path
 ) -> None:
-    settings = {**settings_of({"optimiser": "adamw"}), "adam_epsilon": 1e-3}  # far from the sign of a tiny gradient
+    dropout = {**ONE_LAYER, "overrides": {"attention_dropout": 0.1}}
+    settings = settings_of({"optimiser": "adamw", "architecture": dropout})
+    settings["adam_epsilon"] = 1e-3  # far from the sign of a tiny gradient
     inputs = {"tokens": assets["tokens"]}
     for micro_batch in (16, 48):
         folder = tmp_path / str(micro_batch)
@@ -135,21 +137,22 @@ def test_sums_in_another_order_differ_by_rounding_alone(
             assert torch.allclose(tensor, two[key], rtol=1e-4, atol=1e-5), key
 
 
+@pytest.mark.parametrize("name", [name for name in CASES if name == "fp32" or "adapter" in name or "AdamW" in name])
 @pytest.mark.parametrize("began_with", [1, 2])
 def test_what_so_many_processes_began_others_go_on_with(
-    began_with: int, pair: RankPool, assets: Mapping[str, InputAsset], tmp_path: Path
+    began_with: int, name: str, pair: RankPool, assets: Mapping[str, InputAsset], tmp_path: Path
 ) -> None:
-    settings, inputs = settings_of({"held_out_interval": 10_000}), {"tokens": assets["tokens"]}
+    settings, inputs = settings_of({**CASES[name], "held_out_interval": 10_000}), inputs_of(CASES[name], assets)
     train_alone(tmp_path / "whole", settings, inputs)
     folder = tmp_path / "changed"
     if began_with == 1:
         with pytest.raises(Interrupted):
-            run_step(STEPS["pretrain"], folder, settings, inputs, RecordingContext(folder, stop_after=4))
+            run_step(STEPS["pretrain"], folder, settings, inputs, RecordingContext(folder, stop_after=6))
         pair.call(train, folder, "pretrain", settings, inputs, [None, None])
     else:
-        assert pair.call(train, folder, "pretrain", settings, inputs, [4, None]) == [INTERRUPTED] * 2
+        assert pair.call(train, folder, "pretrain", settings, inputs, [6, None]) == [INTERRUPTED] * 2
         context = train_alone(folder, settings, inputs)
-        assert any("going on after step 5" in line for line in context.logs)
+        assert any("going on after step" in line for line in context.logs)
     assert outputs(folder) == outputs(tmp_path / "whole")
 
 

@@ -64,9 +64,10 @@ CASES = {
     ),
     "documents apart, in the middle of an epoch": Case(3, {"isolate_documents": True, "batch_tokens": 128}),
     "AdamW, with averaged weights": Case(2, {"optimiser": "adamw", "average_decay": 0.9, "z_loss": 1e-4}),
-    "fill-in-the-middle": Case(
+    "fill-in-the-middle, with dropout": Case(
         2,
         {
+            "architecture": {**SETTINGS["architecture"], "overrides": {"attention_dropout": 0.1}},  # type: ignore[dict-item]
             "isolate_documents": True,
             "sequence_length": 64,
             "batch_tokens": 128,
@@ -83,8 +84,36 @@ CASES = {
         step="sft",
         of=TINY_SFT,
     ),
-    "distillation": Case(
-        2, {"likeliest": 16, "soft_share": 0.5}, inputs={"tokens": "tokens", "teacher": "base"}, step="distil"
+    "fine-tuning of an adapter, with dropout and padded rows": Case(
+        2,
+        {
+            "checkpoint_seconds": 0.03,
+            "architecture": None,
+            "epochs": 4,
+            "packing": False,
+            "adapter": {"rank": 4, "dropout": 0.1},
+        },
+        inputs={"dataset": "talks", "base": "base that talks"},
+        step="sft",
+        of=TINY_SFT,
+    ),
+    "distillation, with dropout": Case(
+        2,
+        {
+            "likeliest": 16,
+            "soft_share": 0.5,
+            "architecture": {**SETTINGS["architecture"], "overrides": {"attention_dropout": 0.1}},  # type: ignore[dict-item]
+        },
+        inputs={"tokens": "tokens", "teacher": "base"},
+        step="distil",
+    ),
+    "a mixture of experts": Case(
+        2, {"architecture": {"layers": 1, "width": 32, "head_dim": 16, "family": "qwen3_moe", "experts": 4}}
+    ),
+    "replay": Case(
+        2,
+        {"architecture": None, "replay_share": 0.25},
+        inputs={"tokens": "tokens", "base": "base", "replay": "other tokens"},
     ),
 }
 """At least one for every objective, and one for everything else that keeps a state or draws at random."""
@@ -96,6 +125,7 @@ def assets(tokens: InputAsset, tmp_path_factory: pytest.TempPathFactory) -> dict
     sentinels = load_tokenizer(fim_tokenizer.directory())
     return {
         "tokens": tokens,
+        "other tokens": write_tokens(new("other") / "asset", train=25, validation=3),
         "base": write_base(new("base"), tokens),
         "tokens with sentinels": write_tokens(new("sentinels") / "asset", tokenizer=sentinels),
         "talks": write_dataset(new("talks")),

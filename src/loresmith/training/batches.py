@@ -81,7 +81,7 @@ class RowBatches:
             learnt[source.name] += row.learnt
         at_once = max(1, self.micro_batch_tokens // self.sequence_length)
         parts = [
-            _micro_batch([row for _, row in rows[start : start + at_once]], first + start, device)
+            _micro_batch([row for _, row in rows[start : start + at_once]], first + start, self.sequence_length, device)
             for start in range(0, each, at_once)
         ]
         return Batch(tuple(parts), self.batch_tokens, learnt)
@@ -120,7 +120,7 @@ class RowBatches:
         return [SampleOrder(len(source), self.seed) for source in self.sources]
 
 
-def _micro_batch(rows: list[Row], first_row: int, device: torch.device | str) -> MicroBatch:
+def _micro_batch(rows: list[Row], first_row: int, window: int, device: torch.device | str) -> MicroBatch:
     """Rows, padded to the longest with positions of weight zero that are a document of their own.
 
     Where there is no row, because another process has one more, there is one that counts for nothing.
@@ -145,4 +145,5 @@ def _micro_batch(rows: list[Row], first_row: int, device: torch.device | str) ->
         weights=padded([row.weights for row in rows], torch.float32, 0),
         documents=padded([documents_of(row) for row in rows], torch.int64, length) if apart else None,
         first_row=first_row,
+        window=window,
     )

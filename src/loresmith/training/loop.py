@@ -9,7 +9,8 @@
         tell the callbacks
 
 The loss of a batch is its summed loss over its summed weight, whatever way it is cut into micro-batches and spread over
-processes: eight of one row give the gradient of one of eight.
+processes: eight of one row give the gradient of one of eight. So are several batches that are given to
+`forward_backward` before one `optim_step`: together they are one.
 
 A step whose loss or gradient is not finite leaves the weights as they are and is counted; too many in a row end the
 training.
@@ -20,7 +21,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
@@ -54,6 +55,17 @@ class StepReport:
     gradient_norm: float
     learning_rate: float
     skipped: bool = False
+
+
+@dataclass
+class _Collected:
+    """What `forward_backward` has added up since the last step, over all processes."""
+
+    batches: int = 0
+    weight: float = 0.0
+    loss: float = 0.0
+    tokens: int = 0
+    learnt: Counter[str] = field(default_factory=Counter)
 
 
 class Callback(Protocol):
@@ -105,8 +117,7 @@ class Trainer:
         self.learnt: Counter[str] = Counter()
         self.skipped: list[int] = []
         self.skipping = 0
-        self._collected_tokens = 0
-        self._collected_learnt: Counter[str] = Counter()
+        self._collected = _Collected()
         self._not_finite: list[str] = []
 
     def go_on_from(self, checkpoint: Checkpoint) -> None:
@@ -132,60 +143,72 @@ class Trainer:
         """
         self.predictor.train()
         while self.step < steps:
-            loss = self.forward_backward(batch_of(self.step), objective)
-            report = self.optim_step(loss)
+            self.forward_backward(batch_of(self.step), objective)
+            report = self.optim_step()
             for callback in callbacks:
                 callback.after_step(self, report)
             if self.skipping >= self.skips_in_a_row:
                 raise self._diverged(report)
 
     def forward_backward(self, batch: Batch, objective: Objective) -> float:
-        """Add the gradient of a batch to what has been collected since the last `optim_step`.
+        """Add a batch to those collected since the last `optim_step`; the gradient is of the mean over all of them.
 
         Returns:
-            The reported loss: per unit of the objective's weight, over all processes.
+            The batch's reported loss: per unit of the objective's weight, over all processes.
 
         Raises:
             Failure: nothing in the batch counts.
         """
+        collected = self._collected
         own = sum(objective.weight(micro_batch) for micro_batch in batch.micro_batches)
         sources = sorted(batch.learnt)
         weight, *learnt = self.ranks.sum([own, *(batch.learnt[source] for source in sources)])
         if weight <= 0:
             raise Failure("no token of this batch counts towards the loss", where=f"step {self.step + 1}")
+        if collected.batches:
+            self.optimiser.scale(collected.weight / (collected.weight + weight))
+        seed = derived_seed(self.seed, "dropout", self.step, collected.batches)
         reported = 0.0
         for micro_batch in batch.micro_batches:
-            torch.manual_seed(derived_seed(self.seed, "dropout", self.step, micro_batch.first_row))
-            predictions = self.predictor.predict(micro_batch)
+            torch.manual_seed(derived_seed(seed, "micro-batch", micro_batch.first_row))
+            predictions = self.predictor.predict(micro_batch, seed)
             loss, shown = objective.loss(predictions, micro_batch)
             if predictions.auxiliary is not None:
                 loss = loss + predictions.auxiliary * objective.weight(micro_batch)
-            torch.autograd.backward(loss / weight)
+            torch.autograd.backward(loss / (collected.weight + weight))
             self.optimiser.collect()
-            reported += float(shown) / weight
-        self._collected_tokens += batch.tokens
-        self._collected_learnt.update({source: round(count) for source, count in zip(sources, learnt, strict=True)})
-        return self.ranks.sum([reported])[0]
+            reported += float(shown)
+        (summed,) = self.ranks.sum([reported])
+        collected.batches += 1
+        collected.weight += weight
+        collected.loss += summed
+        collected.tokens += batch.tokens
+        collected.learnt.update({source: round(count) for source, count in zip(sources, learnt, strict=True)})
+        return summed / weight
 
-    def optim_step(self, loss: float) -> StepReport:
+    def optim_step(self) -> StepReport:
         """Update the weights from the gradient collected so far, unless it or the loss is not finite.
 
-        Args:
-            loss: of the batches it was collected from, for the report.
+        Raises:
+            Failure: nothing was collected.
         """
+        collected = self._collected
+        if not collected.batches:
+            raise Failure("no gradient was collected for this step", where=f"step {self.step + 1}")
+        loss = collected.loss / collected.weight
         norm = self.optimiser.clip()
-        factor = learning_rate_factor(self.schedule, self.tokens, self._collected_tokens, self.budget_tokens)
+        factor = learning_rate_factor(self.schedule, self.tokens, collected.tokens, self.budget_tokens)
         finite = math.isfinite(loss) and math.isfinite(norm)
         if finite:
             self.optimiser.step(factor)
-            self.learnt.update(self._collected_learnt)
+            self.learnt.update(collected.learnt)
             self.skipping = 0
         else:
             self._not_finite = self.optimiser.not_finite()
             self.skipped.append(self.step)
             self.skipping += 1
         self.step += 1
-        self.tokens += self._collected_tokens
+        self.tokens += collected.tokens
         self.drop_collected()
         rate = factor * self.optimiser.shown_learning_rate
         return StepReport(self.step, self.tokens, loss, norm, rate, skipped=not finite)
@@ -193,8 +216,7 @@ class Trainer:
     def drop_collected(self) -> None:
         """Forget what `forward_backward` has collected."""
         self.optimiser.forget()
-        self._collected_tokens = 0
-        self._collected_learnt.clear()
+        self._collected = _Collected()
 
     def _diverged(self, report: StepReport) -> Failure:
         culprits = f"; not finite: the gradient of {', '.join(self._not_finite[:3])}" if self._not_finite else ""
@@ -203,6 +225,6 @@ class Trainer:
             f"of {report.loss} and a gradient norm of {report.gradient_norm} at a learning rate of "
             f"{report.learning_rate:.3g}{culprits}",
             where=f"step {report.step - self.skipping + 1} and on",
-            hint="lower the learning rates, lengthen the warm-up, or set z_loss to 1e-4; the next start goes on from "
-            "the last checkpoint, which is from before",
+            hint="lower the learning rates, lengthen the warm-up, or set z_loss to 1e-4, and train anew; the last "
+            "checkpoint is from before these steps, and an unchanged recipe goes on from there",
         )

@@ -24,6 +24,7 @@ class MicroBatch:
         extras: tensors (B, T, ...) that an objective asks for by name, such as a teacher's log-probabilities. Whoever
             makes batches puts them there.
         first_row: number of the first row in the batch of all processes; what is random in the model is drawn by it.
+        window: positions that the longest row of a training has, where this is known.
     """
 
     inputs: Tensor
@@ -32,6 +33,7 @@ class MicroBatch:
     documents: Tensor | None = None
     extras: Mapping[str, Tensor] = field(default_factory=dict)
     first_row: int = 0
+    window: int = 0
 
 
 @dataclass(frozen=True)

@@ -129,6 +129,11 @@ class Optimiser:
                 master.grad.add_(parameter.grad)
             parameter.grad = None
 
+    def scale(self, factor: float) -> None:
+        """Multiply the gradient collected so far."""
+        gradients = [own_part(master.grad) for master in self.masters.values() if master.grad is not None]
+        torch._foreach_mul_(gradients, factor)
+
     def clip(self) -> float:
         """Scale the collected gradient to the largest norm allowed; returns its norm before."""
         if self._sums_gradients:

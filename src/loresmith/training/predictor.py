@@ -21,6 +21,7 @@ from loresmith.models.isolation import isolating_mask, position_ids
 from loresmith.models.router_balance import balance_loss, routes
 from loresmith.training.cross_entropy import LOGITS_AT_MOST, linear_cross_entropy
 from loresmith.training.divided import whole
+from loresmith.training.row_dropout import RowDropout, drops_out
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -95,6 +96,7 @@ class Predictor(nn.Module):
     Attributes:
         computes_in: type that it computes in, where that is not the type of its weights.
         undo: takes back what dividing its layers among processes changed in them; None where they are as they were.
+        dropout: how it drops out while it trains; None where it does not.
     """
 
     def __init__(self, model: PreTrainedModel) -> None:
@@ -105,6 +107,7 @@ class Predictor(nn.Module):
         self.routes = routes(model)
         self.computes_in: torch.dtype | None = None
         self.undo: Callable[[], None] | None = None
+        self.dropout = RowDropout() if drops_out(model) else None
 
     def forward(self, inputs_BT: Tensor, **kwargs: Any) -> tuple[Tensor, Tensor | None, Any]:
         """Last hidden states and output embedding, or logits and None; and the backbone's or model's own output."""
@@ -117,8 +120,25 @@ class Predictor(nn.Module):
         output = model.base_model(input_ids=inputs_BT, use_cache=False, **kwargs)
         return output.last_hidden_state, whole(model.get_output_embeddings().weight), output
 
-    def predict(self, micro_batch: MicroBatch) -> Predictions:
-        """The model's predictions of a micro-batch's targets."""
+    def checkpoint_activations(self) -> None:
+        """Keep no activations inside a layer, and compute them again in the backward pass."""
+        how: dict[str, Any] = {"use_reentrant": False}
+        if self.dropout is not None:
+            how["context_fn"] = self.dropout.again
+        self.model.activation_checkpointing_enable(how)
+
+    def predict(self, micro_batch: MicroBatch, seed: int = 0) -> Predictions:
+        """The model's predictions of a micro-batch's targets.
+
+        Args:
+            seed: of what drops out, the same for all micro-batches of a step.
+        """
+        if self.dropout is not None and self.training:
+            with self.dropout.of(micro_batch, seed):
+                return self._predict(micro_batch)
+        return self._predict(micro_batch)
+
+    def _predict(self, micro_batch: MicroBatch) -> Predictions:
         kwargs: dict[str, Any] = {}
         documents_BT = micro_batch.documents
         if documents_BT is not None:
