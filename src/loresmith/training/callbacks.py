@@ -103,11 +103,8 @@ class Curve:
     def newest(self, name: str) -> float | None:
         return next((value for known, value, _ in reversed(self.history) if known == name), None)
 
-    def first(self, name: str) -> float | None:
-        return next((value for known, value, _ in self.history if known == name), None)
-
-    def has(self, name: str, position: int) -> bool:
-        return any(known == name and at == position for known, _, at in reversed(self.history))
+    def at(self, name: str, position: int) -> float | None:
+        return next((value for known, value, at in self.history if known == name and at == position), None)
 
     def after_step(self, trainer: Trainer, report: StepReport) -> None:
         now = time.monotonic()
@@ -166,17 +163,22 @@ class HeldOutCurve:
     def after_step(self, trainer: Trainer, report: StepReport) -> None:
         self.catch_up(trainer)
 
-    def catch_up(self, trainer: Trainer) -> None:
-        """Measure now what is due here and has not been measured."""
+    def catch_up(self, trainer: Trainer) -> bool:
+        """Measure now what is due here and has not been measured.
+
+        Returns:
+            Whether all of it was; otherwise the training has been asked to stop, and must not go on from here.
+        """
         for measure in self._measures:
-            if self._due(trainer, measure) and not self._curve.has(measure.name, trainer.tokens):
+            if self._due(trainer, measure) and self._curve.at(measure.name, trainer.tokens) is None:
                 self._curve.pause()
                 try:
                     with put_together(trainer.predictor):
                         value = measure.of(trainer.model, self._on_batch)
                 except _StopMeasuring:
-                    return
+                    return False
                 self._curve.record(measure.name, value, trainer.tokens)
+        return True
 
     def _due(self, trainer: Trainer, measure: Measure) -> bool:
         if trainer.step == 0:
@@ -190,15 +192,22 @@ class HeldOutCurve:
 
 
 class Checkpoints:
-    """Saves every so many seconds, after the last step, and when asked to stop.
+    """Saves every so many seconds, every so many steps where that is asked for, after the last, and when asked to stop.
 
     Training goes on while a checkpoint is written; it waits for the last one, and for the one before a stop. Several
     processes do all of it at the same step, whichever of them was asked or has a clock that says so.
     """
 
     def __init__(
-        self, writer: CheckpointWriter, curve: Curve, surroundings: Surroundings, seconds: float, ranks: Ranks
+        self,
+        writer: CheckpointWriter,
+        curve: Curve,
+        surroundings: Surroundings,
+        seconds: float,
+        ranks: Ranks,
+        every: int | None = None,
     ) -> None:
+        self._every = every
         self._writer = writer
         self._curve = curve
         self._surroundings = surroundings
@@ -211,10 +220,11 @@ class Checkpoints:
         asked = [self._surroundings.stop_requested(), late, self._writer.busy]
         stop, late, busy = (number > 0 for number in self._ranks.sum(asked))
         last = report.tokens >= trainer.budget_tokens
-        if not busy or stop or last:
+        due = stop or last or (self._every is not None and report.step % self._every == 0)
+        if not busy or due:
             self._collect()
         # While steps are being skipped the checkpoint before them stays the newest: see `Trainer.skips_in_a_row`.
-        if (stop or last or (late and not busy)) and not trainer.skipping:
+        if (due or (late and not busy)) and not trainer.skipping:
             self._begin(trainer)
         if stop or last:
             self._curve.pause()

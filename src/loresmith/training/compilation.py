@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import nn
+
+from loresmith.models.cpu_training import use_own_parts
 
 if TYPE_CHECKING:
     from loresmith.training.callbacks import Surroundings
@@ -38,20 +41,24 @@ def compile_layers(
     wanted_now = trainer.ranks.from_first(kept.read_text(encoding="utf-8").strip() if kept.is_file() else "")
     if wanted_now == "plain":
         return False
-    if not _has_compiler(trainer.model.device):
+    if trainer.predictor.dropout is not None:
+        surroundings.log(
+            "compile: a model that drops out draws by row, which is not compiled; its layers stay as they are"
+        )
+        return _keep(kept, False)
+    if not has_compiler(trainer.model.device):
         surroundings.log("compile: there is no C++ compiler here; the layers are left as they are")
         return _keep(kept, False)
     if wanted == "on" or wanted_now == "compiled":
         _compile(trainer.model)
         return _keep(kept, True)
     plain = _seconds(trainer, batch, objective)
-    _compile(trainer.model)
+    take_back = _compile(trainer.model)
     compiled = _seconds(trainer, batch, objective)
     plain, compiled = trainer.ranks.sum([plain, compiled])
     surroundings.log(f"compile: a step takes {plain:.3f} s as it is and {compiled:.3f} s compiled")
     if compiled >= plain:
-        for layer in _layers(trainer.model):
-            layer._compiled_call_impl = None
+        take_back()
     return _keep(kept, compiled < plain)
 
 
@@ -66,9 +73,18 @@ def _layers(model: Any) -> list[nn.Module]:
     return list(layers) if isinstance(layers, nn.ModuleList) else [model.base_model]
 
 
-def _compile(model: nn.Module) -> None:
+def _compile(model: nn.Module) -> Callable[[], None]:
+    """Compile the layers, with their own norms and feed-forwards; returns what undoes it."""
+    undo = use_own_parts(model)
     for layer in _layers(model):
         layer.compile()
+
+    def take_back() -> None:
+        for layer in _layers(model):
+            layer._compiled_call_impl = None
+        undo()
+
+    return take_back
 
 
 def _seconds(trainer: Trainer, batch: Batch, objective: Objective) -> float:
@@ -85,7 +101,8 @@ def _seconds(trainer: Trainer, batch: Batch, objective: Objective) -> float:
     return statistics.median(times[1:])
 
 
-def _has_compiler(device: torch.device) -> bool:
+def has_compiler(device: torch.device) -> bool:
+    """Whether torch.compile has what it needs to make code for this device."""
     if device.type != "cpu":
         return True
     from torch._inductor.cpp_builder import get_cpp_compiler

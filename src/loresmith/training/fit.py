@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from loresmith.errors import Failure
+from loresmith.errors import Failure, UserError
 from loresmith.ledger.books import Account, Books, Entry
 from loresmith.models.adapters import add_adapter
 from loresmith.models.cpu_training import use_fast_parts
@@ -101,25 +101,30 @@ def fit(
     torch.set_num_threads(surroundings.threads)
     keep_freed_memory()
     device = choose_device()
-    nn.Module.to(model, device)
     if device.type == "cpu":
         use_fast_parts(model)
     if config.adapter is not None:
+        if config.adapter.quantise_base and everyone.world > 1:
+            raise UserError("a base in 4 bits is not divided among processes", where="adapter.quantise_base")
         add_adapter(model, config.adapter, surroundings.seed, device)
-    if config.activation_checkpointing:
-        model.activation_checkpointing_enable({"use_reentrant": False})
+    nn.Module.to(model, device)  # last: a base in 4 bits would not have to fit there in fp32
     predictor, precision = Predictor(model), choose_precision(config.precision, device)
+    if config.activation_checkpointing:
+        predictor.checkpoint_activations()
     kept = divide(predictor, precision, division)
     optimiser = Optimiser(model, config, kept, division.sums_gradients, division.masters_apart)
-    canary = watch_for_leaks(predictor, config.sequence_length, surroundings.seed, isolated)
-    for name, value in canary.numbers().items():
-        surroundings.metric(name, value, 0)
     require_balance(batches, config.steps)
 
     budget = config.steps * config.batch_tokens
     trainer = Trainer(
         predictor, optimiser, config, budget, surroundings.seed, batches.ranks, skips_in_a_row=config.skips_in_a_row
     )
+    if config.compile != "off":
+        compiled = compile_layers(config.compile, trainer, batches.batch(0, device), objective, surroundings)
+        surroundings.metric("compiled", float(compiled), 0)
+    canary = watch_for_leaks(predictor, config.sequence_length, surroundings.seed, isolated)
+    for name, value in canary.numbers().items():
+        surroundings.metric(name, value, 0)
     curve = Curve(surroundings, config.steps, budget)
     folder = Path(everyone.from_first(str(surroundings.work / "checkpoints")))
     store = CheckpointStore(folder, config.keep_checkpoints, config.keep_every, everyone)
@@ -128,16 +133,17 @@ def fit(
         surroundings.log(f"going on after step {checkpoint.step}, {checkpoint.tokens} tokens")
         trainer.go_on_from(checkpoint)
         curve.restore(checkpoint.history)
-    if config.compile != "off":
-        compile_layers(config.compile, trainer, batches.batch(0, device), objective, surroundings)
     callbacks: list[Callback] = [curve, LossSpikes(curve, surroundings)]
     if measures:
         interval = config.held_out_interval
         measuring = HeldOutCurve(measures, curve, surroundings, interval, config.batch_tokens, everyone)
-        measuring.catch_up(trainer)
+        if not measuring.catch_up(trainer):
+            surroundings.stopped()
         callbacks.append(measuring)
     with closing(CheckpointWriter(store)) as writer:
-        callbacks.append(Checkpoints(writer, curve, surroundings, config.checkpoint_seconds, everyone))
+        callbacks.append(
+            Checkpoints(writer, curve, surroundings, config.checkpoint_seconds, everyone, config.keep_every)
+        )
         trainer.train(lambda step: batches.batch(step, device), config.steps, objective, callbacks)
     if config.average_decay:
         optimiser.use_averages()

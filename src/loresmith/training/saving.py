@@ -74,7 +74,7 @@ def save_trained(
             if name in fitted.trainer.optimiser.masters:
                 parameter.data = fitted.trainer.optimiser.masters[name].detach().to(parameter.device)
         save_adapter(model, directory, base.digest, tokenizer)
-        parity = measure_parity(model, directory, ids_BT, base.directory)
+        parity = measure_parity(model, directory, ids_BT, base.directory, config.adapter.quantise_base)
     if not parity.passed:
         raise Failure(f"the saved {role} computes something else than the trained one: {parity.evidence()}")
     books_directory = write_books(surroundings.output("books"), fitted)
@@ -99,7 +99,7 @@ def _facts(config: LoopSettings, fitted: Fitted) -> dict[str, Any]:
             value = fitted.curve.newest(name)
             if value is not None:
                 facts[name] = round(value, 4)
-        before = fitted.curve.first(measure.name) if measure.at_start else None
+        before = fitted.curve.at(measure.name, 0) if measure.at_start else None
         if before is not None:
             facts[f"{measure.name}_of_base"] = round(before, 4)
         if measure.of_bytes:
