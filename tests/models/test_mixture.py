@@ -9,6 +9,7 @@ import torch
 from loresmith.models.architecture import Architecture, transformers_config
 from loresmith.models.build import build_model
 from loresmith.models.cpu_training import use_fast_parts
+from loresmith.models.expert_groups import BLOCK, places
 from loresmith.models.families import MOE
 from loresmith.models.mixture import Mixture, use_grouped_products
 
@@ -111,3 +112,20 @@ def test_shared_experts_and_dense_layers_are_not_among_the_routed_ones() -> None
         "model.layers.1.mlp.experts",
         "model.layers.2.mlp.experts",
     }
+
+
+@pytest.mark.parametrize("chosen", ["at random", "few", "one expert"])
+def test_every_choice_has_a_place_among_its_expert_s_rows(chosen: str) -> None:
+    generator = torch.Generator().manual_seed(0)
+    experts = {
+        "at random": torch.randint(0, 8, (333, 2), generator=generator),
+        "few": torch.randint(2, 4, (5, 2), generator=generator),
+        "one expert": torch.full((70, 1), 7),
+    }[chosen]
+    place, ends, rows = places(experts, 8)
+    assert place.shape == experts.shape
+    assert len(set(place.flatten().tolist())) == experts.numel()
+    starts = torch.cat([torch.zeros(1, dtype=torch.int32), ends[:-1]])
+    assert bool(((place >= starts[experts]) & (place < ends[experts])).all())
+    assert bool((ends % BLOCK == 0).all())
+    assert rows == int(ends[-1]) < experts.numel() + 8 * BLOCK

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
+from loresmith.models import expert_groups
+
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
 
@@ -90,7 +92,8 @@ def use_grouped_products(model: PreTrainedModel) -> int:
         return 0
     sizes = [size for module in modules for part in module.parameters(recurse=False) for size in part.shape[1:]]
     aligned = all(size % ALIGNMENT == 0 for size in sizes)
-    model.set_experts_implementation("grouped_mm" if aligned else "eager")
+    expert_groups.register()
+    model.set_experts_implementation(expert_groups.NAME if aligned else "eager")
     return len(modules) if aligned else 0
 
 

@@ -1,11 +1,12 @@
 """Muon: Jordan et al., Muon: An optimizer for hidden layers in neural networks (2024).
 
-`torch.optim.Muon`, whose Newton-Schulz iteration this uses and whose updates it makes to the bit, steps whole matrices.
-This one also steps experts that lie together in one tensor (E, rows, columns), each as a matrix of its own, and
-matrices that are divided among processes (DTensors). Momentum and the step itself go element by element, so that each
-process makes them for its part; only the iteration needs a whole matrix. The processes take the matrices in turns: all
-put their parts together, one makes each orthogonal, and sends it round. What is sent is bf16, in which the iteration
-computes anyway. Experts are divided by expert: every process has whole matrices there, and nothing is sent.
+`torch.optim.Muon`, whose Newton-Schulz iteration this has and whose updates it makes to the bit, steps one whole matrix
+after the other. This one takes those of one shape together, in batched products. It also steps experts that lie
+together in one tensor (E, rows, columns), each as a matrix of its own, and matrices that are divided among processes
+(DTensors). Momentum and the step itself go element by element, so that each process makes them for its part; only the
+iteration needs a whole matrix. The processes take the matrices in turns: all put their parts together, one makes each
+orthogonal, and sends it round. What is sent is bf16, in which the iteration computes anyway. Experts are divided by
+expert: every process has whole matrices there, and nothing is sent.
 """
 
 from __future__ import annotations
@@ -16,9 +17,12 @@ from typing import Any
 import torch
 from torch import Tensor, distributed
 from torch.distributed.tensor import DTensor, Shard, distribute_tensor
-from torch.optim._muon import DEFAULT_A, DEFAULT_B, DEFAULT_C, EPS, _adjust_lr, _zeropower_via_newtonschulz
+from torch.optim._muon import DEFAULT_A, DEFAULT_B, DEFAULT_C, EPS, _adjust_lr
 
 from loresmith.training.divided import own_part, part_of
+
+TOGETHER = 16
+"""Matrices that are made orthogonal in one go: enough for a batched product, few enough to stay in a cache."""
 
 
 class Muon(torch.optim.Optimizer):
@@ -40,13 +44,24 @@ class Muon(torch.optim.Optimizer):
         for group in self.param_groups:
             stepped = [param for param in group["params"] if param.grad is not None]
             apart = [param for param in stepped if isinstance(param, DTensor) and param.ndim == 2]
-            for param in stepped:
-                if not any(param is divided for divided in apart):
-                    _require_whole_matrices(param)
-                    _move(param, _orthogonal(self._update(param, group), group), group)
+            divided = {id(param) for param in apart}
+            for alike in _alike([param for param in stepped if id(param) not in divided]):
+                self._step_together(alike, group)
             at_once = distributed.get_world_size() if apart else 1
             for start in range(0, len(apart), at_once):
                 self._step_in_turns(apart[start : start + at_once], group)
+
+    def _step_together(self, params: Sequence[Tensor], group: dict[str, Any]) -> None:
+        """Matrices, or stacks of them, of one shape."""
+        for param in params:
+            _require_whole_matrices(param)
+        updates = [self._update(param, group).bfloat16() for param in params]
+        whole = _orthogonal(torch.cat([update.view(-1, *update.shape[-2:]) for update in updates]), group)
+        first = 0
+        for param, update in zip(params, updates, strict=True):
+            last = first + (len(update) if update.ndim == 3 else 1)
+            _move(param, whole[first:last].view_as(update), group)
+            first = last
 
     def _update(self, param: Tensor, group: dict[str, Any]) -> Tensor:
         """What is to be made orthogonal: the gradient with Nesterov's momentum; this process's part of it."""
@@ -75,11 +90,40 @@ class Muon(torch.optim.Optimizer):
             )
 
 
+def _alike(params: Sequence[Tensor]) -> list[list[Tensor]]:
+    """Parameters whose matrices have one shape, `TOGETHER` matrices at a time or one stack."""
+    groups: list[list[Tensor]] = []
+    filling: dict[torch.Size, tuple[list[Tensor], int]] = {}
+    for param in params:
+        shape, count = own_part(param).shape[-2:], 1 if param.ndim == 2 else len(own_part(param))
+        group, held = filling.get(shape, ([], TOGETHER))
+        if held + count > TOGETHER:
+            group, held = [], 0
+            groups.append(group)
+        group.append(param)
+        filling[shape] = (group, held + count)
+    return groups
+
+
 def _orthogonal(update: Tensor, group: dict[str, Any]) -> Tensor:
-    """bf16; matrix by matrix where there are several."""
-    if update.ndim == 3:
-        return torch.stack([_orthogonal(matrix, group) for matrix in update]) if len(update) else update
-    return _zeropower_via_newtonschulz(update, (DEFAULT_A, DEFAULT_B, DEFAULT_C), group["ns_steps"], EPS).contiguous()
+    """Of matrices (B, rows, columns) or of one, in bf16: all singular values near one, by Newton-Schulz iterations.
+
+    As `torch.optim.Muon` computes it, to the bit, but for several matrices in one product.
+    """
+    x = update.bfloat16()
+    tall = x.shape[-2] > x.shape[-1]
+    if tall:
+        x = x.mT
+    if x.ndim == 2:
+        x = x.unsqueeze(0)
+    x = torch.stack([matrix / matrix.norm().clamp(min=EPS) for matrix in x]) if len(x) else x
+    for _ in range(group["ns_steps"]):
+        gram = x @ x.mT
+        polynomial = torch.baddbmm(gram, gram, gram, beta=DEFAULT_B, alpha=DEFAULT_C)
+        x = torch.baddbmm(x, polynomial, x, beta=DEFAULT_A)
+    if tall:
+        x = x.mT
+    return x.reshape(update.shape).contiguous()
 
 
 def _move(param: Tensor, orthogonal: Tensor, group: dict[str, Any]) -> None:
