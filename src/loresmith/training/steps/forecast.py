@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from loresmith.factory.step import Guess
 from loresmith.models.architecture import Architecture
+from loresmith.models.families import count
+
+VOCABULARY = 8192
+"""Tokens of the embedding that a forecast reckons with: the tokenizer is not there yet."""
 
 
 def training_operations(architecture: Architecture | None, tokens: int) -> float:
     """6 a weight and token (Kaplan et al. 2020, https://arxiv.org/abs/2001.08361, section 2.1).
 
-    The weights are those of the decoder layers of a family, 12 * layers * width^2, and of an output embedding of 8192
-    tokens; a base or another model type counts as the default shape. Forecasts only need the proportion.
+    The weights are those that a token meets (its own experts only), the input embedding excepted; a base or another
+    model type counts as the default shape. Forecasts only need the proportion.
     """
     shape = architecture or Architecture()
-    weights = 12 * shape.layers * shape.width**2 + 8192 * shape.width
-    return 6.0 * weights * tokens
+    looked_up = 0 if shape.tied_embeddings else VOCABULARY * shape.width
+    return 6.0 * (count(shape, VOCABULARY).active - looked_up) * tokens
 
 
 def training_guess(operations: float, tokens: int) -> Guess:
