@@ -80,7 +80,7 @@ def quality(given: object) -> None:
     seconds_of_a_step = (
         given.rows
         * contest.LENGTH
-        / contest.tokens_per_second(lambda number: step(number, 0.0), 6, given.rows * contest.LENGTH)
+        / contest.tokens_per_second(lambda number: step(number, 0.0), 15, given.rows * contest.LENGTH)
     )
     steps = int(given.seconds / seconds_of_a_step)
     began = time.perf_counter()

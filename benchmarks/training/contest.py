@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import statistics
 import time
@@ -80,6 +81,11 @@ def all_rows(tokens: Path) -> np.ndarray:
 def held_out(tokens: Path, model: Any) -> float:
     """Bits per byte of a model on the validation split, by the one scorer of Loresmith."""
     return HeldOut(TokenShards.open(tokens), HELD_OUT_TOKENS, LENGTH, 4096).bits_per_byte(model)
+
+
+def median_interval(ends: list[float]) -> float:
+    """Median seconds of a step, of which these are the ends; the first two warm up."""
+    return statistics.median(after - before for before, after in itertools.pairwise(ends[2:]))
 
 
 def tokens_per_second(step: Callable[[int], None], steps: int, tokens: int) -> float:

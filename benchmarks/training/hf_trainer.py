@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import tempfile
 import time
 
@@ -11,6 +10,9 @@ from torch.utils.data import Dataset
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from benchmarks.training import contest
+
+CALIBRATION = 15
+"""Steps whose speed tells how many fit into the time."""
 
 
 class Rows(Dataset):
@@ -62,19 +64,13 @@ def train(given: object, model: torch.nn.Module, steps: int, rate: float, second
     return clock
 
 
-def median_seconds(clock: Clock) -> float:
-    times = clock.times[1:]
-    steps = sorted(after - before for before, after in itertools.pairwise(times))
-    return steps[len(steps) // 2]
-
-
 if __name__ == "__main__":
     chosen = contest.arguments(rate=1e-3)
     if not chosen.seconds:
-        seconds = median_seconds(train(chosen, contest.plain_model(), chosen.steps + 3, chosen.rate))
+        seconds = contest.median_interval(train(chosen, contest.plain_model(), chosen.steps + 3, chosen.rate).times)
         contest.say(tokens_per_second=contest.BATCH * contest.LENGTH / seconds)
     else:
-        seconds = median_seconds(train(chosen, contest.plain_model(), 8, chosen.rate))
+        seconds = contest.median_interval(train(chosen, contest.plain_model(), CALIBRATION, chosen.rate).times)
         trained = contest.plain_model()
         clock = train(chosen, trained, int(chosen.seconds / seconds), chosen.rate, chosen.seconds)
         contest.say(

@@ -13,8 +13,8 @@ ROWS, WIDTH, VOCABULARY = 4096, 320, 131_072
 
 if __name__ == "__main__":
     chosen = contest.arguments(form="chunked")
-    hidden = torch.randn(ROWS, WIDTH).bfloat16().requires_grad_()
-    weight = torch.randn(VOCABULARY, WIDTH).bfloat16().requires_grad_()
+    hidden = torch.empty(ROWS, WIDTH, dtype=torch.bfloat16).normal_().requires_grad_()
+    weight = torch.empty(VOCABULARY, WIDTH, dtype=torch.bfloat16).normal_().requires_grad_()
     targets = torch.randint(0, VOCABULARY, (ROWS,))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     if chosen.form == "chunked":

@@ -9,7 +9,7 @@ from datasets import Dataset
 from trl import SFTConfig, SFTTrainer
 
 from benchmarks.training import contest
-from benchmarks.training.hf_trainer import Clock, median_seconds
+from benchmarks.training.hf_trainer import Clock
 
 if __name__ == "__main__":
     chosen = contest.arguments()
@@ -41,4 +41,4 @@ if __name__ == "__main__":
             processing_class=AutoTokenizer.from_pretrained(chosen.tokens / "tokenizer"),
             callbacks=[clock],
         ).train()
-    contest.say(tokens_per_second=contest.BATCH * contest.LENGTH / median_seconds(clock))
+    contest.say(tokens_per_second=contest.BATCH * contest.LENGTH / contest.median_interval(clock.times))
