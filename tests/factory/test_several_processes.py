@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from loresmith.errors import Failure, Interrupted, UserError
 from loresmith.factory.compute import Compute
-from loresmith.factory.launcher import SlurmLauncher
+from loresmith.factory.launcher import SECONDS_ALONE, SlurmLauncher
 from tests.factory.conftest import Factory
 
 TWO = "compute: {processes: 2, threads: 2}"
@@ -84,8 +84,10 @@ def test_a_request_to_stop_reaches_all_gives_them_time_and_leaves_nothing_behind
     while "process 1 of 2" not in log(factory) and time.monotonic() < deadline:
         time.sleep(0.05)
     time.sleep(0.5)
+    asked = time.monotonic()
     os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does
     _, message = process.communicate(timeout=20)
+    assert time.monotonic() - asked > 3.5, "or nothing is tried here"
     assert process.returncode == 130
     assert "stopped at a safe point" in message
     assert leftovers(factory) == []
@@ -94,11 +96,25 @@ def test_a_request_to_stop_reaches_all_gives_them_time_and_leaves_nothing_behind
     assert 0 < int(state.read_text()) < 2000
 
 
+@pytest.mark.slow
+def test_a_request_to_stop_leaves_them_more_time_than_the_death_of_one_of_them(factory: Factory) -> None:
+    process = factory.start(recipe(factory, to=2000, pause=SECONDS_ALONE + 5))
+    deadline = time.monotonic() + 60
+    while "process 1 of 2" not in log(factory) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGTERM)
+    _, message = process.communicate(timeout=60)
+    assert "stopped at a safe point" in message
+    assert process.returncode == 130
+
+
 def test_a_request_to_stop_that_comes_before_they_have_joined_one_another_ends_them_at_once(factory: Factory) -> None:
     process = factory.start(recipe(factory, to=2000, pause=5))
     deadline = time.monotonic() + 60
-    while not any("factory.rank" in line for line in leftovers(factory)) and time.monotonic() < deadline:
+    while not any(" -m loresmith.factory.rank " in line for line in leftovers(factory)) and time.monotonic() < deadline:
         time.sleep(0.05)
+    time.sleep(0.8)  # they are importing what they need for that
     asked = time.monotonic()
     os.killpg(process.pid, signal.SIGINT)
     assert process.wait(timeout=40) == 130
