@@ -144,6 +144,7 @@ def test_a_second_ctrl_c_ends_a_step_that_hangs_and_nothing_else_is_claimed(fact
     wait_for_event(factory, "step-started", "stuck")
     time.sleep(1.5)
     process.send_signal(signal.SIGINT)
+    time.sleep(0.1)
     process.send_signal(signal.SIGINT)  # by a program that passes on what the terminal sent as well: still the first
     time.sleep(4)
     assert process.poll() is None, "it is given time"

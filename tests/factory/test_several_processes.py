@@ -65,6 +65,16 @@ def test_a_process_that_is_killed_interrupts_the_run_and_the_next_start_goes_on(
     assert "from 9, process 1 of 2" in log(factory)
 
 
+def test_whoever_waits_to_be_joined_by_one_that_is_dead_does_not_wait_long(
+    factory: Factory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LORESMITH_TEST_DIES_ALONE", "1")
+    began = time.monotonic()
+    with pytest.raises(Interrupted, match="number 2 was ended by SIGKILL"):
+        factory.workspace.run(recipe(factory))
+    assert time.monotonic() - began < SECONDS_ALONE
+
+
 def test_a_process_that_crashes_fails_the_run(factory: Factory) -> None:
     with pytest.raises(Failure, match=r"of the step's 2 processes, number 2 was ended by SIGSEGV\n"):
         factory.workspace.run(recipe(factory, fault="crashes"))
