@@ -11,7 +11,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
-from transformers import Gemma2Config, Gemma2ForCausalLM, LlamaConfig, LlamaForCausalLM
+from transformers import (
+    Gemma2Config,
+    Gemma2ForCausalLM,
+    LlamaConfig,
+    LlamaForCausalLM,
+    MambaConfig,
+    MambaForCausalLM,
+)
 
 from loresmith.evaluation import bits_per_byte as subject
 from loresmith.evaluation.bits_per_byte import TokenDocument, bits_per_byte, score_documents, spans
@@ -127,6 +134,15 @@ def test_a_family_that_caps_its_logits_is_scored_by_its_own_logits() -> None:
     (text,) = documents(20)
     (score,) = score_documents(capped, [text], window=20)
     assert score.nats == pytest.approx(one_pass(capped, text), rel=1e-5)
+
+
+def test_a_family_whose_stream_stays_in_fp32_is_scored_in_bfloat16_too() -> None:
+    torch.manual_seed(0)
+    config = MambaConfig(vocab_size=VOCABULARY, hidden_size=16, num_hidden_layers=1, state_size=4)
+    mamba = MambaForCausalLM(config).bfloat16().eval()
+    (text,) = documents(20)
+    (score,) = score_documents(mamba, [text], window=20)
+    assert score.nats == pytest.approx(one_pass(mamba, text), rel=1e-5)
 
 
 def test_the_model_is_left_in_its_mode_and_the_numbers_repeat(model: LlamaForCausalLM) -> None:

@@ -252,6 +252,8 @@ def _separate_head(model: nn.Module, ids_BT: Tensor) -> tuple[nn.Module, nn.Line
     if not isinstance(backbone, nn.Module) or backbone is model or not isinstance(head, nn.Linear):
         return None
     hidden_BTD = getattr(backbone(ids_BT, use_cache=False), "last_hidden_state", None)
-    if hidden_BTD is None or not torch.equal(head(hidden_BTD), model(ids_BT, use_cache=False).logits):
+    if hidden_BTD is None or hidden_BTD.dtype != head.weight.dtype:  # Mamba keeps its stream in fp32
+        return None
+    if not torch.equal(head(hidden_BTD), model(ids_BT, use_cache=False).logits):
         return None
     return backbone, head
