@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
+from loresmith import Workspace
+from loresmith.factory.reproduction.report import Reproduction
+from loresmith.training.compilation import has_compiler
 from tests.factory.conftest import Factory
+from tests.factory.test_reproduce import recorded_elsewhere
 from tests.training.tiny_tokens import write_tokens
 
 RECIPE = """
@@ -46,3 +53,35 @@ def test_other_kernels_give_another_model_and_are_found_out(
     assert float(loss.found) == pytest.approx(then[loss.position], rel=0.05), "the same sum in another order"
     assert not {"tokens_per_second"} & {metric.name for metric in base.metrics}
     assert {"variables.ATEN_CPU_CAPABILITY", "torch.kernels"} <= {each.name for each in base.environment}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not has_compiler(torch.device("cpu")), reason="there is no C++ compiler here")
+def test_whether_layers_are_compiled_is_not_measured_anew(factory: Factory, tmp_path: Path) -> None:
+    (tmp_path / "tokens").mkdir()
+    tokens = write_tokens(tmp_path / "tokens").directory
+    digest = factory.workspace.assets.add("tokens", tokens).digest
+    recipe = factory.recipe(
+        RECIPE.format(tokens=digest).replace("precision", "compile: auto, precision"), rest="compute: {threads: 1}"
+    )
+    run = factory.workspace.run(recipe)
+    action = run.actions()["base"]
+    chosen = action.environment["choices"]["compile"]
+    assert [metric.value for metric in run.metrics("base", "compiled")] == [float(chosen == "compiled")]
+
+    def reproduced(workspace: Workspace) -> tuple[Reproduction, float]:
+        events: list[Mapping[str, Any]] = []
+        found = workspace.assets[action.outputs["model"]].reproduce(events.append)
+        assert not [event for event in events if event["event"] == "log" and "a step takes" in event["message"]]
+        (compiled,) = [event["value"] for event in events if event["event"] == "metric" and event["name"] == "compiled"]
+        return found, compiled
+
+    found, compiled = reproduced(factory.workspace)
+    assert found.same
+    assert compiled == (chosen == "compiled")
+
+    other = Factory(tmp_path / "other")
+    other.workspace.assets.add("tokens", tokens)
+    recorded_elsewhere(factory, other, action, choices={"compile": "plain" if compiled else "compiled"})
+    assert reproduced(other.workspace)[1] != compiled, "it follows what is on record there"
+    other.workspace.close()
