@@ -10,6 +10,7 @@ from loresmith.models.architecture import Architecture, transformers_config
 from loresmith.models.build import build_model
 from loresmith.models.cpu_training import use_fast_parts
 from loresmith.models.families import MOE
+from loresmith.models.offline import transformers
 from loresmith.models.router_balance import balance_loss, load_balance, router_logits_of, routes
 
 
@@ -126,3 +127,21 @@ def test_a_model_that_was_not_asked_for_its_router_is_an_error() -> None:
     model = mixture("mixtral")
     with pytest.raises(ValueError, match="output_router_logits=True"):
         balance_loss(model, model.base_model(some_ids(), use_cache=False))
+
+
+SMALL = {"vocab_size": 50, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48}
+
+
+def test_a_model_without_routers_of_a_family_that_has_them_is_not_balanced() -> None:
+    config = transformers.AutoConfig.for_model("doge", **SMALL)  # dense, unless a config says otherwise
+    assert not routes(transformers.AutoModelForCausalLM.from_config(config))
+
+
+def test_a_family_that_names_the_weight_of_the_loss_otherwise_is_balanced_with_it() -> None:
+    keys = {**SMALL, "num_key_value_heads": 2, "kv_channels": 16, "num_local_experts": 4, "num_experts_per_tok": 2}
+    config = transformers.AutoConfig.for_model("jetmoe", **keys, aux_loss_coef=0.25)
+    model = transformers.AutoModelForCausalLM.from_config(config).eval()
+    assert routes(model)
+    output = model.base_model(some_ids(), output_router_logits=True, use_cache=False)
+    whole = load_balance(router_logits_of(output), 2)
+    assert balance_loss(model, output).item() == pytest.approx(0.25 * whole.item(), rel=1e-6)

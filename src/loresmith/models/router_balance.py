@@ -26,20 +26,24 @@ from loresmith.models.mixture import experts_per_token
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+WEIGHT_KEYS = ("router_aux_loss_coef", "aux_loss_coef")
+"""What configs call the weight of the loss; the second is JetMoE's."""
 
+
+@torch.no_grad()
 def routes(model: PreTrainedModel) -> bool:
-    """Whether the model's family trains with this loss, and its config gives it a weight.
+    """Whether the model's family trains with this loss, its config gives it a weight, and it has routers at all.
 
     Such a model is called with `output_router_logits=True`. Families that keep their experts even by other means, as
-    DeepSeek-V3 does with offsets, do not.
+    DeepSeek-V3 does with offsets, do not; some have models without a router (Doge), or with other ones (DeepSeek-V4).
     """
     family = sys.modules[type(model).__module__]
     recorded = getattr(model.base_model, "_can_record_outputs", None) or {}
-    return (
-        hasattr(family, "load_balancing_loss_func")
-        and "router_logits" in recorded
-        and float(_config(model).router_aux_loss_coef) > 0
-    )
+    if not hasattr(family, "load_balancing_loss_func") or "router_logits" not in recorded or _weight(model) <= 0:
+        return False
+    ids_BT = torch.zeros(1, 2, dtype=torch.int64, device=model.device)
+    output = model.base_model(input_ids=ids_BT, use_cache=False, output_router_logits=True)
+    return bool(getattr(output, "router_logits", None))
 
 
 def balance_loss(model: PreTrainedModel, output: Any, counted_BT: Tensor | None = None) -> Tensor:
@@ -52,7 +56,7 @@ def balance_loss(model: PreTrainedModel, output: Any, counted_BT: Tensor | None 
     """
     config = _config(model)
     loss = load_balance(router_logits_of(output), experts_per_token(config), counted_BT)
-    return float(config.router_aux_loss_coef) * loss
+    return _weight(model) * loss
 
 
 def router_logits_of(output: Any) -> tuple[Tensor, ...]:
@@ -88,6 +92,12 @@ def load_balance(logits_LNE: Sequence[Tensor], active: int, counted_BT: Tensor |
         p_E = (probabilities_NE * counted_N1).sum(0) / tokens
         losses.append((f_E * p_E).sum() * logits_NE.shape[-1])
     return torch.stack(losses).mean()
+
+
+def _weight(model: PreTrainedModel) -> float:
+    """What the model's config gives the loss; 0 where it says nothing."""
+    config = _config(model)
+    return next((float(weight) for key in WEIGHT_KEYS if (weight := getattr(config, key, None)) is not None), 0.0)
 
 
 def _config(model: PreTrainedModel) -> Any:
