@@ -3,7 +3,8 @@
 Dettmers et al., QLoRA: Efficient Finetuning of Quantized LLMs (2023), https://arxiv.org/abs/2305.14314, sections 3
 and 4: the data type NF4, whose block constants are quantised too, computing in bfloat16. The kernels are those of
 bitsandbytes, an extra. None of this has been run on a GPU so far: it was tried with bitsandbytes' slow kernels for the
-CPU alone, past the check that refuses them.
+CPU alone, past the check that refuses them (docs/adapters.md says what was run). There, a processor with AVX-512 BF16 must
+be kept from packing weights for inference in eval mode: bitsandbytes gives that form no gradient.
 """
 
 from __future__ import annotations
