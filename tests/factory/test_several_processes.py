@@ -7,13 +7,16 @@ import signal
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from loresmith.errors import Failure, Interrupted, UserError
 from loresmith.factory.compute import Compute
+from loresmith.factory.events import EventReader, EventWriter
 from loresmith.factory.launcher import SECONDS_ALONE, SlurmLauncher
+from loresmith.factory.lead import Said
 from tests.factory.conftest import Factory
 
 TWO = "compute: {processes: 2, threads: 2}"
@@ -85,6 +88,48 @@ def test_what_one_of_them_refuses_is_said_in_its_words(factory: Factory) -> None
     with pytest.raises(UserError, match="half is enough") as caught:
         factory.workspace.run(recipe(factory, fault="refuses"))
     assert caught.value.where == "the last process"
+
+
+def failed(rank: int) -> dict[str, Any]:
+    """What a process says that has run into a defect, or into the end of another one."""
+    words = {"what": f"number {rank + 1} raised", "where": None, "hint": None, "status": 1, "at": str(rank)}
+    return {"event": "failed", "rank": rank, "defect": True, **words}
+
+
+def ended(statuses: dict[str, int], *others: int) -> dict[str, Any]:
+    return {"event": "ranks-ended", "statuses": statuses, "others": list(others)}
+
+
+@pytest.mark.parametrize(
+    ("events", "kind", "what"),
+    [
+        ([failed(0), {"event": "gave-up", "rank": 1}, ended({"0": 1})], "failed", "number 1 raised"),
+        ([failed(0), ended({"0": 1}, 1)], "failed", "number 1 raised"),
+        ([failed(0), ended({"0": 1, "1": -9})], "killed", "number 2 was ended by SIGKILL;"),
+        ([ended({"0": -6, "1": -9})], "killed", "number 2 was ended by SIGKILL;"),
+        ([ended({"1": 3}, 0)], "raised", "number 2 ended with status 3 without a word"),
+        ([failed(0), ended({"0": 1, "1": -11})], "raised", "number 2 was ended by SIGSEGV"),
+        ([], "killed", "number 1 ended without a word, number 2 ended without a word;"),
+    ],
+)
+def test_who_is_to_blame_is_named_and_not_whoever_missed_him(
+    events: list[dict[str, Any]], kind: str, what: str
+) -> None:
+    read_end, write_end = os.pipe()
+    said = Said(EventWriter(write_end), Compute(processes=2))
+    for event in events:
+        said.take(event)
+    try:
+        said.outcome()
+        (told,) = EventReader().feed(os.read(read_end, 1 << 16))
+        found = told["event"], told["what"]
+    except Failure as error:
+        found = "raised", error.what
+    finally:
+        os.close(read_end)
+        os.close(write_end)
+    assert found[0] == kind
+    assert what in found[1]
 
 
 def test_a_request_to_stop_reaches_all_gives_them_time_and_leaves_nothing_behind(factory: Factory) -> None:

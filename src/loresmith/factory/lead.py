@@ -43,7 +43,7 @@ def lead(request: dict[str, Any], request_path: Path, compute: Compute, events: 
         command, stdin=subprocess.DEVNULL, env={**os.environ, "OMP_NUM_THREADS": share, "RAYON_NUM_THREADS": share}
     )
     signal.signal(signal.SIGTERM, lambda *_: process.send_signal(ASKED_TO_STOP))
-    said = _Said(events, compute)
+    said = Said(events, compute)
     reader = EventReader()
     try:
         with selectors.DefaultSelector() as selector:
@@ -63,7 +63,7 @@ def lead(request: dict[str, Any], request_path: Path, compute: Compute, events: 
     return said.outcome()
 
 
-class _Said:
+class Said:
     """What the processes have said, and torchrun of those that could say nothing."""
 
     def __init__(self, events: EventWriter, compute: Compute) -> None:
