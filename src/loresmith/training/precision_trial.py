@@ -42,8 +42,13 @@ def settle_precision(config: Settings, model: PreTrainedModel, log: Callable[[st
     device = choose_device()
     if device.type != "cpu" or choose_precision(config.precision, device) != torch.bfloat16:
         return config
-    use_fast_parts(model)
-    refusal = _refusal(model, torch.bfloat16)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # so few tokens cost less than waiting for one another
+    try:
+        use_fast_parts(model)
+        refusal = _refusal(model, torch.bfloat16)
+    finally:
+        torch.set_num_threads(threads)
     if refusal is None:
         return config
     what = f"{type(model).__name__} cannot be computed in bfloat16 on the CPU ({refusal})"
