@@ -141,7 +141,7 @@ def _restore_template(config: SftConfig, outputs: Mapping[str, Path], folder: Pa
 
 SFT = Step(
     name="sft",
-    version=1,
+    version=2,
     summary="Fine-tune a model on conversations: it learns to write what the assistant says.",
     config=SftConfig,
     inputs={
