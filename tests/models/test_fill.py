@@ -90,3 +90,11 @@ def test_text_that_spells_a_sentinel_is_text(tokenizer: Any) -> None:
 def test_a_model_without_sentinels_is_refused() -> None:
     with pytest.raises(UserError, match="no tokens for filling in the middle"):
         fill(Rehearsed([0], 64), make_tokenizer(), "a", "b")  # type: ignore[arg-type]
+
+
+def test_where_something_is_known_to_be_missing_the_middle_does_not_end_at_once(tokenizer: Any) -> None:
+    dot = encoder().parts(["."])[0].tolist()
+    wants_to_end = Rehearsed([END, *dot, END], 64)
+    assert "".join(fill(wants_to_end, tokenizer, "a", "b")) == ""  # type: ignore[arg-type]
+    wants_to_end = Rehearsed([END, *dot, END], 64)
+    assert len("".join(fill(wants_to_end, tokenizer, "a", "b", min_new_tokens=1))) > 0  # type: ignore[arg-type]

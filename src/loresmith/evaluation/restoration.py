@@ -102,7 +102,10 @@ def evaluate_restoration(
     rows: Rows = []
     for gap in gaps:
         tokens = TOKENS_A_CHARACTER * settings.longest
-        output = "".join(fill(model, tokenizer, gap.before, gap.after, order=settings.order, max_new_tokens=tokens))
+        written = fill(
+            model, tokenizer, gap.before, gap.after, order=settings.order, max_new_tokens=tokens, min_new_tokens=1
+        )
+        output = "".join(written)
         baseline = grams.restore(gap.before, gap.after, settings.longest, settings.baseline_beam)
         rows.append(_row(gap, output, baseline))
         look(len(rows), len(gaps))

@@ -116,7 +116,7 @@ def restoration_text(report: RestorationReport, cases: Sequence[Mapping[str, Any
         f"- Text: {report.sample.documents} of {report.sample.of_documents} documents of the split "
         f"`{report.sample.split}`. In each, gaps were drawn of 1 to {report.longest} characters, every length as "
         "likely, each within one line and not all white space; one gap at a time, with all else intact. Neither is "
-        "told how long a gap is.\n"
+        "told how long a gap is, and both know that it is not empty.\n"
         f"- Model: {report.parameters:,} parameters, asked in the order {report.order.upper()}, the likeliest token "
         "each time, until it ends the middle.\n"
         f"- Baseline: {report.baseline_name} (interpolated modified Kneser-Ney, counted on {report.training.bytes:,} "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from loresmith.errors import UserError
@@ -21,6 +22,7 @@ def fill(
     *,
     order: Order = "psm",
     max_new_tokens: int = 64,
+    min_new_tokens: int = 0,
     temperature: float = 0.0,
     top_p: float = 1.0,
     seed: int = 0,
@@ -34,6 +36,7 @@ def fill(
         prefix, suffix: what stands before and after; either may be empty.
         order: how they are shown to the model. One trained on both orders takes either.
         max_new_tokens: of the middle at most, and never more than half the window.
+        min_new_tokens: before the middle may end; 1 where something is known to be missing.
         temperature, top_p, seed: as for `loresmith.models.generate.complete`.
 
     Yields:
@@ -45,6 +48,7 @@ def fill(
     sentinels = Sentinels.of(tokenizer.get_vocab().get, str(tokenizer.name_or_path))
     window = window_of(model)
     sampling = Sampling.checked(min(max_new_tokens, window // 2), temperature, top_p, seed)
+    sampling = replace(sampling, min_new_tokens=min_new_tokens)
     begin = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
     before, after = (
         list(tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"])

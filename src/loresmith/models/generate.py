@@ -28,6 +28,7 @@ class Sampling:
     temperature: float
     top_p: float
     seed: int
+    min_new_tokens: int = 0
 
     @classmethod
     def checked(cls, max_new_tokens: int, temperature: float, top_p: float, seed: int) -> Sampling:
@@ -142,13 +143,16 @@ def _sampled(model: PreTrainedModel, prompt: Sequence[int], ends: frozenset[int]
     history = list(prompt)
     room = min(sampling.max_new_tokens, window // 2)
     context, cache, cached = history[-(window - room) :], None, 0
-    for _ in range(sampling.max_new_tokens):
+    for number in range(sampling.max_new_tokens):
         if cached + len(context) > window:
             context, cache, cached = history[-(window // 2) :], None, 0
         ids_1T = torch.tensor([context], device=model.device)
         output = model(input_ids=ids_1T, past_key_values=cache, use_cache=True, logits_to_keep=1)
         cache = getattr(output, "past_key_values", None)
-        token = _choose(output.logits[0, -1].float().cpu(), sampling, generator)
+        logits_V = output.logits[0, -1].float().cpu()
+        if number < sampling.min_new_tokens:
+            logits_V[list(ends)] = float("-inf")
+        token = _choose(logits_V, sampling, generator)
         if token in ends:
             return
         yield token

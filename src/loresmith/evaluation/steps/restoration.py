@@ -61,7 +61,7 @@ def _books(sample: Any, rows: Sequence[Mapping[str, Any]]) -> Books:
 
 EVALUATE_RESTORATION = Step(
     name="evaluate-restoration",
-    version=1,
+    version=2,
     summary="Knock characters out of held-out text and have a model restore them, beside an n-gram model.",
     config=RestorationConfig,
     inputs={
