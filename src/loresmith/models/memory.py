@@ -77,7 +77,13 @@ def memory_of(
     total, trained = sum(parameter.numel() for parameter in model.parameters()), sum(sizes.values())
     master = 0 if compute_bytes == FP32 else FP32
     moments = sum(size * (1 if name in single_moment else 2) for name, size in sizes.items())
-    kept = activations_per_token(model, sequence_length, recompute=recompute, keep_probabilities=keep_probabilities)
+    kept = activations_per_token(
+        model,
+        sequence_length,
+        recompute=recompute,
+        keep_probabilities=keep_probabilities,
+        at_once=micro_batch_tokens,
+    )
     parts = {
         "weights": (total - four_bit) * compute_bytes + round(four_bit * NF4) + trained * master,
         "gradients": trained * (compute_bytes + master),
@@ -90,7 +96,12 @@ def memory_of(
 
 
 def activations_per_token(
-    model: PreTrainedModel, sequence_length: int, *, recompute: bool = False, keep_probabilities: bool = True
+    model: PreTrainedModel,
+    sequence_length: int,
+    *,
+    recompute: bool = False,
+    keep_probabilities: bool = True,
+    at_once: int | None = None,
 ) -> float | None:
     """How many numbers the backbone keeps for the backward pass, per token; after Korthikanti et al. (2022), section 4.
 
@@ -102,12 +113,18 @@ def activations_per_token(
         H (T + BLOCK) / 2       attention's probabilities, in blocks of queries; none where it keeps none
         3 F                     gate, up and their product, of a gated feed-forward
         k (4 F + 2 D)           the same of a mixture of experts, with its copies of the input and of the output of
-                                each expert of a token, and silu(gate)
+                                each expert of a token, and silu(gate); k is more by the rows with which those of
+                                each expert are filled up, which are half a block on average
 
     and the last norm keeps 2 D. Numbers that are a few per token and layer, such as roots of mean squares and routes,
     are left out: together less than 4 % at a width of 64, and less above. Where layers are recomputed, each keeps its
     input, D, and one of them at a time all of the above. Where only an adapter is trained, this is more than is kept.
+
+    Args:
+        at_once: tokens that go through the model together, over which the rows that fill up are spread; None for so
+            many that these do not count.
     """
+    from loresmith.models import expert_groups
     from loresmith.models.mixture import Mixture
 
     config: Any = model.config.get_text_config(decoder=True)
@@ -130,7 +147,8 @@ def activations_per_token(
         downs = [part for name, part in mixture.experts.items() if name.endswith("down_proj")]
         routed = len(downs)
         expert = next((part.fan_in for part in downs if part.fan_in), 0)
-        routing = mixture.active * (4 * expert + 2 * width)
+        filling = mixture.count * expert_groups.BLOCK / 2 / at_once if at_once else 0.0
+        routing = (mixture.active + filling) * (4 * expert + 2 * width)
     kept = [shared + routing] * routed + [shared + 3 * inner] * (layers - routed)
     inside = layers * width + max(kept) if recompute else sum(kept)
     return float(inside + 2 * width)
