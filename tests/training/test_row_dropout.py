@@ -39,6 +39,10 @@ MODELS: dict[str, dict[str, Any]] = {
             "attn_pdrop": 0.2,
         },
     },
+    "heads beside rows": {
+        "model_type": "xglm",
+        "overrides": {"num_layers": 1, "d_model": 32, "attention_heads": 2, "ffn_dim": 48, "attention_dropout": 0.2},
+    },
     "an adapter": {"model_type": "llama", "overrides": {**SHAPE, "intermediate_size": 48}},
 }
 

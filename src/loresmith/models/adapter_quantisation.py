@@ -1,16 +1,17 @@
 """QLoRA's base: linear maps in 4 bits, frozen, under an adapter in full precision.
 
-Dettmers et al., QLoRA: Efficient Finetuning of Quantized LLMs (2023), https://arxiv.org/abs/2305.14314, sections 3
-and 4: the data type NF4, whose block constants are quantised too, computing in bfloat16. The kernels are those of
+Dettmers et al., QLoRA: Efficient Finetuning of Quantized LLMs (2023), https://arxiv.org/abs/2305.14314, sections 3 and
+4: the data type NF4, whose block constants are quantised too, computing in bfloat16. The kernels are those of
 bitsandbytes, an extra. None of this has been run on a GPU so far: it was tried with bitsandbytes' slow kernels for the
-CPU alone, past the check that refuses them (docs/adapters.md says what was run). There, a processor with AVX-512 BF16 must
-be kept from packing weights for inference in eval mode: bitsandbytes gives that form no gradient.
+CPU alone, past the check that refuses them (docs/adapters.md says what was run). There, a processor with AVX-512 BF16
+must be kept from packing weights for inference in eval mode: bitsandbytes gives that form no gradient.
 """
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
+import math
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -77,6 +78,15 @@ def quantised_maps(model: PreTrainedModel) -> dict[str, nn.Linear]:
             )
         maps[name] = linear
     return maps
+
+
+def parameter_count(model: nn.Module) -> int:
+    """The numbers of a model; those of a matrix in 4 bits too, which lie two in a byte."""
+    quantised = (getattr(parameter, "quant_state", None) for parameter in model.parameters())
+    return sum(
+        parameter.numel() if state is None else math.prod(state.shape)
+        for parameter, state in zip(model.parameters(), quantised, strict=True)
+    )
 
 
 def _four_bit(bitsandbytes: Any, linear: nn.Linear) -> nn.Module:

@@ -118,7 +118,9 @@ class Predictor(nn.Module):
             output = model(input_ids=inputs_BT, use_cache=False, **kwargs)
             return output.logits, None, output
         output = model.base_model(input_ids=inputs_BT, use_cache=False, **kwargs)
-        return output.last_hidden_state, whole(model.get_output_embeddings().weight), output
+        weight_VD = whole(model.get_output_embeddings().weight)
+        # A residual stream in fp32 over weights in bf16 (Mamba): the model's own head takes it in their type too.
+        return output.last_hidden_state.to(weight_VD.dtype), weight_VD, output
 
     def checkpoint_activations(self) -> None:
         """Keep no activations inside a layer, and compute them again in the backward pass."""
@@ -168,4 +170,4 @@ def _linear_head(model: Any) -> bool:
         same = _linear_head(model)
         head.weight.copy_(kept)
         return same
-    return hidden_1TD is not None and torch.equal(head(hidden_1TD), own_1TV)
+    return hidden_1TD is not None and torch.equal(head(hidden_1TD.to(head.weight.dtype)), own_1TV.to(head.weight.dtype))

@@ -136,10 +136,12 @@ class _Drawing(TorchFunctionMode):
         return self._dropout(probabilities, dropout_p) @ value
 
     def _mask(self, x: Tensor, p: float) -> Tensor:
-        """What is kept, as ones, of x: (B, T, ...), (B, H, T, S) or (B T, ...)."""
+        """What is kept, as ones, of x: (B, T, ...), (B, H, T, S), (B H, T, S) or (B T, ...)."""
         place = self.place
         if x.shape[0] == place.rows:
             shape = x.shape[1:]
+        elif x.ndim == 3 and x.shape[0] % place.rows == 0 and x.shape[1] == place.length:
+            shape = torch.Size((x.shape[0] // place.rows, *x.shape[1:]))
         elif x.shape[0] == place.rows * place.length:
             shape = torch.Size((place.length, *x.shape[1:]))
         else:

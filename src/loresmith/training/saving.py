@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from loresmith.errors import Failure
 from loresmith.ledger.books import Books
+from loresmith.models.adapter_quantisation import parameter_count
 from loresmith.models.adapter_storage import save_adapter
 from loresmith.models.storage import save_model
 from loresmith.training.batches import RowBatches
@@ -85,7 +86,7 @@ def _facts(config: LoopSettings, fitted: Fitted) -> dict[str, Any]:
     model, trainer = fitted.model, fitted.trainer
     facts: dict[str, Any] = {
         "model_type": model.config.model_type,
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "parameters": parameter_count(model),
         "trained_parameters": sum(master.numel() for master in trainer.optimiser.masters.values()),
         "vocabulary_size": model.config.vocab_size,
         "sequence_length": config.sequence_length,
