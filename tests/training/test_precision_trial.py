@@ -13,15 +13,14 @@ from loresmith.errors import UserError
 from loresmith.factory.step import InputAsset
 from loresmith.training.device import choose_precision
 from loresmith.training.precision_trial import settle_precision
-from loresmith.training.steps import PRETRAIN, PretrainConfig
+from loresmith.training.steps import PRETRAIN
 from tests.models.tiny_families import tiny_model
 from tests.step_context import RecordingContext, run_step
 from tests.training.tiny_tokens import TINY
 
 pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="on a GPU nothing is tried")
-native = pytest.mark.skipif(
-    choose_precision("auto", torch.device("cpu")) != torch.bfloat16, reason="this processor has no bfloat16"
-)
+CPU = torch.device("cpu")
+native = pytest.mark.skipif(choose_precision("auto", CPU) != torch.bfloat16, reason="this processor has no bfloat16")
 
 
 class MixesTypes(nn.Module):
@@ -71,7 +70,7 @@ def test_bfloat16_that_was_asked_for_and_cannot_be_is_refused_by_name(feed_forwa
     mixing = model(feed_forward)
     before = {name: parameter.clone() for name, parameter in mixing.named_parameters()}
     with pytest.raises(UserError, match="LlamaForCausalLM cannot be computed in bfloat16 on the CPU") as caught:
-        settle_precision(PretrainConfig(precision="bfloat16"), mixing, print)
+        settle_precision("bfloat16", mixing, CPU, print)
     assert caught.value.where == "precision"
     for name, parameter in mixing.named_parameters():
         assert torch.equal(parameter, before[name])
@@ -82,8 +81,7 @@ def test_bfloat16_that_was_asked_for_and_cannot_be_is_refused_by_name(feed_forwa
 @native
 def test_what_is_left_open_is_settled_and_said() -> None:
     said: list[str] = []
-    settled = settle_precision(PretrainConfig(), model(MixesTypes), said.append)
-    assert settled == PretrainConfig(precision="float32")
+    assert settle_precision("auto", model(MixesTypes), CPU, said.append) == torch.float32
     assert len(said) == 1
     assert "trained in float32" in said[0]
 
@@ -92,8 +90,8 @@ def test_what_is_left_open_is_settled_and_said() -> None:
 def test_a_model_that_computes_in_bfloat16_is_left_alone(family: str) -> None:
     said: list[str] = []
     for precision in ("auto", "bfloat16", "float32"):
-        config = PretrainConfig(precision=precision)
-        assert settle_precision(config, tiny_model(family), said.append) == config
+        chosen = settle_precision(precision, tiny_model(family), CPU, said.append)
+        assert chosen == choose_precision(precision, CPU)
     assert said == []
 
 

@@ -22,7 +22,6 @@ from loresmith.training.first_model import (
     require_one_shape,
 )
 from loresmith.training.fit import fit
-from loresmith.training.precision_trial import settle_precision
 from loresmith.training.predictor import Predictor
 from loresmith.training.saving import Saved, save_trained
 from loresmith.training.teacher import TaughtBatches
@@ -64,7 +63,6 @@ def distil(
     model = first_model(config.architecture, shards, length, base, seed)
     if config.isolate_documents:
         require_isolation(model)
-    config = settle_precision(config, model, surroundings.log)
     objective = Distillation(config.divergence, config.temperature, config.soft_share, config.z_loss)
     measures = held_out_measure(HELD_OUT, shards, config, surroundings, at_start=base is not None)
     fitted = fit(surroundings, config, model, batches, objective, measures, isolated=config.isolate_documents)

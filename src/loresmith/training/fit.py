@@ -27,13 +27,14 @@ from loresmith.training.callbacks import Callback, Checkpoints, Curve, HeldOutCu
 from loresmith.training.checkpoint import CheckpointStore
 from loresmith.training.checkpoint_writer import CheckpointWriter
 from loresmith.training.compilation import compile_layers
-from loresmith.training.device import choose_device, choose_precision
+from loresmith.training.device import choose_device
 from loresmith.training.document_books import SourceBooks, book_table
 from loresmith.training.leak_canary import MIXTURE_TOLERANCE, Canary, check_leaks
 from loresmith.training.loop import Trainer
 from loresmith.training.objective import MicroBatch, Objective
 from loresmith.training.optimiser import Optimiser
 from loresmith.training.parallel import Division, divide, gather, put_together
+from loresmith.training.precision_trial import settle_precision
 from loresmith.training.predictor import Predictor
 from loresmith.training.spikes import LossSpikes
 
@@ -93,24 +94,27 @@ def fit(
         isolated: whether documents that share a row are to be kept apart.
 
     Raises:
+        UserError: the model does not compute in the precision asked for, or has no adapter of the kind asked for.
         Failure: documents leak into one another, the books do not balance, or the training diverged.
     """
     everyone = batches.ranks
     division = Division(everyone, surroundings.tensor_parallel, surroundings.expert_parallel)
     batches = replace(batches, ranks=division.row_ranks)
-    torch.set_num_threads(surroundings.threads)
     keep_freed_memory()
     device = choose_device()
+    torch.set_num_threads(1)  # what is tried beforehand is small, and costs less than threads that wait for one another
     if device.type == "cpu":
         use_fast_parts(model)
+    precision = settle_precision(config.precision, model, device, surroundings.log)
     if config.adapter is not None:
         if config.adapter.quantise_base and everyone.world > 1:
             raise UserError("a base in 4 bits is not divided among processes", where="adapter.quantise_base")
         add_adapter(model, config.adapter, surroundings.seed, device)
     nn.Module.to(model, device)  # last: a base in 4 bits would not have to fit there in fp32
-    predictor, precision = Predictor(model), choose_precision(config.precision, device)
+    predictor = Predictor(model)
     if config.activation_checkpointing:
         predictor.checkpoint_activations()
+    torch.set_num_threads(surroundings.threads)
     kept = divide(predictor, precision, division)
     optimiser = Optimiser(model, config, kept, division.sums_gradients, division.masters_apart)
     require_balance(batches, config.steps)

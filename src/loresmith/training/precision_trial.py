@@ -8,54 +8,44 @@ So a few tokens are sent through the model, forward and backward, with its weigh
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from loresmith.errors import UserError
-from loresmith.models.cpu_training import use_fast_parts
-from loresmith.training.device import choose_device, choose_precision
+from loresmith.training.device import choose_precision
 from loresmith.training.objective import MicroBatch
 from loresmith.training.predictor import Predictor
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from loresmith.training.loop_settings import LoopSettings
-
-Settings = TypeVar("Settings", bound="LoopSettings")
-
 TOKENS = 8
 
 
-def settle_precision(config: Settings, model: PreTrainedModel, log: Callable[[str], None]) -> Settings:
-    """The settings, in float32 where they leave the precision open and the model does not compute in bfloat16.
+def settle_precision(
+    precision: str, model: PreTrainedModel, device: torch.device, log: Callable[[str], None]
+) -> torch.dtype:
+    """The type that a model is to compute in: float32 where that is left open and it does not compute in bfloat16.
 
     Args:
-        config: of the training.
-        model: as it will be trained, in fp32 on the CPU; it is left so, with its fast parts in place.
+        precision: as a recipe has it.
+        model: as it will be trained, in fp32 on the CPU; it is left so.
+        device: where it will be trained.
         log: told of a change.
 
     Raises:
-        UserError: they ask for bfloat16, and the model does not compute in it.
+        UserError: bfloat16 was asked for, and the model does not compute in it.
     """
-    device = choose_device()
-    if device.type != "cpu" or choose_precision(config.precision, device) != torch.bfloat16:
-        return config
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # so few tokens cost less than waiting for one another
-    try:
-        use_fast_parts(model)
-        refusal = _refusal(model, torch.bfloat16)
-    finally:
-        torch.set_num_threads(threads)
+    chosen = choose_precision(precision, device)
+    refusal = _refusal(model, chosen) if device.type == "cpu" and chosen == torch.bfloat16 else None
     if refusal is None:
-        return config
+        return chosen
     what = f"{type(model).__name__} cannot be computed in bfloat16 on the CPU ({refusal})"
-    if config.precision == "bfloat16":
+    if precision == "bfloat16":
         raise UserError(what, where="precision", hint="leave it out, or say `precision: float32`")
     log(f"{what}; it is trained in float32")
-    return config.model_copy(update={"precision": "float32"})
+    return torch.float32
 
 
 def _refusal(model: PreTrainedModel, dtype: torch.dtype) -> str | None:

@@ -20,7 +20,6 @@ from loresmith.training.first_model import (
     require_one_shape,
 )
 from loresmith.training.fit import fit
-from loresmith.training.precision_trial import settle_precision
 from loresmith.training.saving import Saved, save_trained
 from loresmith.training.token_data import held_out_measure, token_rows
 
@@ -69,7 +68,6 @@ def pretrain(
     model = first_model(config.architecture, shards, length, base, seed)
     if config.isolate_documents:
         require_isolation(model)
-    config = settle_precision(config, model, surroundings.log)
     measures = held_out_measure(HELD_OUT, shards, config, surroundings, at_start=base is not None)
     if general is not None:
         measures += held_out_measure(GENERAL, general, config, surroundings, at_start=base is not None)

@@ -29,7 +29,6 @@ from loresmith.training.first_model import Base, require_adaptable, require_wind
 from loresmith.training.fit import fit
 from loresmith.training.message_held_out import HeldOutAnswers
 from loresmith.training.message_rows import MessageRowSettings, message_rows
-from loresmith.training.precision_trial import settle_precision
 from loresmith.training.ranks import Ranks
 from loresmith.training.saving import Saved, save_trained
 
@@ -61,7 +60,6 @@ def sft(surroundings: Surroundings, config: SftConfig, dataset: Path, base: Base
     require_window(model, config.sequence_length)
     if config.packing:
         require_isolation(model)
-    config = settle_precision(config, model, surroundings.log)
 
     in_all = count_records(dataset)
 
