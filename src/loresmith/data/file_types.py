@@ -1,41 +1,66 @@
-"""What kind of file this is and who reads it, from its name."""
+"""What kind of file this is and who reads it: from how its content begins first, from its name second.
+
+A name is a claim and a signature is a fact: a `.pdf` that is a web page is read as one, and a file without an
+extension that begins with `%PDF-` is a PDF. Where a content has no signature, as text has none, the name decides.
+"""
 
 from __future__ import annotations
 
 import posixpath
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+from importlib import import_module
+from typing import cast
 
-from loresmith.data.readers.html import read_html
-from loresmith.data.readers.jsonl import read_jsonl
-from loresmith.data.readers.markdown import read_markdown
+from loresmith.data.file_content import content_of, is_binary, looks_like_html
 from loresmith.data.readers.record import Reader
-from loresmith.data.readers.source_code import LANGUAGE_BY_NAME, read_source_code
-from loresmith.data.readers.text import read_text
+from loresmith.data.readers.source_code import LANGUAGE_BY_NAME
+
+HEAD_BYTES = 8192
+"""How much of the beginning of a file `file_type` wants to see."""
 
 
 @dataclass(frozen=True)
 class FileType:
-    """A kind of file: its media type, the language of its text (empty: not known), and its reader."""
+    """A kind of file.
+
+    Attributes:
+        media_type: as registered with IANA where it is.
+        reader: `module:function` below `loresmith.data.readers`.
+        extensions: of names, lower case, divided by spaces; an extension belongs to one type.
+        content: what `content_of` calls such a file; empty where it has no signature.
+        binary: whether its reader takes bytes that are no text.
+        language: of its text; empty when that is not known.
+    """
 
     media_type: str
-    language: str
-    read: Reader
+    reader: str
+    extensions: str = ""
+    content: str = ""
+    binary: bool = False
+    language: str = ""
+
+    @property
+    def read(self) -> Reader:
+        """The reader; imported when it is first wanted, since some load large libraries."""
+        module, _, function = self.reader.partition(":")
+        return cast(Reader, getattr(import_module(f"loresmith.data.readers.{module}"), function))
 
 
-_TEXT = FileType("text/plain", "", read_text)
-_MARKDOWN = FileType("text/markdown", "", read_markdown)
-_HTML = FileType("text/html", "", read_html)
-_JSONL = FileType("application/jsonl", "", read_jsonl)
-_BY_EXTENSION = {
-    ".txt": _TEXT,
-    ".md": _MARKDOWN,
-    ".markdown": _MARKDOWN,
-    ".html": _HTML,
-    ".htm": _HTML,
-    ".xhtml": _HTML,
-    ".jsonl": _JSONL,
-    ".ndjson": _JSONL,
-}
+_binary = partial(FileType, binary=True)
+_TEXT = FileType("text/plain", "text:read_text", ".txt .text")
+_HTML = FileType("text/html", "html:read_html", ".html .htm .xhtml")
+_SOURCE = FileType("", "source_code:read_source_code")
+_UNKNOWN = FileType("application/octet-stream", "unknown:read_unknown")
+_TYPES = (
+    _TEXT,
+    _HTML,
+    FileType("text/markdown", "markdown:read_markdown", ".md .markdown"),
+    FileType("application/jsonl", "jsonl:read_jsonl", ".jsonl .ndjson"),
+)
+_BY_EXTENSION = {extension: kind for kind in _TYPES for extension in kind.extensions.split()}
+_BY_CONTENT = {kind.content: kind for kind in _TYPES if kind.content}
+_CONTAINERS = {"zip", "zip/ooxml", "ole"}
 _MEDIA_TYPES = {
     "css": "text/css",
     "javascript": "text/javascript",
@@ -48,13 +73,40 @@ _MEDIA_TYPES = {
 }
 
 
-def file_type(path: str) -> FileType:
-    """The type of a file by its name. What has no known name is plain text, if it turns out to be text at all."""
+def file_type(path: str, head: bytes = b"") -> FileType:
+    """The type of a file.
+
+    A signature decides, unless it is that of a container and the name says what is in it. Without a signature the
+    name decides, but text under a binary format's name (as "Excel" files of web sites are) is HTML or plain text.
+    What has neither is plain text if it is text, and else of a type whose reader refuses it.
+
+    Args:
+        head: the file's first `HEAD_BYTES`; without any, the name alone decides.
+    """
+    named, content = _by_name(path), content_of(head)
+    if content:
+        in_container = named is not None and named.content.partition("/")[0] == content.partition("/")[0]
+        if named and in_container and (content in _CONTAINERS or named.content == content):
+            return named
+        if content in _BY_CONTENT:
+            return _BY_CONTENT[content]
+    if is_binary(head):
+        return named if named and named.binary else _UNKNOWN
+    if named and not named.binary:
+        return named
+    if looks_like_html(head):
+        return _HTML
+    if named is None or (head and named.content.startswith("ole")):
+        return _TEXT
+    return named
+
+
+def _by_name(path: str) -> FileType | None:
     name = posixpath.basename(path).lower()
     extension = posixpath.splitext(name)[1]
     if extension in _BY_EXTENSION:
         return _BY_EXTENSION[extension]
     language = LANGUAGE_BY_NAME.get(name) or LANGUAGE_BY_NAME.get(extension)
     if language is None:
-        return _TEXT
-    return FileType(_MEDIA_TYPES.get(language, f"text/x-{language}"), language, read_source_code)
+        return None
+    return replace(_SOURCE, media_type=_MEDIA_TYPES.get(language, f"text/x-{language}"), language=language)

@@ -1,0 +1,91 @@
+"""What a file's first bytes say it is: the signatures that formats begin with.
+
+Only signatures of which text cannot begin by chance count. A zip file or a compound file is a container for many
+formats; which one is said by its first members, as far as they are within the bytes seen.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+
+_SIGNATURES = (  # offset, bytes, what it is
+    (0, b"%PDF-", "pdf"),
+    (0, b"{\\rtf", "rtf"),
+    (0, b"PK\x03\x04", "zip"),
+    (0, b"PK\x05\x06", "zip"),  # an empty one
+    (0, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "ole"),
+)
+_WIDE_MARKS = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_WIDE_CODECS = ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be")
+
+# The WHATWG standard for sniffing has these tags; <a>, <b> and <br> are left out: prose in Markdown begins so, too.
+_HTML = re.compile(
+    r"(?:\s|<!--.*?-->|<\?.*?\?>)*+<(?:!doctype\s+html|html|head|body|title|meta|script|style|table|div|h1|p|frameset)\b",
+    re.IGNORECASE | re.DOTALL,
+)
+_OOXML_FIRST = re.compile(rb"\[Content_Types\]\.xml|_rels/|docProps/|word/|xl/|ppt/")
+_OOXML_KINDS = ((b"word/", "zip/docx"), (b"ppt/", "zip/pptx"), (b"xl/workbook.bin", "zip/xlsb"), (b"xl/", "zip/xlsx"))
+_ZIP_MEMBER = re.compile(rb"PK\x03\x04.{22}", re.DOTALL)
+_MIMETYPES = {
+    b"application/epub+zip": "zip/epub",
+    b"application/vnd.oasis.opendocument.text": "zip/odt",
+    b"application/vnd.oasis.opendocument.spreadsheet": "zip/ods",
+    b"application/vnd.oasis.opendocument.presentation": "zip/odp",
+}
+_OLE_STREAMS = (  # an encrypted document holds only its package; mail may hold a document, but its own names come first
+    ("__properties_version1.0", "ole/msg"),
+    ("WordDocument", "ole/doc"),
+    ("PowerPoint Document", "ole/ppt"),
+    ("Workbook", "ole/xls"),
+)
+
+
+def content_of(head: bytes) -> str:
+    """What the content is by its signature: `pdf`, or `zip/docx` for a format within a container; empty if it has none.
+
+    A container alone (`zip`, `zip/ooxml`, `ole`) means that the bytes seen do not tell what is in it.
+    """
+    for offset, signature, content in _SIGNATURES:
+        if head.startswith(signature, offset):
+            if content == "zip":
+                return _in_zip(head)
+            return _in_ole(head) if content == "ole" else content
+    return ""
+
+
+def is_binary(head: bytes) -> bool:
+    """Whether a file with this head is no text: it has a NUL (as git has it), and no mark of UTF-16 or UTF-32."""
+    return b"\0" in head and not head.startswith(_WIDE_MARKS)
+
+
+def looks_like_html(head: bytes) -> bool:
+    """Whether text begins as a web page does."""
+    for mark, codec in zip(_WIDE_MARKS, _WIDE_CODECS, strict=True):
+        if head.startswith(mark):
+            return bool(_HTML.match(head[len(mark) :].decode(codec, "ignore")))
+    return bool(_HTML.match(head.removeprefix(codecs.BOM_UTF8).decode("latin-1")))
+
+
+def _in_zip(head: bytes) -> str:
+    first = head[30 : 30 + int.from_bytes(head[26:28], "little")]
+    if first == b"mimetype":
+        start = 38 + int.from_bytes(head[28:30], "little")
+        for media_type, content in _MIMETYPES.items():
+            if head[start:].startswith((media_type + b"PK", media_type + b"-template", media_type + b"\n")):
+                return content
+        return "zip"
+    if not _OOXML_FIRST.match(first):
+        return "zip"
+    names = [head[member.end() + 4 :] for member in _ZIP_MEMBER.finditer(head)]
+    for prefix, content in _OOXML_KINDS:
+        if any(name.startswith(prefix) for name in names):
+            return content
+    return "zip/ooxml"
+
+
+def _in_ole(head: bytes) -> str:
+    for name, content in _OLE_STREAMS:
+        if name.encode("utf-16-le") in head:
+            return content
+    return "ole"
