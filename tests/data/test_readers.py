@@ -22,7 +22,7 @@ PAGE = """<!DOCTYPE html><html><head><title>Oil &amp; water</title><style>p { co
 <pre>  k
     l</pre><p title=don't>the end</p> 1 < 2 &lt;tag&gt; <!-- <p>hidden</p> --><script>if (a<b) '</p>'</script>last"""
 
-SEEN = """A bold head
+SEEN = """# A bold head
 
 one two
 three
@@ -46,10 +46,31 @@ def test_html_becomes_the_text_that_a_reader_sees() -> None:
     assert html_to_text(PAGE) == (SEEN, "Oil & water")
 
 
+STRUCTURE = """<body><h2>Öl</h2><p>Text<ol><li><p>eins</p><li>zwei<ul><li>tief<li>tiefer</ul><li>drei</ol>danach
+<table><tr><td><p>a</p></td><td></td><td>c</td></tr><tr><td></td><td>x</table>
+<template><p>no</p><template>x</template>y</template><dl><dt>t<dd>d</dl><pre>
+ code <b>bold</b><br>  x
+</pre>tail <textarea> ta </textarea>"""
+
+
+def test_lists_tables_and_code_in_html_keep_their_structure() -> None:
+    """Numbers and levels of items, the column of a cell after empty ones, line ends and indentation of code."""
+    text, _ = html_to_text(STRUCTURE)
+    assert text == (
+        "## Öl\n\nText\n\n1. eins\n2. zwei\n  - tief\n  - tiefer\n3. drei\n\ndanach\n\na\t\tc\n\tx\n\n"
+        "t\nd\n\n code bold\n  x\n\ntail ta\n"
+    )
+
+
 @pytest.mark.parametrize(
     "unit",
     [
         "<div>",
+        "<ul><li>x",
+        "<pre>x",
+        "<template>x",
+        "<h1>x",
+        "<td>",
         "<",
         "<a ",
         "<!",
@@ -85,6 +106,19 @@ def test_html_says_its_encoding() -> None:
     (record,) = read_html(page, RULES)
     assert isinstance(record, Record)
     assert record.text == "café – „quoted“\n"
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        '<html lang="de-AT"><meta http-equiv=Content-Type content="text/html; charset=windows-1251"><p>Я',
+        '<?xml version="1.0" encoding="windows-1251"?><html xml:lang=de lang=de-AT><p>Я',
+    ],
+)
+def test_html_says_its_encoding_in_several_ways_and_its_language(page: str) -> None:
+    (record,) = read_html(page.encode("cp1251"), RULES)
+    assert isinstance(record, Record)
+    assert (record.text, json.loads(record.metadata)) == ("Я\n", {"language": "de-AT"})
 
 
 def test_an_absurd_character_reference_is_refused() -> None:
