@@ -162,7 +162,7 @@ MEASURES: dict[str, Callable[[Path, int, float], dict[str, Any]]] = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=MEASURES, default=list(MEASURES), help="measure these alone")
-    parser.add_argument("--rounds", type=int, default=3, help="turns of each contestant")
+    parser.add_argument("--rounds", type=int, default=3, help="turns of each contestant; quality has one")
     parser.add_argument("--minutes", type=float, default=5.0, help="length of a training whose quality is measured")
     parser.add_argument("--workspace", type=Path, help="where the corpus is kept; a temporary folder by default")
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")

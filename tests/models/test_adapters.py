@@ -14,9 +14,10 @@ from loresmith.errors import UserError
 from loresmith.models.adapter_peft import peft
 from loresmith.models.adapter_settings import AdapterSettings
 from loresmith.models.adapter_storage import stored_name
-from loresmith.models.adapter_targets import Conv1D, linear_maps, stacked_experts
+from loresmith.models.adapter_targets import linear_maps, stacked_experts
 from loresmith.models.adapters import adapter_parameters, add_adapter, is_adapter_parameter
 from loresmith.models.cpu_training import use_fast_parts
+from loresmith.models.linear_maps import Conv1D
 from tests.models.adapted_models import IDS, adapted, learnt, logits, small
 
 VARIANTS = ["lora", "dora", "rslora"]

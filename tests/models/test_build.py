@@ -41,6 +41,15 @@ def test_a_parameter_does_not_depend_on_those_before_it() -> None:
     assert torch.equal(shallow[name], deep[name])
 
 
+def test_matrices_that_lie_the_other_way_round_begin_as_the_others() -> None:
+    shape = {"n_layer": 2, "n_embd": 64, "n_head": 4, "n_inner": 512}
+    config = transformers_config(Architecture(model_type="gpt2", overrides=shape), vocabulary_size=500, positions=64)
+    block = build_model(config, seed=0).transformer.h[0]
+    assert float(block.attn.c_attn.weight.std()) == pytest.approx(1 / math.sqrt(64), rel=0.05)
+    assert float(block.mlp.c_proj.weight.std()) == pytest.approx(0.5 / math.sqrt(512) / math.sqrt(2 * 2), rel=0.05)
+    assert not block.mlp.c_proj.bias.any()
+
+
 def test_the_first_loss_is_that_of_a_uniform_guess() -> None:
     model = small()
     ids = torch.randint(0, 500, (4, 32), generator=torch.Generator().manual_seed(0))

@@ -127,6 +127,21 @@ def test_one_of_another_format_is_passed_over(tmp_path: Path) -> None:
     assert "format 2" in said[0]
 
 
+def damage(directory: Path) -> None:
+    (directory / "masters.safetensors").write_bytes(b"")
+
+
+def test_where_training_begins_again_before_damaged_ones_the_new_ones_stay(tmp_path: Path) -> None:
+    store = CheckpointStore(tmp_path)
+    for step in (90, 100):
+        damage(save(store, checkpoint(step)))
+    assert store.load_newest(lambda _said: None) is None
+    for step in (10, 20):
+        save(store, checkpoint(step))
+        assert same(checkpoint(step), store.load_newest(pytest.fail))
+    assert [directory.name for directory in store.list()] == ["step-00000020", "step-00000010"]
+
+
 @pytest.fixture
 def slow_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     """A disk that flushes nothing before the event is set."""

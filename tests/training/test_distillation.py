@@ -77,6 +77,18 @@ def test_the_rest_is_one_outcome_and_more_tokens_tell_more(which: str) -> None:
     assert torch.allclose(before_N, whole_N)
 
 
+def test_what_a_teacher_rules_out_altogether_costs_nothing() -> None:
+    teacher_NV = torch.tensor([[0.0, 1.0, -torch.inf]]).log_softmax(-1)
+    student_NV = torch.tensor([[0.3, 0.2, 0.1]], requires_grad=True)
+    loss = divergence("forward", teacher_NV, student_NV.log_softmax(-1)).sum()
+    student_N2 = student_NV.detach().log_softmax(-1)[:, :2]
+    assert float(loss) == pytest.approx(
+        float((teacher_NV[:, :2].exp() * (teacher_NV[:, :2] - student_N2)).sum()), rel=1e-6
+    )
+    loss.backward()
+    assert bool(student_NV.grad.isfinite().all())
+
+
 def test_a_teacher_that_is_certain_gives_finite_gradients() -> None:
     teacher_NV = torch.zeros(2, V)
     teacher_NV[:, 3] = 200.0  # all others together: e^-196

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
 import pytest
 
 from loresmith.data.shards import TokenShards
-from loresmith.errors import Failure, Interrupted
+from loresmith.errors import Failure, Interrupted, UserError
 from loresmith.factory.step import InputAsset, Result
 from loresmith.models.architecture import Architecture, transformers_config
 from loresmith.models.build import build_model
@@ -77,6 +79,34 @@ def test_the_checkpoints_of_every_so_many_steps_are_made_and_stay(tokens: InputA
     settings = {**TINY, "checkpoint_seconds": 1000, "keep_checkpoints": 1, "keep_every": 3}
     run_step(PRETRAIN, tmp_path, settings, {"tokens": tokens})
     assert checkpoints(tmp_path) == [3, 6, 9, 10]
+
+
+def test_training_goes_on_while_a_checkpoint_is_written(
+    tokens: InputAsset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is flushed to the disk before the step after next is done."""
+    steps_on, flush = Event(), os.fsync
+
+    class Watching(RecordingContext):
+        def progress(self, done: float, total: float | None, unit: str, /, **numbers: float) -> None:
+            if done >= 4 * TINY["batch_tokens"]:
+                steps_on.set()
+
+    def wait_and_flush(descriptor: int) -> None:
+        assert steps_on.wait(20), "training waits for the disk"
+        flush(descriptor)
+
+    monkeypatch.setattr(os, "fsync", wait_and_flush)
+    settings = {**TINY, "checkpoint_seconds": 1000, "keep_checkpoints": 1, "keep_every": 2}
+    run_step(PRETRAIN, tmp_path, settings, {"tokens": tokens}, Watching(tmp_path))
+    assert checkpoints(tmp_path)[0] == 2
+
+
+def test_rows_too_short_for_a_table_of_positions_are_refused_by_name(tokens: InputAsset, tmp_path: Path) -> None:
+    shape = {"n_layer": 1, "n_embd": 32, "n_head": 2}
+    settings = {**TINY, "architecture": {"model_type": "gpt2", "overrides": shape}, "sequence_length": 8}
+    with pytest.raises(UserError, match="a table of 8 positions"):
+        run_step(PRETRAIN, tmp_path, settings, {"tokens": tokens})
 
 
 def test_the_newest_checkpoint_is_from_before_the_training_diverged(tokens: InputAsset, tmp_path: Path) -> None:

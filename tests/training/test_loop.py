@@ -2,23 +2,27 @@ from __future__ import annotations
 
 import copy
 import math
+from dataclasses import replace
 
 import pytest
 import torch
+from torch import Tensor
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from loresmith.data.shards import TokenShards
 from loresmith.errors import Failure
 from loresmith.factory.step import InputAsset
 from loresmith.models.architecture import Architecture, transformers_config
 from loresmith.models.build import build_model
+from loresmith.models.linear_maps import Conv1D
 from loresmith.training.batches import RowBatches
 from loresmith.training.causal_lm import CausalLM
 from loresmith.training.loop import StepReport, Trainer
 from loresmith.training.muon import Muon
 from loresmith.training.objective import Batch, MicroBatch
 from loresmith.training.optimiser import Optimiser
-from loresmith.training.parameter_groups import group_parameters
-from loresmith.training.predictor import Predictor
+from loresmith.training.parameter_groups import group_parameters, transposed_matrices
+from loresmith.training.predictor import Predictions, Predictor
 from loresmith.training.schedule import ScheduleSettings
 from loresmith.training.settings import OptimiserSettings
 from loresmith.training.stream_rows import StreamRows
@@ -139,6 +143,78 @@ def test_muon_trains_the_matrices_and_adamw_the_rest() -> None:
     groups = group_parameters(trainer.model)
     rest = sorted(name for group, names in groups.items() if group != "matrix" for name in names)
     assert trained == {Muon: sorted(groups["matrix"]), torch.optim.AdamW: rest}
+
+
+@pytest.mark.parametrize("optimiser", ["muon", "adamw"])
+def test_a_matrix_that_lies_the_other_way_round_is_trained_as_any_other(optimiser: str) -> None:
+    class Lying(torch.nn.Module):
+        def __init__(self, map_: torch.nn.Module) -> None:
+            super().__init__()
+            self.map = map_
+
+    usual, transposed = Lying(torch.nn.Linear(48, 16)), Lying(Conv1D(16, 48))
+    transposed.map.weight.data.copy_(usual.map.weight.data.T)
+    before, weight = usual.map.weight.detach().clone(), {}
+    for model in (usual, transposed):
+        stepped = Optimiser(model, OptimiserSettings(optimiser=optimiser, reference_width=256), torch.float32)
+        assert group_parameters(model)["matrix"] == ["map.weight"]
+        for step in range(3):
+            gradient = torch.randn(16, 48, generator=torch.Generator().manual_seed(step))
+            model.map.weight.grad = gradient.T.contiguous() if model is transposed else gradient
+            stepped.step(1.0)
+        weight[model] = model.map.weight.detach()
+    apart, moved = (weight[usual] - other for other in (weight[transposed].T, before))
+    assert apart.abs().max() < 0.02 * moved.abs().max(), "bf16 rounds the two ways round differently"
+
+
+def test_experts_that_lie_the_other_way_round_are_known() -> None:
+    config = AutoConfig.for_model(
+        "gpt_oss", num_hidden_layers=1, hidden_size=32, intermediate_size=64, num_local_experts=4, vocab_size=300,
+        head_dim=16, num_attention_heads=2, num_key_value_heads=1,
+    )  # fmt: skip
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config)
+    groups, transposed = group_parameters(model), transposed_matrices(model)
+    assert {name.rpartition(".")[2] for name in transposed & set(groups["matrix"])} == {"gate_up_proj", "down_proj"}
+    assert not any("self_attn" in name for name in transposed)
+
+
+def test_what_fails_in_the_middle_of_a_batch_leaves_nothing_collected(batches: RowBatches) -> None:
+    class Failing(CausalLM):
+        def loss(self, predictions: Predictions, micro_batch: MicroBatch) -> tuple[Tensor, Tensor]:
+            if micro_batch.first_row:
+                raise RuntimeError("the second micro-batch")
+            return super().loss(predictions, micro_batch)
+
+    norms = []
+    for fails in (False, True):
+        trainer = new_trainer()
+        if fails:
+            parts = in_parts(batches.batch(0), 4).micro_batches
+            numbered = tuple(replace(part, first_row=4 * number) for number, part in enumerate(parts))
+            with pytest.raises(RuntimeError):
+                trainer.forward_backward(Batch(numbered, 128), Failing())
+        trainer.forward_backward(batches.batch(1), CausalLM())
+        norms.append(trainer.optim_step().gradient_norm)
+    assert norms[0] == norms[1]
+
+
+def test_a_state_read_on_the_cpu_goes_where_the_weights_are() -> None:
+    trainer = new_trainer()
+    for master in trainer.optimiser.masters.values():
+        master.grad = torch.ones_like(master)
+    trainer.optimiser.step(1.0)
+    masters, state = weights(trainer), trainer.optimiser.state()
+    with torch.device("meta"):
+        elsewhere = Optimiser(build_on(trainer), OptimiserSettings(), torch.float32)
+    elsewhere.load(masters, state)
+    kept = [value for _, of in elsewhere._states() for value in of.values() if isinstance(value, torch.Tensor)]
+    assert len(kept) > 20
+    assert {value.device.type for value in kept} == {"meta"}
+
+
+def build_on(trainer: Trainer) -> torch.nn.Module:
+    return AutoModelForCausalLM.from_config(trainer.model.config)
 
 
 def spoil(trainer: Trainer) -> None:

@@ -12,6 +12,7 @@ import torch
 from loresmith.errors import UserError
 from loresmith.factory.compute import Compute
 from loresmith.factory.step import InputAsset
+from loresmith.training.compilation import CHOICE
 from loresmith.training.parallel import Division
 from loresmith.training.ranks import Ranks
 from tests.step_context import RecordingContext, run_step
@@ -65,6 +66,16 @@ def test_a_model_of_divided_layers_learns_what_a_whole_one_learns(
         assert torch.allclose(tensor, two[key], rtol=1e-3, atol=1e-5), key
     names = [{path.name for path in (tmp_path / way / "outputs" / "model").iterdir()} for way in ("one", "two")]
     assert names[0] == names[1]
+
+
+def test_processes_that_share_a_matrix_follow_one_choice(pair: RankPool, tokens: InputAsset, tmp_path: Path) -> None:
+    """One that measured whether compiling pays, while the other knows, would wait for it for ever."""
+    kept = tmp_path / "work" / CHOICE
+    kept.parent.mkdir(parents=True)
+    kept.write_text("plain\n", encoding="utf-8")
+    settings = {**EVEN, "architecture": SHAPE, "compile": "auto"}
+    pair.call(train, tmp_path, "pretrain", settings, {"tokens": tokens}, [None, None], tensor_parallel=2)
+    assert not (tmp_path / "rank-1" / "work" / CHOICE).exists()
 
 
 @pytest.mark.parametrize(

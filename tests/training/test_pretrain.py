@@ -14,10 +14,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from loresmith.data.shards import TokenShards
 from loresmith.errors import Failure, Interrupted, UserError
 from loresmith.evaluation.bits_per_byte import bits_per_byte, score_documents
-from loresmith.factory.step import InputAsset, Result
+from loresmith.factory.step import InputAsset, Result, Step
 from loresmith.models.storage import load_weights, save_model
 from loresmith.training.held_out import HeldOut
-from loresmith.training.steps import PRETRAIN, PretrainConfig
+from loresmith.training.steps import DISTIL, PRETRAIN, PretrainConfig
 from tests.models.tiny_tokenizer import make_tokenizer
 from tests.step_context import RecordingContext, as_input, run_step
 from tests.training.tiny_tokens import TINY, write_tokens
@@ -247,6 +247,16 @@ def test_what_does_not_fit_together_is_found_before_the_first_step(
     }
     for message, error in cases.items():
         assert message in error.what
+
+
+@pytest.mark.parametrize("step", [PRETRAIN, DISTIL])
+def test_an_architecture_that_mixes_documents_is_not_given_several_in_a_row(
+    step: Step, base: InputAsset, tokens: InputAsset, tmp_path: Path
+) -> None:
+    mamba = {"model_type": "mamba", "overrides": {"num_hidden_layers": 1, "hidden_size": 32, "state_size": 4}}
+    inputs = {"tokens": tokens} if step is PRETRAIN else {"tokens": tokens, "teacher": base}
+    with pytest.raises(UserError, match="MambaForCausalLM cannot keep documents apart that share a row"):
+        run_step(step, tmp_path, {**TINY, "architecture": mamba, "isolate_documents": True}, inputs)
 
 
 def test_a_base_that_cannot_be_used_is_named_before_the_first_step(

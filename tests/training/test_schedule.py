@@ -36,6 +36,13 @@ def test_warmup_stable_decay_is_flat_and_then_a_line() -> None:
     assert factors[-1] == pytest.approx(0.1 + 0.9 * STEP / 400)
 
 
+@pytest.mark.parametrize(("budget", "warmup"), [(20_000, 2_000), (800_000, 80_000), (10_000_000, 80_000)])
+def test_a_warmup_that_is_not_said_leaves_room_for_the_rest(budget: int, warmup: int) -> None:
+    settings = ScheduleSettings()
+    factors = [learning_rate_factor(settings, done, 100, budget) for done in (warmup // 2 - 100, warmup - 100, warmup)]
+    assert factors == pytest.approx([0.5, 1.0, 1.0])
+
+
 def test_cosine_is_half_way_at_half_time() -> None:
     assert curve(schedule="cosine")[50] == pytest.approx(0.5)
 

@@ -12,11 +12,13 @@ import pytest
 import torch
 from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, MambaConfig
 
 from loresmith.errors import Failure, Interrupted, UserError
 from loresmith.factory.step import InputAsset, Result
+from loresmith.models.build import build_model
 from loresmith.models.conversation import ConversationRenderer
+from loresmith.models.storage import save_model
 from loresmith.training import predictor
 from loresmith.training.steps import SFT, SftConfig
 from tests.data.conversations import asked
@@ -231,6 +233,16 @@ def test_what_does_not_fit_together_is_found_before_the_first_step(
     file = cut.directory / "model.safetensors"
     file.write_bytes(file.read_bytes()[:-100])
     assert f"{file}: the weights are damaged or cut short" in refused("cut out", base=cut)
+
+
+def test_an_architecture_that_mixes_conversations_is_not_given_several_in_a_row(
+    dataset: InputAsset, tmp_path: Path
+) -> None:
+    config = MambaConfig(vocab_size=len(make_tokenizer()), hidden_size=32, num_hidden_layers=1, state_size=4)
+    save_model(build_model(config, seed=0), tmp_path / "mamba", write_chat_base(tmp_path / "base").directory)
+    base = InputAsset("1" * 64, "model", tmp_path / "mamba", {}, ())
+    with pytest.raises(UserError, match="MambaForCausalLM cannot keep documents apart that share a row"):
+        tuned(tmp_path / "out", dataset, base)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has the kernels")

@@ -60,7 +60,7 @@ class TokenStream:
 
     def __init__(self, directory: Path, name: str, split: Split, dtype: np.dtype[Any]) -> None:
         self.name = name
-        self._directory = directory
+        self.directory = directory
         self._split = split
         self._dtype = dtype
         self._starts = np.cumsum([0, *(shard.tokens for shard in split.shards)])
@@ -91,7 +91,7 @@ class TokenStream:
         """Where each document lies: id, path, group, offset, tokens (with the end-of-document token), bytes."""
         import pyarrow.parquet
 
-        return pyarrow.parquet.read_table(self._directory / f"{self.name}.documents.parquet")
+        return pyarrow.parquet.read_table(self.directory / f"{self.name}.documents.parquet")
 
     def names(self) -> list[tuple[str, str]]:
         """Id and path of each document."""
@@ -103,7 +103,7 @@ class TokenStream:
 
     @cached_property
     def _maps(self) -> list[NDArray[Any]]:
-        return [np.memmap(self._directory / shard.file, self._dtype, mode="r") for shard in self._split.shards]
+        return [np.memmap(self.directory / shard.file, self._dtype, mode="r") for shard in self._split.shards]
 
 
 class TokenShards:

@@ -6,18 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from torch import nn
-
 from loresmith.errors import UserError
 from loresmith.models.adapter_settings import AdapterSettings
-from loresmith.models.offline import transformers
+from loresmith.models.linear_maps import LINEAR_MAPS
 from loresmith.nearest import unknown_name
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
-
-Conv1D: type[nn.Module] = transformers.pytorch_utils.Conv1D
-"""GPT-2's linear map, whose matrix is stored transposed."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +32,7 @@ def linear_maps(model: PreTrainedModel) -> tuple[str, ...]:
     """Every linear map of a model but its head, which is the output embedding."""
     head = model.get_output_embeddings()  # type: ignore[no-untyped-call]
     return tuple(
-        name for name, module in model.named_modules() if isinstance(module, nn.Linear | Conv1D) and module is not head
+        name for name, module in model.named_modules() if isinstance(module, LINEAR_MAPS) and module is not head
     )
 
 

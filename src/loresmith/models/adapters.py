@@ -25,7 +25,8 @@ from torch import nn
 
 from loresmith.errors import Failure, UserError
 from loresmith.models.adapter_settings import AdapterSettings
-from loresmith.models.adapter_targets import Conv1D, Targets, choose_targets, shortened
+from loresmith.models.adapter_targets import Targets, choose_targets, shortened
+from loresmith.models.linear_maps import Conv1D
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -7,8 +7,8 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
 
+from loresmith.models.linear_maps import LINEAR_MAPS, inputs_of
 from loresmith.models.mixture import Mixture
 from loresmith.models.offline import transformers
 
@@ -66,10 +66,11 @@ def initialise(model: PreTrainedModel, seed: int) -> None:
         elif mixture is not None and name in mixture.routers:
             _normal(module.weight, math.sqrt(0.1 / module.weight.shape[-1]), seed, name)
             _zero(getattr(module, "bias", None))
-        elif isinstance(module, nn.Linear):
+        elif isinstance(module, LINEAR_MAPS):
             gain = residual if name.rpartition(".")[2] in RESIDUAL_OUTPUTS else 1.0
-            _normal(module.weight, gain / math.sqrt(module.in_features), seed, name)
-            _zero(module.bias)
+            linear: Any = module
+            _normal(linear.weight, gain / math.sqrt(inputs_of(linear)), seed, name)
+            _zero(linear.bias)
     for name, experts in (mixture.experts if mixture is not None else {}).items():
         part = name.rpartition(".")[2]
         if experts.fan_in is None:

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -38,6 +39,7 @@ class RowBatches:
         replay: another source that is mixed in, or None.
         replay_share: its share of the rows.
         ranks: the processes that train together, and which one this is.
+        where: the folder that the rows come from, for messages.
     """
 
     source: RowSource
@@ -48,6 +50,7 @@ class RowBatches:
     replay: RowSource | None = None
     replay_share: float = 0.0
     ranks: Ranks = field(default_factory=Ranks.joined)
+    where: Path | None = None
 
     def __post_init__(self) -> None:
         if self.batch_tokens % self.sequence_length:
@@ -58,6 +61,7 @@ class RowBatches:
             raise UserError(
                 f"{self.source.name} has {len(self.source)} rows of {self.sequence_length} tokens, fewer than one "
                 f"batch of {self.batch_tokens} tokens",
+                where=str(self.where) if self.where else None,
                 hint="lower batch_tokens, or train on more text",
             )
 

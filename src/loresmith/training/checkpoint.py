@@ -99,8 +99,15 @@ class CheckpointStore:
         """The checkpoints' directories, newest first."""
         return sorted(self.directory.glob(f"{PREFIX}*"), reverse=True)
 
-    def remove_old(self) -> None:
-        """Remove those that are neither among the newest nor to be kept for good."""
+    def remove_old(self, newest: Path) -> None:
+        """Remove those that are neither among the newest nor to be kept for good.
+
+        Args:
+            newest: the one just written. Those of later steps are none that training went on from: they were damaged.
+        """
+        passed_over = [found for found in self.list() if found.name > newest.name]
+        for damaged in passed_over:
+            shutil.rmtree(damaged)
         for old in self.list()[self.keep :]:
             if self.keep_every is None or int(old.name.removeprefix(PREFIX)) % self.keep_every:
                 shutil.rmtree(old)

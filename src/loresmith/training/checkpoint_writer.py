@@ -125,7 +125,7 @@ class CheckpointWriter:
                 shutil.rmtree(final)
             temporary.rename(final)
             _flush(store.directory)
-            store.remove_old()
+            store.remove_old(final)
         return Written(final, checkpoint.tokens)
 
     def _write_together(self, temporary: Path, checkpoint: Checkpoint) -> dict[str, str]:

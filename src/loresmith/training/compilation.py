@@ -6,17 +6,19 @@ import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import nn
 
 from loresmith.models.cpu_training import use_own_parts
+from loresmith.training.parallel import decoder_layers
 
 if TYPE_CHECKING:
     from loresmith.training.callbacks import Surroundings
     from loresmith.training.loop import Trainer
     from loresmith.training.objective import Batch, Objective
+    from loresmith.training.ranks import Ranks
 
 MEASURED = 4
 """Steps of each kind that are measured, after one that warms up (and compiles)."""
@@ -26,19 +28,27 @@ CHOICE = "choices/compile.txt"
 
 
 def compile_layers(
-    wanted: Literal["on", "auto"], trainer: Trainer, batch: Batch, objective: Objective, surroundings: Surroundings
+    wanted: Literal["on", "auto"],
+    trainer: Trainer,
+    batch: Batch,
+    objective: Objective,
+    surroundings: Surroundings,
+    everyone: Ranks,
 ) -> bool:
     """Compile the decoder's layers, always or if that makes a step faster.
 
     Compiled and plain layers round differently, so the choice is kept in `surroundings.work`: a training that goes on,
     or is reproduced, computes as it began where that can be done. Measuring leaves no trace in weights or gradients.
 
+    Args:
+        everyone: all processes, also those that share a matrix and have the same rows.
+
     Returns:
         Whether the layers are compiled.
     """
     kept = surroundings.work / CHOICE
     # Of several processes all do what the first one did, or they would wait for one another for ever.
-    wanted_now = trainer.ranks.from_first(kept.read_text(encoding="utf-8").strip() if kept.is_file() else "")
+    wanted_now = everyone.from_first(kept.read_text(encoding="utf-8").strip() if kept.is_file() else "")
     if wanted_now == "plain":
         return False
     if trainer.predictor.dropout is not None:
@@ -55,7 +65,7 @@ def compile_layers(
     plain = _seconds(trainer, batch, objective)
     take_back = _compile(trainer.model)
     compiled = _seconds(trainer, batch, objective)
-    plain, compiled = trainer.ranks.sum([plain, compiled])
+    plain, compiled = everyone.sum([plain, compiled])
     surroundings.log(f"compile: a step takes {plain:.3f} s as it is and {compiled:.3f} s compiled")
     if compiled >= plain:
         take_back()
@@ -68,19 +78,14 @@ def _keep(file: Path, compiled: bool) -> bool:
     return compiled
 
 
-def _layers(model: Any) -> list[nn.Module]:
-    layers = getattr(model.base_model, "layers", None)
-    return list(layers) if isinstance(layers, nn.ModuleList) else [model.base_model]
-
-
 def _compile(model: nn.Module) -> Callable[[], None]:
     """Compile the layers, with their own norms and feed-forwards; returns what undoes it."""
     undo = use_own_parts(model)
-    for layer in _layers(model):
+    for layer in decoder_layers(model):
         layer.compile()
 
     def take_back() -> None:
-        for layer in _layers(model):
+        for layer in decoder_layers(model):
             layer._compiled_call_impl = None
         undo()
 

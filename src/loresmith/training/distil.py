@@ -59,6 +59,7 @@ def distil(
         likeliest=config.likeliest,
         temperature=config.temperature,
         vocabulary_size=shards.vocabulary_size,
+        where=tokens,
     )
     model = first_model(config.architecture, shards, length, base, seed)
     if config.isolate_documents:

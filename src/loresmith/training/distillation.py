@@ -89,4 +89,4 @@ def divergence(which: Divergence, teacher_CO: Tensor, student_CO: Tensor) -> Ten
     both = min(teacher_CO.shape[1], student_CO.shape[1])
     teacher_CO, student_CO = teacher_CO[:, :both], student_CO[:, :both]
     of, to = (teacher_CO, student_CO) if which == "forward" else (student_CO, teacher_CO)
-    return (of.exp() * (of - to)).sum(-1)
+    return torch.where(of == -torch.inf, 0.0, of.exp() * (of - to)).sum(-1)  # 0 log 0 = 0

@@ -29,7 +29,7 @@ from loresmith.training.checkpoint_writer import CheckpointWriter
 from loresmith.training.compilation import compile_layers
 from loresmith.training.device import choose_device
 from loresmith.training.document_books import SourceBooks, book_table
-from loresmith.training.leak_canary import MIXTURE_TOLERANCE, Canary, check_leaks
+from loresmith.training.leak_canary import MIXTURE_TOLERANCE, SHORTEST, Canary, check_leaks
 from loresmith.training.loop import Trainer
 from loresmith.training.objective import MicroBatch, Objective
 from loresmith.training.optimiser import Optimiser
@@ -124,7 +124,7 @@ def fit(
         predictor, optimiser, config, budget, surroundings.seed, batches.ranks, skips_in_a_row=config.skips_in_a_row
     )
     if config.compile != "off":
-        compiled = compile_layers(config.compile, trainer, batches.batch(0, device), objective, surroundings)
+        compiled = compile_layers(config.compile, trainer, batches.batch(0, device), objective, surroundings, everyone)
         surroundings.metric("compiled", float(compiled), 0)
     canary = watch_for_leaks(predictor, config.sequence_length, surroundings.seed, isolated)
     for name, value in canary.numbers().items():
@@ -176,6 +176,7 @@ def watch_for_leaks(predictor: Predictor, sequence_length: int, seed: int, isola
 
     Raises:
         Failure: it is seen.
+        UserError: the rows are too short for that.
     """
     model: Any = predictor.model
     predictor.train()
@@ -188,6 +189,13 @@ def watch_for_leaks(predictor: Predictor, sequence_length: int, seed: int, isola
         return flat.view(*micro_batch.inputs.shape, -1)
 
     rows = model.get_input_embeddings().weight.shape[0]
+    positions = min((m.num_embeddings for m in model.modules() if isinstance(m, nn.Embedding)), default=SHORTEST)
+    if positions < min(SHORTEST, rows):
+        raise UserError(
+            f"the model has a table of {positions} positions, and the rows that show whether tokens see what they must "
+            f"not have {SHORTEST}",
+            hint=f"set sequence_length to {SHORTEST} or more",
+        )
     tolerance = MIXTURE_TOLERANCE if any(map(has_experts, model.modules())) else 0.0
     with put_together(predictor):
         return check_leaks(said, rows, sequence_length, model.device, seed, isolated, tolerance)

@@ -10,7 +10,8 @@
 
 The loss of a batch is its summed loss over its summed weight, whatever way it is cut into micro-batches and spread over
 processes: eight of one row give the gradient of one of eight. So are several batches that are given to
-`forward_backward` before one `optim_step`: together they are one.
+`forward_backward` before one `optim_step`: together they are one. The exception is a router's balance: it is of the
+tokens that go through the model together, and averaged over micro-batches.
 
 A step whose loss or gradient is not finite leaves the weights as they are and is counted; too many in a row end the
 training.
@@ -45,7 +46,7 @@ class StepReport:
         tokens: positions trained on so far, this step's included.
         loss: reported loss of the step's batch, before its update: nats per unit of weight.
         gradient_norm: norm of the whole gradient before clipping.
-        learning_rate: Muon's, on the matrices; the others rise and fall with it.
+        learning_rate: of the first group of parameters (Muon's, where there is one); the others rise and fall with it.
         skipped: the loss or the gradient was not finite, and the weights are as they were.
     """
 
@@ -157,8 +158,15 @@ class Trainer:
             The batch's reported loss: per unit of the objective's weight, over all processes.
 
         Raises:
-            Failure: nothing in the batch counts.
+            Failure: nothing in the batch counts. Whatever is raised, nothing is collected afterwards.
         """
+        try:
+            return self._forward_backward(batch, objective)
+        except BaseException:
+            self.drop_collected()
+            raise
+
+    def _forward_backward(self, batch: Batch, objective: Objective) -> float:
         collected = self._collected
         own = sum(objective.weight(micro_batch) for micro_batch in batch.micro_batches)
         sources = sorted(batch.learnt)

@@ -23,7 +23,8 @@ class LoopSettings(OptimiserSettings, ScheduleSettings):
     batch_tokens: TokenCount = Field(default=2048, description="Tokens in an optimiser step.")
     micro_batch_tokens: TokenCount = Field(
         default=2048,
-        description="Tokens that go through the model at once; decides memory and speed, the result only by rounding.",
+        description="Tokens that go through the model at once; decides memory and speed, the result only by "
+        "rounding (and by a router's balance, which is of the tokens that go through together).",
     )
     sequence_length: TokenCount = Field(default=256, description="Tokens in a row, and the model's window.")
     precision: Literal["auto", "bfloat16", "float32"] = Field(

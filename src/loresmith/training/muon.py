@@ -29,14 +29,21 @@ class Muon(torch.optim.Optimizer):
     """Steps matrices and stacks of matrices; where they are divided, all processes call `step` together.
 
     Args:
-        params: of two dimensions, or of three where the first counts matrices.
+        params: of two dimensions, or of three where the first counts matrices; or groups of them, of which those of a
+            group with `transposed` are stored as (inputs, outputs).
         lr, weight_decay, momentum, ns_steps: as `torch.optim.Muon` has them.
     """
 
     def __init__(
-        self, params: Iterable[Tensor], lr: float, weight_decay: float, momentum: float, ns_steps: int
+        self,
+        params: Iterable[Tensor] | Iterable[dict[str, Any]],
+        lr: float,
+        weight_decay: float,
+        momentum: float,
+        ns_steps: int,
     ) -> None:
-        super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum, "ns_steps": ns_steps})
+        defaults = {"lr": lr, "weight_decay": weight_decay, "momentum": momentum, "ns_steps": ns_steps}
+        super().__init__(params, {**defaults, "transposed": False})
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
@@ -130,7 +137,9 @@ def _move(param: Tensor, orthogonal: Tensor, group: dict[str, Any]) -> None:
     """Step a parameter, or this process's part of it, by as much of the orthogonal update."""
     own = own_part(param)
     own.mul_(1 - group["lr"] * group["weight_decay"])
-    own.add_(orthogonal, alpha=-_adjust_lr(group["lr"], None, param.shape[-2:]))
+    rows, columns = param.shape[-2:]
+    shape = torch.Size((columns, rows) if group["transposed"] else (rows, columns))
+    own.add_(orthogonal, alpha=-_adjust_lr(group["lr"], None, shape))
 
 
 def _require_whole_matrices(param: Tensor) -> None:

@@ -23,7 +23,7 @@ from torch.distributed.tensor import DTensor
 
 from loresmith.training.divided import norm_of_all, own_part, whole
 from loresmith.training.muon import Muon
-from loresmith.training.parameter_groups import Group, group_parameters
+from loresmith.training.parameter_groups import Group, group_parameters, transposed_matrices
 from loresmith.training.settings import OptimiserSettings
 from loresmith.training.tensor_files import SEPARATOR
 
@@ -68,7 +68,7 @@ class Optimiser:
                 parameter.data = parameter.data.to(dtype)
         self.averages = {n: m.detach().clone() for n, m in self.masters.items()} if settings.average_decay else {}
         self.updates = 0
-        self._optimisers = self._make(group_parameters(model))
+        self._optimisers = self._make(group_parameters(model), transposed_matrices(model))
         self._peaks = [[group["lr"] for group in optimiser.param_groups] for optimiser in self._optimisers]
 
     @property
@@ -76,14 +76,15 @@ class Optimiser:
         """The peak rate by which a curve shows the schedule: of the first group, which has the most weights."""
         return float(self._peaks[0][0])
 
-    def _make(self, groups: Mapping[Group, list[str]]) -> list[torch.optim.Optimizer]:
+    def _make(self, groups: Mapping[Group, list[str]], transposed: frozenset[str]) -> list[torch.optim.Optimizer]:
         settings = self.settings
         optimisers: list[torch.optim.Optimizer] = []
         matrices = groups["matrix"] if settings.optimiser == "muon" else []
         if matrices:
+            ways = {way: [self.masters[n] for n in matrices if (n in transposed) == way] for way in (False, True)}
             optimisers.append(
                 Muon(
-                    [self.masters[name] for name in matrices],
+                    [{"params": params, "transposed": way} for way, params in ways.items() if params],
                     lr=settings.matrix_learning_rate,
                     weight_decay=settings.matrix_weight_decay,
                     momentum=settings.momentum,
@@ -103,7 +104,11 @@ class Optimiser:
             for name in groups[group]:
                 if name not in matrices:
                     master = self.masters[name]
-                    key = (rate * self._width_factor(group, master), decay, isinstance(master, DTensor))
+                    key = (
+                        rate * self._width_factor(group, master, name in transposed),
+                        decay,
+                        isinstance(master, DTensor),
+                    )
                     alike.setdefault(key, []).append(master)
         adam = [{"params": params, "lr": rate, "weight_decay": decay} for (rate, decay, _), params in alike.items()]
         if adam:
@@ -111,10 +116,11 @@ class Optimiser:
             optimisers.append(torch.optim.AdamW(adam, betas=betas, eps=settings.adam_epsilon, fused=True))
         return optimisers
 
-    def _width_factor(self, group: Group, master: Tensor) -> float:
+    def _width_factor(self, group: Group, master: Tensor, transposed: bool) -> float:
         """AdamW's rate at this fan_in, of its rate at the reference width."""
         reference = self.settings.reference_width
-        return reference / master.shape[-1] if reference and group in ("matrix", "head") else 1.0
+        fan_in = master.shape[-2 if transposed else -1]
+        return reference / fan_in if reference and group in ("matrix", "head") else 1.0
 
     @torch.no_grad()
     def collect(self) -> None:
@@ -223,7 +229,8 @@ class Optimiser:
             for group in optimiser.param_groups:
                 for stepped in group["params"]:
                     if names[stepped] in restored:
-                        optimiser.state[stepped] = restored[names[stepped]]
+                        state_of = restored[names[stepped]]
+                        optimiser.state[stepped] = {part: value.to(stepped.device) for part, value in state_of.items()}
 
     @property
     def _names(self) -> dict[Tensor, str]:

@@ -6,10 +6,10 @@ from typing import Literal, get_args
 
 from torch import nn
 
-Group = Literal["matrix", "embedding", "head", "adapter", "other"]
+from loresmith.models.adapters import is_adapter_parameter
+from loresmith.models.linear_maps import LINEAR_MAPS, Conv1D
 
-ADAPTER_PARTS = ("lora_A", "lora_B", "lora_embedding_A", "lora_embedding_B", "lora_magnitude_vector")
-"""Names that PEFT gives to what an adapter adds."""
+Group = Literal["matrix", "embedding", "head", "adapter", "other"]
 
 
 def group_parameters(model: nn.Module) -> dict[Group, list[str]]:
@@ -26,12 +26,12 @@ def group_parameters(model: nn.Module) -> dict[Group, list[str]]:
     embeddings = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
     output = getattr(model, "get_output_embeddings", lambda: None)()
     head = id(output.weight) if isinstance(output, nn.Linear) else None
-    linear = {id(module.weight) for module in model.modules() if isinstance(module, nn.Linear)}
+    linear = {id(module.weight) for module in model.modules() if isinstance(module, LINEAR_MAPS)}
     groups: dict[Group, list[str]] = {group: [] for group in get_args(Group)}
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue
-        if any(part in name for part in ADAPTER_PARTS):
+        if is_adapter_parameter(name):
             groups["adapter"].append(name)
         elif id(parameter) in embeddings:
             groups["embedding"].append(name)
@@ -42,3 +42,14 @@ def group_parameters(model: nn.Module) -> dict[Group, list[str]]:
         else:
             groups["other"].append(name)
     return groups
+
+
+def transposed_matrices(model: nn.Module) -> frozenset[str]:
+    """Names of the matrices that are stored as (inputs, outputs), and not as torch's linear maps (outputs, inputs)."""
+    return frozenset(
+        f"{owner}.{name}"
+        for owner, module in model.named_modules()
+        for name, parameter in module.named_parameters(recurse=False)
+        if parameter.ndim == (2 if isinstance(module, Conv1D) else 3)
+        and (isinstance(module, Conv1D) or getattr(module, "is_transposed", False))
+    )

@@ -64,6 +64,7 @@ def pretrain(
         seed,
         replay=token_rows(replayed, length, "replay", config.isolate_documents) if replayed is not None else None,
         replay_share=config.replay_share,
+        where=tokens,
     )
     model = first_model(config.architecture, shards, length, base, seed)
     if config.isolate_documents:

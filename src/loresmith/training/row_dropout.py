@@ -2,9 +2,9 @@
 
 torch draws the mask of a whole micro-batch from one stream: cut in another way, the same rows would lose other
 activations. Here each row's mask has a generator of its own, seeded by the step, the number of the row and how many
-masks the model has drawn before. So a batch gives the same gradient however it is cut into micro-batches and spread
-over processes, and the model's own code stays as it is: a mode listens for torch's dropout, the one in its attention
-included, and puts this in its place.
+masks the model has drawn before. So the same activations are dropped however a batch is cut into micro-batches and
+spread over processes, and the model's own code stays as it is: a mode listens for torch's dropout, the one in its
+attention included, and puts this in its place.
 
 Rows that are padded to a longer one keep their masks on the CPU, where a generator's numbers do not depend on how many
 are drawn; on a GPU they do, and there the above holds where rows are padded alike.

@@ -71,7 +71,12 @@ def sft(surroundings: Surroundings, config: SftConfig, dataset: Path, base: Base
     settings = MessageRowSettings(config.sequence_length, config.packing, config.longer_than_window)
     rows = message_rows(dataset, "train", renderer, settings, look=look)
     batches = RowBatches(
-        rows, config.sequence_length, config.batch_tokens, config.micro_batch_tokens, surroundings.seed
+        rows,
+        config.sequence_length,
+        config.batch_tokens,
+        config.micro_batch_tokens,
+        surroundings.seed,
+        where=dataset,
     )
     fitted = fit(
         surroundings,

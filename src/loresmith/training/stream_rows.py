@@ -43,6 +43,7 @@ class StreamRows:
             raise UserError(
                 f"sequence_length {self.sequence_length} is longer than the data: "
                 f"the {self.stream.name} split has {len(self.stream)} tokens",
+                where=str(self.stream.directory),
                 hint="lower sequence_length, or train on more text",
             )
 

@@ -55,7 +55,7 @@ def _operations(config: DistilConfig) -> float:
 
 DISTIL = Step(
     name="distil",
-    version=2,
+    version=3,
     summary="Train a student on packed tokens and on what a teacher thinks of each, from scratch or from a base.",
     config=DistilConfig,
     inputs={

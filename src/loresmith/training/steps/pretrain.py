@@ -40,7 +40,7 @@ def _operations(config: PretrainConfig) -> float:
 
 PRETRAIN = Step(
     name="pretrain",
-    version=3,
+    version=4,
     summary="Train a causal language model on packed tokens, from scratch or from a base.",
     config=PretrainConfig,
     inputs={

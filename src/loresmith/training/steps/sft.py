@@ -24,6 +24,7 @@ class SftConfig(StepConfig, LoopSettings):
     epochs: float | None = Field(
         default=None,
         gt=0,
+        allow_inf_nan=False,
         description=f"How often to go over the dataset, in fractions too. {EPOCHS:g} where neither this nor "
         "`budget_tokens` is given.",
     )
@@ -46,7 +47,7 @@ class SftConfig(StepConfig, LoopSettings):
     budget_tokens: TokenCount | None = Field(  # type: ignore[assignment]
         default=None, description="Tokens to train on, shown ones and padding included, instead of `epochs`."
     )
-    warmup_tokens: TokenCount | None = Field(  # type: ignore[assignment]
+    warmup_tokens: TokenCount | None = Field(
         default=None, description="Tokens over which learning rates rise linearly. Left out: a tenth of the training."
     )
     held_out_interval: TokenCount | None = Field(  # type: ignore[assignment]
@@ -141,7 +142,7 @@ def _restore_template(config: SftConfig, outputs: Mapping[str, Path], folder: Pa
 
 SFT = Step(
     name="sft",
-    version=2,
+    version=3,
     summary="Fine-tune a model on conversations: it learns to write what the assistant says.",
     config=SftConfig,
     inputs={
