@@ -24,7 +24,10 @@ _HTML = re.compile(
     r"(?:\s|<!--.*?-->|<\?.*?\?>)*+<(?:!doctype\s+html|html|head|body|title|meta|script|style|table|div|h1|p|frameset)\b",
     re.IGNORECASE | re.DOTALL,
 )
-_OOXML_FIRST = re.compile(rb"\[Content_Types\]\.xml|_rels/|docProps/|word/|xl/|ppt/")
+_OOXML_FIRST = re.compile(
+    rb"\[Content_Types\]\.xml|_rels/\.rels|docProps/(?:app|core)\.xml|word/(?:document|_rels)"
+    rb"|xl/(?:workbook|worksheets|_rels)|ppt/(?:presentation|slides|_rels)"
+)
 _OOXML_KINDS = ((b"word/", "zip/docx"), (b"ppt/", "zip/pptx"), (b"xl/workbook.bin", "zip/xlsb"), (b"xl/", "zip/xlsx"))
 _ZIP_MEMBER = re.compile(rb"PK\x03\x04.{22}", re.DOTALL)
 _MIMETYPES = {

@@ -47,6 +47,7 @@ class FileType:
         return cast(Reader, getattr(import_module(f"loresmith.data.readers.{module}"), function))
 
 
+_OOXML = "application/vnd.openxmlformats-officedocument"
 _binary = partial(FileType, binary=True)
 _TEXT = FileType("text/plain", "text:read_text", ".txt .text")
 _HTML = FileType("text/html", "html:read_html", ".html .htm .xhtml")
@@ -57,6 +58,13 @@ _TYPES = (
     _HTML,
     FileType("text/markdown", "markdown:read_markdown", ".md .markdown"),
     FileType("application/jsonl", "jsonl:read_jsonl", ".jsonl .ndjson"),
+    _binary(f"{_OOXML}.wordprocessingml.document", "ooxml:read_ooxml", ".docx .docm .dotx .dotm", "zip/docx"),
+    _binary(
+        f"{_OOXML}.presentationml.presentation", "ooxml:read_ooxml", ".pptx .pptm .potx .potm .ppsx .ppsm", "zip/pptx"
+    ),
+    _binary(f"{_OOXML}.spreadsheetml.sheet", "ooxml:read_ooxml", ".xlsx .xlsm .xltx .xltm", "zip/xlsx"),
+    _binary("application/vnd.ms-excel.sheet.binary.macroenabled.12", "ooxml:read_ooxml", ".xlsb", "zip/xlsb"),
+    _binary("application/zip", "ooxml:read_ooxml", content="zip/ooxml"),
 )
 _BY_EXTENSION = {extension: kind for kind in _TYPES for extension in kind.extensions.split()}
 _BY_CONTENT = {kind.content: kind for kind in _TYPES if kind.content}
