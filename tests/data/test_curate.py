@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import itertools
 import random
-import re
 import tempfile
 from pathlib import Path
 
@@ -12,36 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from loresmith.data.clusters import Clusters, join_similar
-from loresmith.data.minhash import signatures, similarity
+from loresmith.data.duplicates.clusters import Clusters, join_similar
+from loresmith.data.duplicates.minhash import signatures, similarity
 from loresmith.data.splitting import Shares, split_groups
 from loresmith.data.steps import CURATE, CurateConfig
 from loresmith.errors import UserError
+from tests.data.duplicate_corpora import edited, jaccard, prose
 from tests.data.tables import curate, files_of, ingest, rows, write_files
 from tests.step_context import as_input, run_step
-
-WORDS = [f"word{number}" for number in range(5000)]
-
-
-def prose(seed: int, words: int = 200) -> str:
-    return " ".join(random.Random(seed).choices(WORDS, k=words)) + "\n"
-
-
-def edited(text: str, seed: int, edits: int) -> str:
-    words, chance = text.split(), random.Random(seed)
-    for _ in range(edits):
-        words[chance.randrange(len(words))] = chance.choice(WORDS)
-    return " ".join(words) + "\n"
-
-
-def shingles(text: str) -> set[tuple[str, ...]]:
-    words = re.findall(r"\w+", text.lower())
-    return {tuple(words[start : start + 5]) for start in range(len(words) - 4)}
-
-
-def jaccard(left: str, right: str) -> float:
-    one, other = shingles(left), shingles(right)
-    return len(one & other) / len(one | other)
 
 
 def test_duplicates_are_merged_short_documents_dropped_and_labels_kept(tmp_path: Path) -> None:
@@ -86,7 +63,7 @@ def test_near_identical_documents_never_straddle_the_split(seed: int, originals:
 
 def test_different_documents_are_not_thrown_together() -> None:
     texts = [prose(seed) for seed in range(100)]
-    clusters = Clusters(100)
+    clusters = Clusters()
     join_similar(clusters, signatures(texts), 0.7)
     assert [clusters.find(number) for number in range(100)] == list(range(100))
 

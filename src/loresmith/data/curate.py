@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from loresmith.data.clusters import Clusters, cluster_names, join_similar
+from loresmith.data.duplicates.clusters import Clusters, cluster_names, join_similar
 from loresmith.data.corpus import read_documents
 from loresmith.data.documents import CORPUS_COLUMNS, DOCUMENT_COLUMNS, DocumentWriter
-from loresmith.data.minhash import HASHES, signatures
+from loresmith.data.duplicates.minhash import HASHES, signatures
 from loresmith.data.observer import Observer, safe_point
 from loresmith.data.record_books import RecordBooks
 from loresmith.data.shards import SPLITS
@@ -98,7 +98,7 @@ def curate(documents: Path, corpus: Path, rules: CurationRules, observer: Observ
         raise UserError(
             f"none of the {len(found)} documents has {rules.minimum_bytes} bytes", hint="lower minimum_bytes"
         )
-    clusters = Clusters(len(different))
+    clusters = Clusters()
     join_similar(clusters, signs, rules.similarity)
     near_identical = sum(clusters.find(member) != member for member in range(len(different)))
     if rules.drop_near_duplicates:

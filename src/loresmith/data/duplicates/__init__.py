@@ -1,0 +1,1 @@
+"""What documents have in common: exact repetition, near-identical documents, and documents that are inside others."""
