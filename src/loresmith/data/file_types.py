@@ -58,6 +58,7 @@ _TYPES = (
     _HTML,
     FileType("text/markdown", "markdown:read_markdown", ".md .markdown"),
     FileType("application/jsonl", "jsonl:read_jsonl", ".jsonl .ndjson"),
+    _binary("application/pdf", "pdf:read_pdf", ".pdf", "pdf"),
     _binary(f"{_OOXML}.wordprocessingml.document", "ooxml:read_ooxml", ".docx .docm .dotx .dotm", "zip/docx"),
     _binary(
         f"{_OOXML}.presentationml.presentation", "ooxml:read_ooxml", ".pptx .pptm .potx .potm .ppsx .ppsm", "zip/pptx"
@@ -118,3 +119,8 @@ def _by_name(path: str) -> FileType | None:
     if language is None:
         return None
     return replace(_SOURCE, media_type=_MEDIA_TYPES.get(language, f"text/x-{language}"), language=language)
+
+
+def is_unknown(path: str, head: bytes) -> bool:
+    """Whether a file is no text and of no format that is known here."""
+    return file_type(path, head) is _UNKNOWN

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 _HEADING = re.compile(r"heading ([1-9])", re.IGNORECASE)
-_ROMAN = dict(m=1000, cm=900, d=500, cd=400, c=100, xc=90, l=50, xl=40, x=10, ix=9, v=5, iv=4, i=1)
+_ROMAN = {"m": 1000, "cm": 900, "d": 500, "cd": 400, "c": 100, "xc": 90, "l": 50, "xl": 40}
+_ROMAN |= {"x": 10, "ix": 9, "v": 5, "iv": 4, "i": 1}
 _LONGEST_CHAIN = 20  # of styles that are based on one another; Word itself allows 10
 
 

@@ -1,0 +1,198 @@
+"""PDF: the text of each page, and only where there is reason to believe it.
+
+PDFium extracts all pages. Pages that are pictures are told from pages that are empty, and on a sample of pages a second
+extractor, which shares no code with it, is asked; what `pdf_doubts` then says of the sample decides whether every page
+is compared. Pages that fail are left out and named in the metadata; a file of which too many fail is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from loresmith.data.readers.pdf_doubts import doubt_about, sampled
+from loresmith.data.readers.record import ReadingRules, Record, metadata_json
+from loresmith.data.readers.refusal import NoDocumentError, whole_document
+
+if TYPE_CHECKING:
+    from pypdfium2 import PdfDocument, PdfPage
+
+MOST_PAGES_LEFT_OUT = 0.5
+"""Share of a file's pages with something on them that may be left out. Beyond it what is left is no document any more:
+figures between scans refer to text that nobody has."""
+
+SCANNED_CHARACTERS = 50
+"""A picture with fewer characters than this beside it is a scan: what stands there is a page number or a stamp of the
+program that scanned; the shortest caption that says something is longer."""
+
+SCANNED_COVERAGE = 0.5
+"""Share of the page that pictures cover at least on a scan: scans fill the page but for margins that were cut off;
+figures among text rarely take half of it."""
+
+_SECOND_FAILS = (OSError, RuntimeError, ValueError)  # what pdf_oxide raises for files and pages that it cannot read
+_MOST_PICTURES = 4096  # looked at on one page; scans in strips have hundreds
+_NO_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff\ud800-\udfff]")
+_LINE_END = re.compile(r"[ \t]*\r\n?|[ \t]+(?=\n)")
+
+
+@whole_document
+def read_pdf(data: bytes, rules: ReadingRules) -> Record:
+    """One record with the text of all pages that could be read; `pages` says where each begins.
+
+    The metadata has title, author and times, `pages` (how many there are), `left_out` (numbers of pages by reason:
+    "scanned", or what `doubt_about` says), `compared` (pages that were extracted twice) and `copying` (false where the
+    author did not permit it). Words that a line end divides are put together.
+    """
+    import pypdfium2
+
+    try:
+        document = pypdfium2.PdfDocument(data)
+    except pypdfium2.PdfiumError as error:
+        if error.err_code in (pypdfium2.raw.FPDF_ERR_PASSWORD, pypdfium2.raw.FPDF_ERR_SECURITY):
+            raise NoDocumentError("encrypted", "it needs a password") from None
+        raise NoDocumentError("damaged", str(error)) from None
+    try:
+        return _record(document, data)
+    finally:
+        document.close()
+
+
+def _record(document: PdfDocument, data: bytes) -> Record:
+    pages = len(document)
+    texts: dict[int, str] = {}
+    left_out: dict[str, list[int]] = {}
+    for number in range(1, pages + 1):
+        text, problem = _page(document, number)
+        if problem:
+            left_out.setdefault(problem, []).append(number)
+        elif text:
+            texts[number] = text
+    doubts, compared = _doubts(texts, data)
+    for number, doubt in doubts.items():
+        left_out.setdefault(doubt, []).append(number)
+        del texts[number]
+    _refuse_if_too_little(texts, left_out, pages)
+    metadata = _information(document) | {"pages": pages, "compared": compared}
+    if left_out:
+        metadata["left_out"] = left_out
+    places, length = [], 0
+    for number, text in texts.items():
+        places.append((number, length))
+        length += len(text) + 2
+    return Record("\n\n".join(texts.values()) + "\n", len(data), metadata=metadata_json(metadata), pages=tuple(places))
+
+
+def _page(document: PdfDocument, number: int) -> tuple[str, str]:
+    """The text of a page, or what is wrong with it."""
+    import pypdfium2
+
+    try:
+        page = document[number - 1]
+    except pypdfium2.PdfiumError:
+        return "", "damaged"
+    try:
+        text = _text(page)
+        if len(text) < SCANNED_CHARACTERS and _coverage(page) >= SCANNED_COVERAGE:
+            return "", "scanned"
+    except pypdfium2.PdfiumError:
+        return "", "damaged"
+    else:
+        return text, ""
+    finally:
+        page.close()
+
+
+def _text(page: PdfPage) -> str:
+    from pypdfium2 import raw
+
+    textpage = page.get_textpage()
+    try:
+        # Not get_text_range, which calls itself once for each character that is not shown.
+        count = raw.FPDFText_CountChars(textpage.raw)
+        if count <= 0:
+            return ""
+        buffer = bytearray(2 * (2 * count + 1))
+        array = (raw.c_ushort * (2 * count + 1)).from_buffer(buffer)
+        written = raw.FPDFText_GetText(textpage.raw, 0, count, array)
+    finally:
+        textpage.close()
+    text = buffer[: 2 * max(written - 1, 0)].decode("utf-16-le", errors="replace")
+    # PDFium writes U+FFFE for the hyphen of a word that goes on in the next line, and joins the lines.
+    return _LINE_END.sub(lambda end: "\n" if "\r" in end[0] else "", _NO_TEXT.sub("", text)).strip()
+
+
+def _coverage(page: PdfPage) -> float:
+    """Share of the page that pictures cover; those that lie on one another count twice."""
+    from pypdfium2 import raw
+
+    width, height = page.get_size()
+    covered = 0.0
+    for seen, picture in enumerate(page.get_objects(filter=[raw.FPDF_PAGEOBJ_IMAGE], max_depth=4)):
+        if seen >= _MOST_PICTURES:
+            break
+        left, bottom, right, top = picture.get_bounds()
+        covered += max(0.0, min(right, width) - max(left, 0.0)) * max(0.0, min(top, height) - max(bottom, 0.0))
+    return covered / (width * height) if width > 0 and height > 0 else 0.0
+
+
+def _doubts(texts: dict[int, str], data: bytes) -> tuple[dict[int, str], int]:
+    """What is wrong with the text of which pages, and how many were extracted twice.
+
+    Every page is judged by itself. One page of the sample that fails against the second extractor brings all pages to
+    be compared. A file that the second extractor cannot open says nothing about the first, which is more tolerant.
+    """
+    found = {number: doubt for number, text in texts.items() if (doubt := doubt_about(text, None))}
+    rest = [number for number in texts if number not in found]
+    sample = sampled(rest)
+    compare = _Comparison(data)
+    doubts = {number: compare(number, texts[number]) for number in sample}
+    if any(doubts.values()):
+        doubts |= {number: compare(number, texts[number]) for number in rest if number not in doubts}
+    found |= {number: doubt for number, doubt in doubts.items() if doubt}
+    return {number: found[number] for number in sorted(found)}, compare.done
+
+
+class _Comparison:
+    """A second extraction of pages; `done` counts those that it could read."""
+
+    def __init__(self, data: bytes) -> None:
+        import pdf_oxide
+
+        pdf_oxide.disable_logging()
+        self.done = 0
+        self._document = None
+        with suppress(*_SECOND_FAILS):
+            self._document = pdf_oxide.PdfDocument.from_bytes(data)
+
+    def __call__(self, number: int, text: str) -> str:
+        if self._document is None:
+            return ""
+        try:
+            other = self._document.extract_text(number - 1)
+        except _SECOND_FAILS:
+            return ""
+        self.done += 1
+        return doubt_about(text, other)
+
+
+def _refuse_if_too_little(texts: dict[int, str], left_out: dict[str, list[int]], pages: int) -> None:
+    failed = sum(map(len, left_out.values()))
+    if texts and failed <= MOST_PAGES_LEFT_OUT * (failed + len(texts)):
+        return
+    if not failed:
+        raise NoDocumentError("empty", f"no text on its {pages} pages")
+    reason = Counter({reason: len(numbers) for reason, numbers in left_out.items()}).most_common(1)[0][0]
+    counts = ", ".join(f"{len(numbers)} {reason}" for reason, numbers in left_out.items())
+    raise NoDocumentError(reason, f"of {pages} pages: {counts}")
+
+
+def _information(document: PdfDocument) -> dict[str, Any]:
+    from pypdfium2 import raw
+
+    names = {"Title": "title", "Author": "author", "CreationDate": "created", "ModDate": "modified"}
+    found = document.get_metadata_dict(skip_empty=True)
+    told = {names[key]: _NO_TEXT.sub("", found[key]).strip() for key in names if key in found}
+    copying = raw.FPDF_GetDocPermissions(document.raw) & 1 << 4  # ISO 32000-1, table 22: bit 5
+    return {key: value for key, value in told.items() if value} | ({} if copying else {"copying": False})
