@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from loresmith.data.duplicates.clusters import Clusters, cluster_names, join_similar
 from loresmith.data.corpus import read_documents
 from loresmith.data.documents import CORPUS_COLUMNS, DOCUMENT_COLUMNS, DocumentWriter
+from loresmith.data.duplicates.clusters import Clusters, cluster_names, join_similar
 from loresmith.data.duplicates.minhash import HASHES, signatures
 from loresmith.data.observer import Observer, safe_point
 from loresmith.data.record_books import RecordBooks

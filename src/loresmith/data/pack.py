@@ -7,10 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from loresmith.data.corpus import read_documents
 from loresmith.data.encoding import Encoder
+from loresmith.data.fast_encoding import FastEncoding, NotFast
 from loresmith.data.sampling import in_sample
 from loresmith.data.shards import SPLITS, ShardWriter, TokenShards, dtype_for, write_index
 from loresmith.data.tables import TableWriter
@@ -36,27 +39,62 @@ class Packed:
         vocabulary_size: of the tokenizer.
         round_trip: of a sample of documents, how many were read back from the shards and decoded, and how many of
             them gave their text again.
+        encoder: what encoded (`library`), on how many documents of the sample it was compared with the tokenizer itself
+            (`compared`), and why no faster one was used (`reason`; empty if one was).
     """
 
     entered: dict[str, int]
     splits: dict[str, dict[str, int]]
     vocabulary_size: int
     round_trip: dict[str, int]
+    encoder: dict[str, str | int]
 
 
-def pack(corpus: Path, tokenizer: Path, target: Path, shard_bytes: int, look: Look) -> Packed:
+class _Differs(Exception):
+    """Two encoders gave different ids for a document."""
+
+
+def pack(
+    corpus: Path, tokenizer: Path, target: Path, shard_bytes: int, look: Look, fast: FastEncoding | None = None
+) -> Packed:
     """Encode every document of a corpus into the shards of its split.
+
+    The faster encoder is used where there is one, and compared with the tokenizer itself on a sample of these
+    documents: if any of them comes out in another way, all is packed anew by the tokenizer itself.
 
     Args:
         corpus, tokenizer: assets of these kinds.
         target: the folder of the `tokens` asset.
         shard_bytes: largest size of a shard file, in bytes.
         look: called after each batch.
+        fast: the faster encoder to begin with; None: the tokenizer's own, if there is one.
 
     Raises:
         UserError: the corpus holds no documents, or the tokenizer cannot be used.
     """
-    encoder = Encoder.load(tokenizer)
+    exact = Encoder.load(tokenizer).made_exact()
+    try:
+        return _pack(exact.made_fast(fast), exact, "", corpus, tokenizer, target, shard_bytes, look)
+    except NotFast as error:
+        reason = str(error)
+    except _Differs as error:
+        reason = f"the faster encoder gave other ids for {error}"
+        for file in target.iterdir():
+            file.unlink()
+    return _pack(exact, None, reason, corpus, tokenizer, target, shard_bytes, look)
+
+
+def _pack(
+    encoder: Encoder,
+    judge: Encoder | None,
+    reason: str,
+    corpus: Path,
+    tokenizer: Path,
+    target: Path,
+    shard_bytes: int,
+    look: Look,
+) -> Packed:
+    """Pack with an encoder, as long as it agrees with the judge about the sample."""
     dtype = dtype_for(encoder.vocabulary_size)
     sizes = [size for batch in read_documents(corpus, ("bytes",)) for size in batch.to_pydict()["bytes"]]
     entered = {"documents": len(sizes), "bytes": sum(sizes), "tokens": 0}
@@ -74,6 +112,7 @@ def pack(corpus: Path, tokenizer: Path, target: Path, shard_bytes: int, look: Lo
                     row["offset"], row["tokens"] = writer.append(ids), len(ids)
                     table.add(row)
                     if in_sample(row["id"], _CHECKED_BYTES, entered["bytes"]):
+                        _require_equal(row["path"], text, ids, judge)
                         checked.append(_Sample(split, row["offset"], len(ids), text))
                     documents += 1
                     bytes_ += row["bytes"]
@@ -95,7 +134,13 @@ def pack(corpus: Path, tokenizer: Path, target: Path, shard_bytes: int, look: Lo
             "documents": len(checked),
             "equal": sum(sample.read_back(shards, encoder) == sample.text for sample in checked),
         },
+        encoder={"library": encoder.library, "compared": len(checked) if judge else 0, "reason": reason},
     )
+
+
+def _require_equal(path: str, text: str, ids: NDArray[np.int64], judge: Encoder | None) -> None:
+    if judge is not None and not np.array_equal(ids, judge.document(text)):
+        raise _Differs(path)
 
 
 @dataclass(frozen=True)

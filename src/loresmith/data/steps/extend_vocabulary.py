@@ -37,6 +37,7 @@ def _extend_vocabulary(
     context: StepContext, config: ExtendVocabularyConfig, inputs: Mapping[str, InputAsset]
 ) -> Result:
     from loresmith.data.domain_merges import count_words, learn_merges
+    from loresmith.data.encoding_record import compare_encoders, sample_of, write_record
     from loresmith.data.learning_sample import LearningSample
     from loresmith.data.vocabulary_gain import measure_gain, page
     from loresmith.models.vocabulary import extend_model, spelling_of
@@ -57,6 +58,11 @@ def _extend_vocabulary(
     model, tokenizer, report = (context.output(role) for role in ("model", "tokenizer", "report"))
     parity = extend_model(base, model, tokenizer, [(merge.left, merge.right, merge.token) for merge in merges])
     look()
+    record = compare_encoders(tokenizer, sample_of(corpus, look))
+    for directory in (tokenizer, model):
+        write_record(record, directory)
+    if record.reason:
+        context.log(f"text will be encoded by {record.libraries[0]}, the slower way: {record.reason}")
     gain = measure_gain(base, tokenizer, corpus, merges, look)
     (report / "report.json").write_text(json.dumps(gain, indent=2) + "\n", encoding="utf-8")
     (report / "report.md").write_text(page(gain), encoding="utf-8")
@@ -66,6 +72,7 @@ def _extend_vocabulary(
         "new_tokens": len(merges),
         "vocabulary_size": gain["vocabulary_size"]["after"],
         "gain": {split: row["gain"] for split, row in gain["splits"].items()},
+        "encoder": record.facts(),
     }
     documents = sum(row["documents"] for row in gain["splits"].values())
     equal = sum(row["round_trip"] for row in gain["splits"].values())
@@ -81,7 +88,7 @@ def _extend_vocabulary(
 
 EXTEND_VOCABULARY = Step(
     name="extend-vocabulary",
-    version=1,
+    version=2,
     summary="Give a base model more tokens, learnt from a corpus, and say how much shorter they make its text.",
     config=ExtendVocabularyConfig,
     inputs={
@@ -94,6 +101,6 @@ EXTEND_VOCABULARY = Step(
         "report": Output("report", "Bytes per token before and after on each split, and the new tokens."),
     },
     run=_extend_vocabulary,
-    packages=("tokenizers", "torch", "transformers", "safetensors"),
+    packages=("tokenizers", "tiktoken", "torch", "transformers", "safetensors"),
     guess=lambda _config: Guess(seconds=60, peak_bytes=2 << 30, output_bytes=1 << 30),
 )

@@ -37,7 +37,10 @@ def _pack(context: StepContext, config: PackConfig, inputs: Mapping[str, InputAs
     metadata = {
         **{unit: {name: split[unit] for name, split in packed.splits.items()} for unit in packed.entered},
         "vocabulary_size": packed.vocabulary_size,
+        "encoder": packed.encoder,
     }
+    if packed.encoder["reason"]:
+        context.log(f"encoded by {packed.encoder['library']}, the slower way: {packed.encoder['reason']}")
     accounts = tuple(
         Account(
             unit=unit,
@@ -56,7 +59,7 @@ def _pack(context: StepContext, config: PackConfig, inputs: Mapping[str, InputAs
 
 PACK = Step(
     name="pack",
-    version=1,
+    version=2,
     summary="Encode the documents of a corpus into shards of token ids.",
     config=PackConfig,
     inputs={
@@ -65,6 +68,6 @@ PACK = Step(
     },
     outputs={"tokens": Output("tokens", "Memory-mapped shards for each split, with an index of documents.")},
     run=_pack,
-    packages=("tokenizers", "pyarrow"),
+    packages=("tokenizers", "tiktoken", "pyarrow"),
     guess=lambda _config: Guess(seconds=15, peak_bytes=1 << 30, output_bytes=20 << 20),
 )

@@ -49,6 +49,7 @@ class TrainTokenizerConfig(StepConfig):
 
 
 def _train_tokenizer(context: StepContext, config: TrainTokenizerConfig, inputs: Mapping[str, InputAsset]) -> Result:
+    from loresmith.data.encoding_record import compare_encoders, sample_of, write_record
     from loresmith.data.learning_sample import LearningSample
     from loresmith.data.tokenizer_report import report_on
     from loresmith.data.tokenizer_training import save_tokenizer, train_byte_pairs
@@ -61,6 +62,10 @@ def _train_tokenizer(context: StepContext, config: TrainTokenizerConfig, inputs:
     look()
     directory = context.output("tokenizer")
     save_tokenizer(tokenizer, directory)
+    record = compare_encoders(directory, sample_of(corpus, look))
+    write_record(record, directory)
+    if record.reason:
+        context.log(f"text will be encoded by {record.libraries[0]}, the slower way: {record.reason}")
     report = report_on(directory, corpus, look)
     (directory / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     for split, numbers in report["splits"].items():
@@ -68,18 +73,19 @@ def _train_tokenizer(context: StepContext, config: TrainTokenizerConfig, inputs:
     metadata = {
         "vocabulary_size": report["vocabulary_size"],
         "bytes_per_token": {split: numbers["bytes_per_token"] for split, numbers in report["splits"].items()},
+        "encoder": record.facts(),
     }
     return Result({"tokenizer": Made(directory, metadata)}, sample.books())
 
 
 TRAIN_TOKENIZER = Step(
     name="train-tokenizer",
-    version=2,
+    version=3,
     summary="Learn a byte-level byte-pair vocabulary from the training split of a corpus.",
     config=TrainTokenizerConfig,
     inputs={"corpus": Input("corpus", "The text to learn from; only its training split is read to learn.")},
     outputs={"tokenizer": Output("tokenizer", "A transformers fast tokenizer with a chat template, and a report.")},
     run=_train_tokenizer,
-    packages=("tokenizers", "transformers"),
+    packages=("tokenizers", "tiktoken", "transformers"),
     guess=lambda _config: Guess(seconds=15, peak_bytes=1 << 30, output_bytes=1 << 20),
 )
