@@ -1,0 +1,100 @@
+"""Recall and precision on the labelled set are what docs/privacy.md says, however the passages were typed."""
+
+from __future__ import annotations
+
+import unicodedata
+from functools import lru_cache
+
+import pytest
+
+from benchmarks.data.hard_negatives import NEGATIVES
+from benchmarks.data.labelled_text import Sample, labelled_set
+from benchmarks.data.privacy import labelled
+from loresmith.data.privacy.recognisers import Recognisers
+from loresmith.data.privacy.rules import KINDS, PrivacyRules
+from loresmith.data.privacy.seen_text import SeenText
+
+USUAL = Recognisers(PrivacyRules())
+ALL = Recognisers(PrivacyRules(minimum_confidence=0.0))
+
+
+@lru_cache
+def samples() -> tuple[Sample, ...]:
+    return tuple(labelled_set(3, 40))
+
+
+def test_recall_and_precision() -> None:
+    result = labelled(USUAL, 60)["kinds"]
+    for kind in KINDS:
+        assert result[kind]["recall_told"] >= 0.98, kind
+        assert result[kind]["precision"] >= 0.9, kind
+    for kind, recall in {
+        "email": 0.99,
+        "iban": 0.99,
+        "secret": 0.98,
+        "card": 0.9,
+        "phone": 0.85,
+        "mac": 0.75,
+        "ip": 0.7,
+    }.items():
+        assert result[kind]["recall_bare"] >= recall, kind
+
+
+def test_passages_without_anything_are_left_alone() -> None:
+    negatives = [sample for sample in samples() if sample.kind in NEGATIVES and sample.kind != "capitalised words"]
+    hit = [sample.kind for sample in negatives if USUAL.find(sample.text)]
+    assert len(negatives) == 40 * (len(NEGATIVES) - 1)
+    assert len(hit) <= len(negatives) // 100, hit
+
+
+def test_no_finding_is_longer_than_its_recogniser_says() -> None:
+    longest = {kind: recogniser.longest for recogniser in ALL.each for kind in recogniser.kinds}
+    assert set(longest) == set(KINDS)
+    for sample in samples():
+        for finding in ALL.find(sample.text):
+            assert finding.end - finding.start <= longest[finding.kind] <= ALL.longest
+
+
+def test_what_stands_far_away_changes_nothing() -> None:
+    """So a stream can be looked at in windows."""
+    margin = USUAL.reach
+    for sample in samples()[::3]:
+        far = "Der Motor läuft ruhig, nichts weiter. " * 4
+        text = f"{far}\n{sample.text}\n{far}"
+        for finding in USUAL.find(text):
+            start, end = max(0, finding.start - margin), finding.end + margin
+            moved = [(found.start + start, found.end + start, found.rule) for found in USUAL.find(text[start:end])]
+            assert (finding.start, finding.end, finding.rule) in moved
+
+
+def _decomposed(text: str) -> str:
+    return unicodedata.normalize("NFD", text)
+
+
+def _wide(text: str) -> str:
+    return "".join(
+        chr(ord(character) + 0xFEE0) if character.isdigit() and character.isascii() else character for character in text
+    )
+
+
+def _invisible(text: str) -> str:
+    return "".join(f"{character}\u200b" if character.isalnum() else character for character in text)
+
+
+def _typographic(text: str) -> str:
+    return text.replace(" ", "\u00a0").replace("-", "\u2011")
+
+
+@pytest.mark.parametrize("typed", [_decomposed, _wide, _invisible, _typographic])
+def test_how_it_was_typed_does_not_matter(typed: object) -> None:
+    assert callable(typed)
+    seen = 0
+    for sample in samples():
+        if "-----BEGIN" in sample.text and typed is _typographic:
+            continue
+        plain = [(sample.text[found.start : found.end], found.rule) for found in USUAL.find(sample.text)]
+        text = typed(sample.text)
+        otherwise = [(SeenText(text[found.start : found.end]).text, found.rule) for found in USUAL.find(text)]
+        assert otherwise == [(SeenText(value).text, rule) for value, rule in plain], text
+        seen += len(plain)
+    assert seen > 500

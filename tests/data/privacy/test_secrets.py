@@ -1,0 +1,88 @@
+"""What opens doors is found; what looks as random and opens none is not."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+
+import pytest
+
+from loresmith.data.privacy.recognisers import Recognisers
+from loresmith.data.privacy.rules import PrivacyRules
+
+SECRETS = Recognisers(PrivacyRules(kinds=("secret",)))
+DIGEST = hashlib.sha256(b"x").hexdigest()
+
+
+def found(text: str) -> list[str]:
+    return [text[finding.start : finding.end] for finding in SECRETS.find(text)]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("password = 'hunter2x'", "hunter2x"),
+        ('"db_password": "Xk29!mmn"', "Xk29!mmn"),
+        ("PGPASSWORD=s3cr3t-9q psql", "s3cr3t-9q"),
+        ("Das Passwort lautet bücher1526!", "bücher1526!"),
+        ("Mot de passe : Ete2024!\n", "Ete2024!"),
+        ("<password>W4md8l_k6M7</password>", "W4md8l_k6M7"),
+        ("tool --token a8F3kz09Qw7LmN2xY5tR --go", "a8F3kz09Qw7LmN2xY5tR"),
+        ('api_key: "0f3a9c17d2b84e6655aa90bc1234de78"', "0f3a9c17d2b84e6655aa90bc1234de78"),
+        ("postgres://ada:Xk29mmn@db.example.com:5432/x", "ada:Xk29mmn@db.example.com:5432"),
+        ("token=ghp_16C7e42F292c6912E7710c838347Ae178B4a", "ghp_16C7e42F292c6912E7710c838347Ae178B4a"),
+        ("x AKIAIOSFODNN7EXAMPLE.", "AKIAIOSFODNN7EXAMPLE"),
+        (
+            "hook 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",
+            "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",
+        ),
+    ],
+)
+def test_the_value_alone_is_found(text: str, value: str) -> None:
+    assert found(text) == [value]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"commit {DIGEST[:40]}",
+        f"sha256:{DIGEST}",
+        f"key {uuid.UUID(int=7**60 % 2**128)}",
+        f"cache_key = '{DIGEST[:32]}'",
+        f'integrity="sha512-{DIGEST}{DIGEST}"',
+        "password = getpass.getpass()",
+        "password = os.environ['DB_PASSWORD']",
+        "password: <your password here>",
+        "password=${DB_PASSWORD}",
+        "password = '********'",
+        "PWD: '/home/ada/src'",
+        "token = self.tokens[0]",
+        "api_key = 'YOUR_API_KEY_HERE'",
+        "public_key = 'SIXvRyDmBJSgatgTQRGbInBaAK5hZOQ18UmrSwnDlK8'",
+        "postgres://user:password@localhost/db",
+        "def login(user: str, password: str = '') -> Token:",
+        "sort_key = lambda item: item.long_attribute_name_v2",
+        "sk-your-key-here-please-do-not-forget",
+        "for key in sorted(dictionary_of_everything_2024.items()):",
+        'src="data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAUAAAAFCAYAAACNbyblAAAAHElEQVQI12P4"',
+    ],
+)
+def test_what_opens_nothing_is_left_alone(text: str) -> None:
+    assert found(text) == []
+
+
+def test_a_private_key_goes_as_a_whole() -> None:
+    body = "\n".join(hashlib.sha512(bytes([line])).hexdigest()[:64] for line in range(20))
+    block = f"-----BEGIN RSA PRIVATE KEY-----\n{body}\n-----END RSA PRIVATE KEY-----"
+    assert found(f"see\n{block}\nend") == [block]
+    assert found(f"{block}\n{block}") == [block, block]
+    cut = block[: len(block) // 2]
+    assert found(f"{cut}\n") == [f"{cut}\n"], "what has no end is a key all the same"
+    assert found(f"-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----") == []
+
+
+def test_a_key_longer_than_the_limit_is_found_up_to_it() -> None:
+    text = "-----BEGIN PRIVATE KEY-----\n" + "Ab3/" * 10_000
+    (finding,) = SECRETS.find(text)
+    assert finding.end - finding.start <= SECRETS.longest
+    assert finding.start == 0
