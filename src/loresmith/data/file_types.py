@@ -48,6 +48,7 @@ class FileType:
 
 
 _OOXML = "application/vnd.openxmlformats-officedocument"
+_ODF = "application/vnd.oasis.opendocument"
 _binary = partial(FileType, binary=True)
 _TEXT = FileType("text/plain", "text:read_text", ".txt .text")
 _HTML = FileType("text/html", "html:read_html", ".html .htm .xhtml")
@@ -66,6 +67,18 @@ _TYPES = (
     _binary(f"{_OOXML}.spreadsheetml.sheet", "ooxml:read_ooxml", ".xlsx .xlsm .xltx .xltm", "zip/xlsx"),
     _binary("application/vnd.ms-excel.sheet.binary.macroenabled.12", "ooxml:read_ooxml", ".xlsb", "zip/xlsb"),
     _binary("application/zip", "ooxml:read_ooxml", content="zip/ooxml"),
+    FileType("text/x-rst", "rst:read_rst", ".rst .rest"),
+    FileType("application/x-tex", "latex:read_latex", ".tex .ltx .latex"),
+    FileType("text/x-bibtex", "text:read_text", ".bib"),
+    _binary("application/rtf", "rtf:read_rtf", ".rtf", "rtf"),
+    _binary("application/epub+zip", "epub:read_epub", ".epub", "zip/epub"),
+    _binary(f"{_ODF}.text", "odf:read_odf", ".odt .ott .fodt", "zip/odt"),
+    _binary(f"{_ODF}.spreadsheet", "odf:read_odf", ".ods .ots .fods", "zip/ods"),
+    _binary(f"{_ODF}.presentation", "odf:read_odf", ".odp .otp .fodp", "zip/odp"),
+    _binary("application/msword", "compound:read_compound", ".doc .dot", "ole/doc"),
+    _binary("application/vnd.ms-excel", "compound:read_compound", ".xls .xlt", "ole/xls"),
+    _binary("application/vnd.ms-powerpoint", "compound:read_compound", ".ppt .pot .pps", "ole/ppt"),
+    _binary("application/x-ole-storage", "compound:read_compound", content="ole"),
 )
 _BY_EXTENSION = {extension: kind for kind in _TYPES for extension in kind.extensions.split()}
 _BY_CONTENT = {kind.content: kind for kind in _TYPES if kind.content}

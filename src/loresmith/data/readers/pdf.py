@@ -34,7 +34,6 @@ figures among text rarely take half of it."""
 _SECOND_FAILS = (OSError, RuntimeError, ValueError)  # what pdf_oxide raises for files and pages that it cannot read
 _MOST_PICTURES = 4096  # looked at on one page; scans in strips have hundreds
 _NO_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff\ud800-\udfff]")
-_LINE_END = re.compile(r"[ \t]*\r\n?|[ \t]+(?=\n)")
 
 
 @whole_document
@@ -120,7 +119,8 @@ def _text(page: PdfPage) -> str:
         textpage.close()
     text = buffer[: 2 * max(written - 1, 0)].decode("utf-16-le", errors="replace")
     # PDFium writes U+FFFE for the hyphen of a word that goes on in the next line, and joins the lines.
-    return _LINE_END.sub(lambda end: "\n" if "\r" in end[0] else "", _NO_TEXT.sub("", text)).strip()
+    lines = _NO_TEXT.sub("", text).replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return "\n".join(line.rstrip() for line in lines).strip()
 
 
 def _coverage(page: PdfPage) -> float:
