@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from loresmith.data.readers.pdf_doubts import doubt_about, sampled
+from loresmith.data.readers.pdf_second_opinion import SecondOpinion
 from loresmith.data.readers.record import ReadingRules, Record, metadata_json
 from loresmith.data.readers.refusal import NoDocumentError, whole_document
 
@@ -31,7 +31,6 @@ SCANNED_COVERAGE = 0.5
 """Share of the page that pictures cover at least on a scan: scans fill the page but for margins that were cut off;
 figures among text rarely take half of it."""
 
-_SECOND_FAILS = (OSError, RuntimeError, ValueError)  # what pdf_oxide raises for files and pages that it cannot read
 _MOST_PICTURES = 4096  # looked at on one page; scans in strips have hundreds
 _NO_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff\ud800-\udfff]")
 
@@ -141,40 +140,17 @@ def _doubts(texts: dict[int, str], data: bytes) -> tuple[dict[int, str], int]:
     """What is wrong with the text of which pages, and how many were extracted twice.
 
     Every page is judged by itself. One page of the sample that fails against the second extractor brings all pages to
-    be compared. A file that the second extractor cannot open says nothing about the first, which is more tolerant.
+    be compared.
     """
     found = {number: doubt for number, text in texts.items() if (doubt := doubt_about(text, None))}
     rest = [number for number in texts if number not in found]
     sample = sampled(rest)
-    compare = _Comparison(data)
-    doubts = {number: compare(number, texts[number]) for number in sample}
+    second = SecondOpinion(data)
+    doubts = {number: doubt_about(texts[number], second.text(number)) for number in sample}
     if any(doubts.values()):
-        doubts |= {number: compare(number, texts[number]) for number in rest if number not in doubts}
+        doubts |= {number: doubt_about(texts[number], second.text(number)) for number in rest if number not in doubts}
     found |= {number: doubt for number, doubt in doubts.items() if doubt}
-    return {number: found[number] for number in sorted(found)}, compare.done
-
-
-class _Comparison:
-    """A second extraction of pages; `done` counts those that it could read."""
-
-    def __init__(self, data: bytes) -> None:
-        import pdf_oxide
-
-        pdf_oxide.disable_logging()
-        self.done = 0
-        self._document = None
-        with suppress(*_SECOND_FAILS):
-            self._document = pdf_oxide.PdfDocument.from_bytes(data)
-
-    def __call__(self, number: int, text: str) -> str:
-        if self._document is None:
-            return ""
-        try:
-            other = self._document.extract_text(number - 1)
-        except _SECOND_FAILS:
-            return ""
-        self.done += 1
-        return doubt_about(text, other)
+    return {number: found[number] for number in sorted(found)}, second.pages
 
 
 def _refuse_if_too_little(texts: dict[int, str], left_out: dict[str, list[int]], pages: int) -> None:
