@@ -1,10 +1,14 @@
 from __future__ import annotations
 
 import json
+import pydoc
+import sysconfig
 import time
+from pathlib import Path
 
 import pytest
 
+from loresmith.data.file_types import file_type
 from loresmith.data.readers.latex import read_latex
 from loresmith.data.readers.record import Reader, ReadingRules, Record, Refused
 from loresmith.data.readers.rst import read_rst
@@ -186,3 +190,14 @@ def test_hostile_markup_takes_linear_time(read: Reader, unit: str) -> None:
     for tail in ("", "x", "}"):
         list(read((unit * (400_000 // len(unit)) + tail).encode(), RULES))
     assert time.process_time() - started < 6
+
+
+def test_real_files_of_the_standard_library_and_of_numpy_are_read() -> None:
+    page = pydoc.html.page("json", pydoc.html.document(json)).encode()
+    record = _read(file_type("json.html").read, page)
+    assert "Serialize ``obj`` to a JSON formatted ``str``." in record.text
+    assert "<td" not in record.text
+    (readme,) = Path(sysconfig.get_path("purelib"), "numpy", "ma").glob("README.rst")
+    record = _read(file_type(readme.name).read, readme.read_bytes())
+    assert json.loads(record.metadata)["title"]
+    assert len(record.text) > 0.9 * len(readme.read_text(encoding="utf-8"))
