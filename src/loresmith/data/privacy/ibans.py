@@ -62,7 +62,7 @@ class IbanRecogniser:
     def find(self, seen: SeenText) -> Iterator[Finding]:
         text = seen.text
         done = 0
-        for run, end in seen.number_runs:
+        for run, end in seen.digits.runs:
             for start in _START.finditer(text, max(done, run - _BEFORE_RUN), end):
                 done = start.end()
                 country = start[0][:2].upper()

@@ -12,6 +12,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from loresmith.data.privacy.digit_groups import CLASSES, LETTER, LONGEST_GROUP, SEPARATORS
 from loresmith.data.privacy.findings import Finding
 from loresmith.data.privacy.seen_text import SeenText
 
@@ -25,7 +28,6 @@ CROWDED = 0.6
 """By what the confidence is multiplied where digits stand right beside: in a table anything fits once."""
 
 _CHARACTERS = {"#": "[0-9]", "A": "[A-Za-z]", "*": "[A-Za-z0-9]"}
-_GROUP = re.compile(r"[0-9]+")
 _BESIDE = frozenset(" ()")
 _CROWDING = frozenset("0123456789[]")  # a mask was something, too
 _NOT_ALPHANUMERIC = re.compile(r"[^A-Z0-9]")
@@ -83,33 +85,30 @@ class NumberRecogniser:
     def __init__(self, rules: Sequence[NumberRule]) -> None:
         self.kinds = tuple(sorted({rule.kind for rule in rules}))
         self.longest = max(rule.longest for rule in rules)
-        self._trials: dict[tuple[int, str], list[_Trial]] = defaultdict(list)
+        self._trials: dict[tuple[int, int], list[_Trial]] = defaultdict(list)  # by the first group and what follows it
+        self._shapes = np.zeros((LONGEST_GROUP + 1, CLASSES, LONGEST_GROUP + 1), dtype=bool)
         for rule in rules:
             cues = re.compile(rule.cues.encode())
             for layout in rule.layouts:
                 first = re.search("#+", layout.template)
                 assert first, "a layout without digits would never be tried"
-                pattern = "".join(_CHARACTERS.get(character, re.escape(character)) for character in layout.template)
-                after = layout.template[first.end() : first.end() + 1]
-                key = len(first[0]), "A" if after == "*" else after
-                trial = _Trial(rule, layout.alone, first.start(), re.compile(_alone(pattern)), cues)
-                self._trials[key].append(trial)
+                length, rest = len(first[0]), layout.template[first.end() :]
+                trial = _Trial(rule, layout.alone, first.start(), re.compile(_alone(_pattern(layout.template))), cues)
+                for following in _classes(rest):
+                    self._trials[length, following].append(trial)
+                    second = re.match(r"[^#](#*)", rest)
+                    self._shapes[length, following, len(second[1]) if second and second[1] else slice(None)] = True
 
     def find(self, seen: SeenText) -> Iterator[Finding]:
-        text, trials = seen.text, self._trials
-        for start, end in seen.number_runs:
-            for group in _GROUP.finditer(text, start, end):
-                here, after = group.span()
-                following = text[after : after + 1]
-                length = after - here
-                if following.isalpha():
-                    wanted = trials.get((length, "A"), ())
-                else:
-                    wanted = [*trials.get((length, ""), ()), *trials.get((length, following), ())]
-                for trial in wanted:
-                    found = trial.pattern.match(text, here - trial.before) if here >= trial.before else None
-                    if found and trial.rule.check(_NOT_ALPHANUMERIC.sub("", found[0].upper())):
-                        yield self._weigh(seen, trial, *found.span())
+        text, groups = seen.text, seen.digits
+        lengths, following, seconds = groups.shapes
+        chosen = np.flatnonzero(self._shapes[lengths, following, seconds])
+        keys = zip(lengths[chosen].tolist(), following[chosen].tolist(), strict=True)
+        for here, key in zip(groups.starts[chosen].tolist(), keys, strict=True):
+            for trial in self._trials[key]:
+                found = trial.pattern.match(text, here - trial.before) if here >= trial.before else None
+                if found and trial.rule.check(_NOT_ALPHANUMERIC.sub("", found[0].upper())):
+                    yield self._weigh(seen, trial, *found.span())
 
     @staticmethod
     def _weigh(seen: SeenText, trial: _Trial, start: int, end: int) -> Finding:
@@ -117,6 +116,17 @@ class NumberRecogniser:
         if trial.cues.search(seen.before(start, CUE_REACH)):
             confidence = WITH_CUE
         return Finding(start, end, trial.rule.kind, confidence, trial.rule.rule)
+
+
+def _classes(rest: str) -> list[int]:
+    """What may stand behind the first group of a layout of which this is the rest."""
+    if not rest:
+        return [following for following in range(CLASSES) if following != LETTER]
+    return [LETTER] if rest[0] in "A*" else [LETTER + 1 + SEPARATORS.index(rest[0])]
+
+
+def _pattern(template: str) -> str:
+    return "".join(_CHARACTERS.get(character, re.escape(character)) for character in template)
 
 
 def _alone(pattern: str) -> str:

@@ -24,8 +24,9 @@ _ENDS = re.compile(r"(?!\w)(?![.,:\-/][0-9\[])(?!@)")
 _CUES = re.compile(
     rb"\btel|telef|t.l.phone|phone|\bfon\b|mobil|m.vil|handy|\bcell|\bfax|\bcall|\bring\b|anruf|rufnummer|durchwahl|hotline"
     rb"|whatsapp|signal\b|appele|llama|chiama|\bgsm\b|contact number|\bsms\b|\bbel\b|telemovel|telem.vel|puhelin"
-    rb"|\bt:|\bm:|\bf:|tfno|\btlf"
+    rb"|\bt:|\bm:|tfno|\btlf"
 )
+_IN_CUES = re.compile(rb"[g-z]")  # every cue has one of them, a hexadecimal dump none
 _CUE_REACH = 32
 _FICTION = re.compile(r"1[2-9][0-9]{2}55501[0-9]{2}")
 
@@ -49,22 +50,33 @@ class PhoneRecogniser:
 
     def find(self, seen: SeenText) -> Iterator[Finding]:
         text = seen.text
-        for run, end in seen.number_runs:
-            done = run
-            for group in _GROUP.finditer(text, run, end):
-                start = group.start()
-                if start < done:
-                    continue
-                before = text[max(0, start - 3) : start]
-                found = None
-                if before.endswith(("+", "+ ")):
-                    found = self._international(text, start - (2 if before[-1] == " " else 1), start)
-                elif text.startswith("00", start):
-                    found = self._international(text, start, start + 2)
-                found = found or self._national(seen, start - before.endswith("("), start == run)
+        for run, end in seen.digits.runs:
+            start = run
+            while start >= 0:
+                found = self._at(seen, start, start == run)
                 if found:
-                    done = found.end
                     yield found
+                start = self._next(text, found.end if found else start + 1, end, found is not None)
+
+    def _at(self, seen: SeenText, start: int, first: bool) -> Finding | None:
+        """The number that begins with this digit, or with what stands before it."""
+        text = seen.text
+        before = text[max(0, start - 3) : start]
+        found = None
+        if before.endswith(("+", "+ ")):
+            found = self._international(text, start - (2 if before[-1] == " " else 1), start)
+        elif text.startswith("00", start):
+            found = self._international(text, start, start + 2)
+        return found or self._national(seen, start - before.endswith("("), first)
+
+    @staticmethod
+    def _next(text: str, start: int, end: int, after_number: bool) -> int:
+        """The next place of a run where a number may begin: at a bracket, or after another number; -1 for none."""
+        if after_number:
+            group = _GROUP.search(text, start, end)
+            return group.start() if group else -1
+        bracket = text.find("(", start, end)
+        return bracket + 1 if bracket >= 0 else -1
 
     def _international(self, text: str, begin: int, digits: int) -> Finding | None:
         body = _BODY.match(text, digits, digits + LONGEST - 3)
@@ -87,7 +99,8 @@ class PhoneRecogniser:
         text = seen.text
         if _BEGINS_AFTER_CUE.match(text, start) is None:
             return None
-        told = first and _CUES.search(seen.before(start, _CUE_REACH)) is not None
+        words = seen.before(start, _CUE_REACH) if first else b""
+        told = _IN_CUES.search(words) is not None and _CUES.search(words) is not None
         if not told and self._any_written.match(text, start) is None:
             return None
         best: Finding | None = None

@@ -75,7 +75,7 @@ class Recognisers:
         found: list[Finding] = []
         for recogniser in self.each:
             for finding in recogniser.find(seen):
-                if finding.confidence >= self._minimum:
+                if finding.confidence >= self._minimum and not seen.touches_mask(finding.start, finding.end):
                     start, end = seen.given(finding.start, finding.end)
                     found.append(Finding(start, end, finding.kind, finding.confidence, finding.rule))
         return settle(found)

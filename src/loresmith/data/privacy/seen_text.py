@@ -11,6 +11,8 @@ import unicodedata
 from bisect import bisect_right
 from functools import cached_property
 
+from loresmith.data.privacy.digit_groups import DigitGroups
+
 
 def _characters(*ranges: tuple[int, int]) -> str:
     return "".join(chr(code) for first, last in ranges for code in range(first, last + 1))
@@ -52,8 +54,9 @@ _SAME_LENGTH = (
 _LENGTH_CHANGING = re.compile(f"([{_INVISIBLE}]+)|[{_MARKS}]+")
 _TOUCHED = frozenset((*_INVISIBLE, *_MARKS, *_SAME_LENGTH))
 _MASK = re.compile(rb"\[[a-z_]+\]")
+_MASK_BEFORE = re.compile(rb"\[[a-z_]+\]$")
+_LONGEST_MASK = 13
 _ASCII = bytes(range(128))
-_NUMBER_RUN = re.compile(r"[0-9](?:[ ./()\-]{0,3}+[A-Za-z]?[0-9]){5,}+")
 
 
 class SeenText:
@@ -111,14 +114,19 @@ class SeenText:
         return given_start, given_start + given_length
 
     @cached_property
-    def number_runs(self) -> list[tuple[int, int]]:
-        """Start and end of every stretch of six digits and more with at most three of ` ./()-` and a letter between."""
-        return [found.span() for found in _NUMBER_RUN.finditer(self.text)]
+    def digits(self) -> DigitGroups:
+        """Where the digits are."""
+        return DigitGroups(self.lowered)
 
     @cached_property
     def lowered(self) -> bytes:
         """The text in ASCII lower case, a byte a character, `?` for what Latin-1 lacks: to search for words fast."""
         return self.text.encode("latin-1", "replace").lower()
+
+    def touches_mask(self, start: int, end: int) -> bool:
+        """Whether a mask stands right before or behind: what lies between is what a longer finding left over."""
+        before, behind = self.lowered[max(0, start - _LONGEST_MASK) : start], self.lowered[end : end + _LONGEST_MASK]
+        return _MASK_BEFORE.search(before) is not None or _MASK.match(behind) is not None
 
     def before(self, place: int, characters: int) -> bytes:
         """So many characters of `lowered` before a place, but none before a mask.
