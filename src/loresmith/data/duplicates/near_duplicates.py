@@ -21,7 +21,7 @@ from loresmith.data.duplicates.sketches import Sketches
 from loresmith.data.duplicates.spill import Spill
 from loresmith.data.mixing import mix
 
-MEMORY = 256 << 20
+MEMORY = 64 << 20
 
 _BAND_ROWS = np.dtype([("key", np.uint64), ("document", np.uint32)])
 _PAIR_ROWS = np.dtype([("key", np.uint64)])

@@ -6,6 +6,7 @@ at together. They take about 0.7 bytes for a byte of text, and 450 bytes for a d
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from loresmith.data.duplicates.shingles import shingles
 
 _IDS = pa.schema([("id", pa.string())])
 _BLOCK = 1 << 14  # documents whose signatures are looked at together
+_KEPT_BYTES = 32 << 20  # of the sketches in memory before they are given back
 
 
 def write_sketches(batches: Iterable[pa.RecordBatch], folder: Path) -> int:
@@ -89,10 +91,14 @@ class Sketches:
     """
 
     def __init__(self, folders: Sequence[Path]) -> None:
-        self._signatures = [_rows(folder / "signatures.bin", np.uint32).reshape(-1, HASHES) for folder in folders]
-        self._shingles = [_rows(folder / "shingles.bin", np.uint32) for folder in folders]
-        self.bytes: NDArray[np.int64] = np.concatenate([_rows(folder / "bytes.bin", np.int64) for folder in folders])
-        counts = [_rows(folder / "counts.bin", np.int64) for folder in folders]
+        self._files = [_MappedFile(folder / name) for folder in folders for name in ("signatures.bin", "shingles.bin")]
+        self._signatures = [file.numbers.reshape(-1, HASHES) for file in self._files[0::2]]
+        self._shingles = [file.numbers for file in self._files[1::2]]
+        self._touched = 0
+        self.bytes: NDArray[np.int64] = np.concatenate(
+            [np.fromfile(folder / "bytes.bin", dtype=np.int64) for folder in folders]
+        )
+        counts = [np.fromfile(folder / "counts.bin", dtype=np.int64) for folder in folders]
         self.counts: NDArray[np.int64] = np.concatenate(counts)
         self._ends = np.concatenate([np.cumsum(some) for some in counts])
         self._first = np.cumsum([0, *(len(signatures) for signatures in self._signatures)])
@@ -114,13 +120,15 @@ class Sketches:
         for shard in np.unique(shards).tolist():
             here = shards == shard
             result[here] = self._signatures[shard][numbers[here] - self._first[shard]]
+        self._touch(len(numbers) * mmap.PAGESIZE)
         return result
 
     def signature_blocks(self) -> Iterator[tuple[int, NDArray[np.uint32]]]:
         """The signatures of all documents, block by block, each with the number of its first document."""
         for first, signatures in zip(self._first.tolist(), self._signatures, strict=False):
             for start in range(0, len(signatures), _BLOCK):
-                yield first + start, np.asarray(signatures[start : start + _BLOCK])
+                yield first + start, signatures[start : start + _BLOCK]
+                self._touch(_BLOCK * HASHES * 4)
 
     def shingles(self, number: int) -> NDArray[np.uint32]:
         """The different shingles of a document, ascending."""
@@ -136,7 +144,8 @@ class Sketches:
                 begin = int(self._ends[first] - self.counts[first])
                 last = max(first + 1, first + int(np.searchsorted(self._ends[first:after], begin + entries)))
                 owners = np.repeat(np.arange(first, last), self.counts[first:last])
-                yield owners, np.asarray(held[begin : int(self._ends[last - 1])])
+                yield owners, held[begin : int(self._ends[last - 1])]
+                self._touch(4 * len(owners))
                 first = last
 
     def jaccard(self, left: int, right: int) -> float:
@@ -150,13 +159,35 @@ class Sketches:
 
     def _in_common(self, one: int, other: int) -> int:
         few, many = sorted((self.shingles(one), self.shingles(other)), key=len)
+        self._touch(4 * (len(few) + len(many)) + 2 * mmap.PAGESIZE)
         places = np.searchsorted(many, few)
         places[places == len(many)] = 0
         return int(np.count_nonzero(many[places] == few))
 
+    def _touch(self, bytes_: int) -> None:
+        """Give the memory back when much of the files has been looked at; they would all be in it at last."""
+        self._touched += bytes_
+        if self._touched > _KEPT_BYTES:
+            for file in self._files:
+                file.give_back()
+            self._touched = 0
 
-def _rows(path: Path, dtype: type[np.generic]) -> NDArray[Any]:
-    return np.memmap(path, dtype=dtype, mode="r") if path.stat().st_size else np.empty(0, dtype=dtype)
+
+class _MappedFile:
+    """A file of 32-bit numbers, read as it is used."""
+
+    def __init__(self, path: Path) -> None:
+        self._map = None
+        self.numbers: NDArray[np.uint32] = np.empty(0, dtype=np.uint32)
+        if path.stat().st_size:
+            with path.open("rb") as file:
+                self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            self.numbers = np.frombuffer(self._map, dtype=np.uint32)
+
+    def give_back(self) -> None:
+        """What was read need not stay in memory; it is read again where it is used again."""
+        if self._map is not None:
+            self._map.madvise(mmap.MADV_DONTNEED)
 
 
 def _read_ids(path: Path) -> pa.ChunkedArray[pa.StringScalar]:
