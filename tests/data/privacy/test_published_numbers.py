@@ -39,6 +39,7 @@ CHECKED = {
     "756.9217.0769.85": "national_id",  # ch
     "1237 010180": "national_id",  # at
     "131052-308T": "national_id",  # fi
+    "2341 2341 2346": "national_id",  # in, UIDAI
     "529.982.247-25": "national_id",  # br
     "1234567FA": "national_id",  # ie
 }
@@ -104,6 +105,11 @@ def test_a_word_before_it_settles_a_number_that_others_look_like(text: str, valu
 def test_telephone_numbers_end_where_their_plan_says(text: str, value: str, country: str) -> None:
     (found,) = USUAL.find(text)
     assert (text[found.start : found.end], found.rule) == (value, f"phone/{country}")
+
+
+def test_a_date_is_no_telephone_number() -> None:
+    assert USUAL.find("called 2003-04-24, phone 24.04.2003, Tel 2003/04/24") == []
+    assert [found.kind for found in USUAL.find("Tél. 01.02.03.04.05")] == ["phone"]
 
 
 def test_numbers_for_fiction_and_documentation_are_nobodys() -> None:

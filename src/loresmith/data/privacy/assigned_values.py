@@ -32,6 +32,7 @@ _NAMED = re.compile(
     rb"(?:api|access|private|auth|account|shared|signing|secret|client|bearer|session|refresh|service)"
     rb"[ _.-]?(?:key|token|secret)$"
 )
+_MASK = "[SECRET]"
 _PUBLIC = re.compile(rb"pub(?:lic)?[ _-]?key$")
 _LINK = re.compile(
     r"[\w.\-]{0,24}(?:[\"'\])]{0,2}[ \t]{0,4}(?P<sign>:=|=>|===?|=|:)[ \t]{0,4}|>"
@@ -68,6 +69,8 @@ def _header(seen: SeenText, after: int) -> Finding | None:
 def _assigned(seen: SeenText, place: int, after: int, is_password: bool) -> Finding | None:
     """What is assigned to the word before `after`, which may turn out not to be secret at all (confidence near 0)."""
     text = seen.text
+    if text[max(0, place - 1) : after + 1] == _MASK:
+        return None
     link = _LINK.match(text, after)
     option = False
     if link is None:

@@ -101,6 +101,8 @@ class NumberRecogniser:
 
     def find(self, seen: SeenText) -> Iterator[Finding]:
         text, groups = seen.text, seen.digits
+        if not len(groups.starts):
+            return
         lengths, following, seconds = groups.shapes
         chosen = np.flatnonzero(self._shapes[lengths, following, seconds])
         keys = zip(lengths[chosen].tolist(), following[chosen].tolist(), strict=True)

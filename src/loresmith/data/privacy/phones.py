@@ -12,9 +12,11 @@ from loresmith.data.privacy.seen_text import SeenText
 LONGEST = 40
 
 _CODES = re.compile(
-    r"1|7|2[07]|2[1-689][0-9]|3[0-469]|3[578][0-9]|4[013-9]|42[0-9]|5[1-8]|5[09][0-9]|6[0-6]|6[7-9][0-9]|8[1246]|8[0578][0-9]"
-    r"|9[0-58]|9[679][0-9]"
+    r"1|7|20|27|21[12368]|2[2-46][0-9]|25[0-8]|29[0179]|3[0-469]|35[0-9]|37[0-8]|38[0-35-79]|4[013-9]|42[013]|5[1-8]|50[0-9]"
+    r"|59[0-9]|6[0-6]|67[02-9]|68[0-35-9]|69[0-2]|8[1246]|85[02356]|88[06]|9[0-58]|96[0-8]|97[0-7]|99[2-68]"
 )
+"""The calling codes that ITU-T E.164 assigns to countries."""
+
 _BODY = re.compile(r"[0-9](?:(?: ?\(0\) ?|[ .\-/()]{0,3})[0-9]){5,17}")
 _GROUP = re.compile(r"[0-9]+")
 _DIGITS = re.compile(r"[^0-9]")
@@ -28,6 +30,10 @@ _CUES = re.compile(
 )
 _IN_CUES = re.compile(rb"[g-z]")  # every cue has one of them, a hexadecimal dump none
 _CUE_REACH = 32
+_DATE = re.compile(
+    r"(?:(?:19|20)[0-9]{2}([-./ ])[01]?[0-9]\1[0-3]?[0-9]|[0-3]?[0-9]([-./])[01]?[0-9]\2(?:19|20)?[0-9]{2})"
+    r"(?![.\-/]?[0-9])"
+)
 _FICTION = re.compile(r"1[2-9][0-9]{2}55501[0-9]{2}")
 
 
@@ -97,7 +103,7 @@ class PhoneRecogniser:
 
     def _national(self, seen: SeenText, start: int, first: bool) -> Finding | None:
         text = seen.text
-        if _BEGINS_AFTER_CUE.match(text, start) is None:
+        if _BEGINS_AFTER_CUE.match(text, start) is None or _DATE.match(text, start):
             return None
         words = seen.before(start, _CUE_REACH) if first else b""
         told = _IN_CUES.search(words) is not None and _CUES.search(words) is not None

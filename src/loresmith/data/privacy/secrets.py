@@ -63,6 +63,8 @@ def _stretches(seen: SeenText) -> Iterator[tuple[int, int]]:
 
     Four characters are looked at as one integer: so long a stretch covers four aligned fours in a row.
     """
+    if len(seen.text) < STRETCH:
+        return
     marks = seen.lowered.translate(_IS_WORD)
     fours = np.frombuffer(marks + bytes(-len(marks) % _FOUR), dtype=np.uint32) == 0x01010101
     done = 0
