@@ -21,6 +21,7 @@ class Page:
     Attributes:
         scan: whether a picture fills it.
         unmapped: whether its font says nowhere what its glyphs, which are numbered as they please, mean.
+        beside: whether the text stands above the page, where nobody sees it.
         gap: width of the gap between words, which then have no space, in thousandths of the font's size.
     """
 
@@ -28,6 +29,7 @@ class Page:
     scan: bool = False
     unmapped: bool = False
     gap: float | None = None
+    beside: bool = False
 
 
 def pdf(pages: Sequence[Page], title: str = "", password: str | None = None, permissions: int = -4) -> bytes:
@@ -45,7 +47,7 @@ def pdf(pages: Sequence[Page], title: str = "", password: str | None = None, per
     objects[6] = (b"", (_CMAP % text).encode())
     objects[7] = _font("5 0 R", "")
     for at, page in enumerate(pages):
-        content = [f"BT /{'F2' if page.unmapped else 'F1'} 11 Tf 14 TL 50 790 Td"]
+        content = [f"BT /{'F2' if page.unmapped else 'F1'} 11 Tf 14 TL 50 {1790 if page.beside else 790} Td"]
         content += [_line(_glyphs(line) if page.unmapped else line, page.gap) for line in page.lines]
         content.append("ET")
         if page.scan:

@@ -205,6 +205,10 @@ def test_opendocument_sheets_and_slides_are_pages() -> None:
     assert [number for number, _ in record.pages] == [1, 3]
     assert json.loads(record.metadata)["hidden_pages"] == ["B"]
 
+    cell = '<table:table-cell table:number-columns-repeated="16000"><text:p>x</text:p></table:table-cell>'
+    row = f'<table:table-row table:number-rows-repeated="1048000">{cell}</table:table-row>'
+    assert _reason(read_odf, odf("spreadsheet", f"<table:table>{row}</table:table>")) == "unpacks to too much"
+
     slide = '<draw:page><draw:frame presentation:class="title"><draw:text-box><text:p>Titel</text:p>'
     slide += "</draw:text-box></draw:frame>"
     slide += '<draw:frame presentation:class="footer"><text:p>Fuß</text:p></draw:frame><presentation:notes>'

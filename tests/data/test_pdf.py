@@ -33,8 +33,8 @@ def test_text_is_read_page_by_page_with_where_each_begins() -> None:
     record = _read(pdf([Page(LINES), Page(), Page(SCRIPTS)], title="Ölpumpe – 手册"))
     (first, begin), (third, middle) = record.pages
     assert (first, begin, third) == (1, 0, 3)
-    assert record.text[:middle].strip().split("\n") == LINES
-    assert record.text[middle:].strip().split("\n") == SCRIPTS
+    assert record.text[:middle] == "\n".join(LINES) + "\n\n"
+    assert record.text[middle:] == "\n".join(SCRIPTS) + "\n"
     metadata = json.loads(record.metadata)
     assert metadata["title"] == "Ölpumpe – 手册"
     assert metadata["pages"] == 3
@@ -94,8 +94,15 @@ def test_one_bad_page_does_not_spoil_the_others() -> None:
 
 def test_text_that_only_one_extractor_sees_is_refused() -> None:
     """Text beside the page, which nobody sees, is what PDFium extracts and the other does not."""
-    data = pdf([Page(LINES)] * 3).replace(b"50 790 Td", b"50 1790 Td")
-    assert _refusal(data).reason == "extractors disagree"
+    assert _refusal(pdf([Page(LINES, beside=True)] * 3)).reason == "extractors disagree"
+
+
+def test_a_doubt_about_one_page_of_the_sample_is_a_doubt_about_all() -> None:
+    pages = [Page(LINES, beside=number in (3, 4)) for number in range(1, 13)]
+    assert sampled(range(1, 13)) == [3, 7, 11]
+    metadata = json.loads(_read(pdf(pages)).metadata)
+    assert metadata["left_out"] == {"extractors disagree": [3, 4]}
+    assert metadata["compared"] == 12
 
 
 def test_a_password_is_named_and_a_forbidden_copy_is_said() -> None:
@@ -117,6 +124,7 @@ def test_doubts_about_text() -> None:
     assert doubt_about(good, good.replace("the ", "the").replace("to ", "to")) == ""  # the second one fuses
     assert doubt_about(good.replace("the ", "the").replace("to ", "to").replace(" is ", "is"), good) == "fused words"
     assert doubt_about(good, good.translate(str.maketrans("etaoin", "αβγδεζ"))) == "extractors disagree"
+    assert doubt_about(ENGLISH * 3 + ENGLISH.replace(" ", ""), None) == "fused words"
     assert doubt_about(good, "") == "extractors disagree"
     assert doubt_about("泵的维护手册第二章包括润滑密封和轴承" * 10, None) == ""  # no spaces, and none are due
     assert doubt_about(" ".join(["NormalizerOfSubgroupInParentAttribute"] * 9 + ["of a group"] * 30), None) == ""

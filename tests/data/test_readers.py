@@ -48,7 +48,7 @@ def test_html_becomes_the_text_that_a_reader_sees() -> None:
 
 STRUCTURE = """<body><h2>Öl</h2><p>Text<ol><li><p>eins</p><li>zwei<ul><li>tief<li>tiefer</ul><li>drei</ol>danach
 <table><tr><td><p>a</p></td><td></td><td>c</td></tr><tr><td></td><td>x</table>
-<template><p>no</p><template>x</template>y</template><dl><dt>t<dd>d</dl><pre>
+<template><h2>no<template>x</template>y</template><dl><dt>t<dd>d</dl><pre>
  code <b>bold</b><br>  x
 </pre>tail <textarea> ta </textarea>"""
 
