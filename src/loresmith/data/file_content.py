@@ -9,12 +9,36 @@ from __future__ import annotations
 import codecs
 import re
 
+from loresmith.data.encoding_guess import unmarked_utf16
+
 _SIGNATURES = (  # offset, bytes, what it is
     (0, b"%PDF-", "pdf"),
     (0, b"{\\rtf", "rtf"),
     (0, b"PK\x03\x04", "zip"),
     (0, b"PK\x05\x06", "zip"),  # an empty one
     (0, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "ole"),
+    (0, b"7z\xbc\xaf\x27\x1c", "7z"),
+    (0, b"\x1f\x8b\x08", "gzip"),
+    (4, b"1AY&SY", "bzip2"),
+    (0, b"\xfd7zXZ\0", "xz"),
+    (0, b"\x28\xb5\x2f\xfd", "zstd"),
+    (257, b"ustar", "tar"),
+    (0, b"PAR1\x15", "parquet"),
+    (0, b"SQLite format 3\0", "sqlite"),
+    (0, b"\x89PNG\r\n\x1a\n", "png"),
+    (0, b"\xff\xd8\xff", "jpeg"),
+    (0, b"GIF87a", "gif"),
+    (0, b"GIF89a", "gif"),
+    (0, b"II*\0", "tiff"),
+    (0, b"MM\0*", "tiff"),
+    (8, b"WEBPVP8", "webp"),
+    (8, b"WAVEfmt ", "wav"),
+    (0, b"fLaC\0", "flac"),
+    (0, b"OggS\0", "ogg"),
+    (0, b"ID3\x02", "mp3"),
+    (0, b"ID3\x03", "mp3"),
+    (0, b"ID3\x04", "mp3"),
+    (4, b"ftypM4A", "m4a"),
 )
 _WIDE_MARKS = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _WIDE_CODECS = ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be")
@@ -24,6 +48,7 @@ _HTML = re.compile(
     r"(?:\s|<!--.*?-->|<\?.*?\?>)*+<(?:!doctype\s+html|html|head|body|title|meta|script|style|table|div|h1|p|frameset)\b",
     re.IGNORECASE | re.DOTALL,
 )
+_MAILBOX = re.compile(rb"From [^\r\n]{1,200} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d[^\r\n]{0,40}\r?\n>?[!-9;-~]{1,76}:")
 _OOXML_FIRST = re.compile(
     rb"\[Content_Types\]\.xml|_rels/\.rels|docProps/(?:app|core)\.xml|word/(?:document|_rels)"
     rb"|xl/(?:workbook|worksheets|_rels)|ppt/(?:presentation|slides|_rels)"
@@ -58,8 +83,13 @@ def content_of(head: bytes) -> str:
 
 
 def is_binary(head: bytes) -> bool:
-    """Whether a file with this head is no text: it has a NUL (as git has it), and no mark of UTF-16 or UTF-32."""
-    return b"\0" in head and not head.startswith(_WIDE_MARKS)
+    """Whether a file with this head is no text: it has a NUL (as git has it), and is not in UTF-16 or UTF-32."""
+    return b"\0" in head and not head.startswith(_WIDE_MARKS) and not unmarked_utf16(head)
+
+
+def looks_like_mailbox(head: bytes) -> bool:
+    """Whether text begins as a mailbox does, with `From ada@example.org Mon Nov  2 10:00:00 2026` and a header."""
+    return bool(_MAILBOX.match(head))
 
 
 def looks_like_html(head: bytes) -> bool:

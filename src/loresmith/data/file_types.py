@@ -12,9 +12,9 @@ from functools import partial
 from importlib import import_module
 from typing import cast
 
-from loresmith.data.file_content import content_of, is_binary, looks_like_html
+from loresmith.data.file_content import content_of, is_binary, looks_like_html, looks_like_mailbox
 from loresmith.data.readers.record import Reader
-from loresmith.data.readers.source_code import LANGUAGE_BY_NAME
+from loresmith.data.readers.source_language import source_language
 
 HEAD_BYTES = 8192
 """How much of the beginning of a file `file_type` wants to see."""
@@ -52,6 +52,7 @@ _ODF = "application/vnd.oasis.opendocument"
 _binary = partial(FileType, binary=True)
 _TEXT = FileType("text/plain", "text:read_text", ".txt .text")
 _HTML = FileType("text/html", "html:read_html", ".html .htm .xhtml")
+_MAILBOX = FileType("application/mbox", "mbox:read_mbox", ".mbox .mbx", binary=True)
 _SOURCE = FileType("", "source_code:read_source_code")
 _UNKNOWN = FileType("application/octet-stream", "unknown:read_unknown")
 _TYPES = (
@@ -79,6 +80,32 @@ _TYPES = (
     _binary("application/vnd.ms-excel", "compound:read_compound", ".xls .xlt", "ole/xls"),
     _binary("application/vnd.ms-powerpoint", "compound:read_compound", ".ppt .pot .pps", "ole/ppt"),
     _binary("application/x-ole-storage", "compound:read_compound", content="ole"),
+    _binary("application/zip", "zip_archive:read_zip", ".zip .jar .war .whl .nupkg .apk", "zip"),
+    _binary("application/x-tar", "tar_archive:read_tar", ".tar", "tar"),
+    _binary("application/gzip", "compressed:read_compressed", ".gz .tgz", "gzip"),
+    _binary("application/x-bzip2", "compressed:read_compressed", ".bz2 .tbz .tbz2", "bzip2"),
+    _binary("application/x-xz", "compressed:read_compressed", ".xz .txz", "xz"),
+    _binary("application/zstd", "compressed:read_compressed", ".zst .tzst", "zstd"),
+    _binary("application/x-7z-compressed", "seven_zip:read_7z", ".7z", "7z"),
+    _MAILBOX,
+    _binary("message/rfc822", "mail:read_eml", ".eml"),
+    _binary("application/vnd.ms-outlook", "outlook_message:read_msg", ".msg", "ole/msg"),
+    FileType("text/csv", "csv_table:read_csv", ".csv"),
+    FileType("text/tab-separated-values", "csv_table:read_tsv", ".tsv .tab"),
+    FileType("application/json", "json_document:read_json", ".json .geojson"),
+    _binary("application/vnd.apache.parquet", "parquet:read_parquet", ".parquet", "parquet"),
+    _binary("application/vnd.sqlite3", "sqlite:read_sqlite", ".sqlite .sqlite3", "sqlite"),
+    _binary("image/png", "image:read_image", ".png", "png"),
+    _binary("image/jpeg", "image:read_image", ".jpg .jpeg .jpe", "jpeg"),
+    _binary("image/gif", "image:read_image", ".gif", "gif"),
+    _binary("image/tiff", "image:read_image", ".tif .tiff", "tiff"),
+    _binary("image/webp", "image:read_image", ".webp", "webp"),
+    _binary("image/bmp", "image:read_image", ".bmp .dib"),
+    _binary("audio/wav", "audio:read_audio", ".wav .wave", "wav"),
+    _binary("audio/flac", "audio:read_audio", ".flac", "flac"),
+    _binary("audio/ogg", "audio:read_audio", ".ogg .oga .opus", "ogg"),
+    _binary("audio/mpeg", "audio:read_audio", ".mp3", "mp3"),
+    _binary("audio/mp4", "audio:read_audio", ".m4a", "m4a"),
 )
 _BY_EXTENSION = {extension: kind for kind in _TYPES for extension in kind.extensions.split()}
 _BY_CONTENT = {kind.content: kind for kind in _TYPES if kind.content}
@@ -105,7 +132,7 @@ def file_type(path: str, head: bytes = b"") -> FileType:
     Args:
         head: the file's first `HEAD_BYTES`; without any, the name alone decides.
     """
-    named, content = _by_name(path), content_of(head)
+    named, content = _by_name(path, head), content_of(head)
     if content:
         in_container = named is not None and named.content.partition("/")[0] == content.partition("/")[0]
         if named and in_container and (content in _CONTAINERS or named.content == content):
@@ -118,18 +145,20 @@ def file_type(path: str, head: bytes = b"") -> FileType:
         return named
     if looks_like_html(head):
         return _HTML
+    if named is None and looks_like_mailbox(head):
+        return _MAILBOX
     if named is None or (head and named.content.startswith("ole")):
         return _TEXT
     return named
 
 
-def _by_name(path: str) -> FileType | None:
+def _by_name(path: str, head: bytes) -> FileType | None:
     name = posixpath.basename(path).lower()
     extension = posixpath.splitext(name)[1]
     if extension in _BY_EXTENSION:
         return _BY_EXTENSION[extension]
-    language = LANGUAGE_BY_NAME.get(name) or LANGUAGE_BY_NAME.get(extension)
-    if language is None:
+    language = source_language(path, head)
+    if not language:
         return None
     return replace(_SOURCE, media_type=_MEDIA_TYPES.get(language, f"text/x-{language}"), language=language)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from loresmith.data.decoding import decode
+from loresmith.data.decoding import decode_file
 from loresmith.data.readers.record import ReadingRules, Record, metadata_json
 
 _FENCED = re.compile(r"^(?:```|~~~)[^\n]*\n.*?^(?:```|~~~)", re.MULTILINE | re.DOTALL)
@@ -14,6 +14,7 @@ _HEADING = re.compile(r"^# +(\S[^\n]*?)[ #]*$", re.MULTILINE)
 
 def read_markdown(data: bytes, rules: ReadingRules) -> Iterator[Record]:
     """One record with the whole text; its first heading of level one is the title."""
-    text = decode(data, rules.encodings)
-    heading = _HEADING.search(_FENCED.sub("", text))
-    yield Record(text, len(data), metadata=metadata_json({"title": heading[1]} if heading else {}))
+    decoded = decode_file(data, rules.encodings)
+    heading = _HEADING.search(_FENCED.sub("", decoded.text))
+    title = {"title": heading[1]} if heading else {}
+    yield Record(decoded.text, len(data), metadata=metadata_json({**title, **decoded.metadata}))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from loresmith.data.decoding import decode
-from loresmith.data.readers.record import ReadingRules, Record
+from loresmith.data.decoding import decode_file
+from loresmith.data.readers.record import ReadingRules, Record, metadata_json
 
 
 def read_text(data: bytes, rules: ReadingRules) -> Iterator[Record]:
     """One record with the whole text."""
-    yield Record(decode(data, rules.encodings), len(data))
+    decoded = decode_file(data, rules.encodings)
+    yield Record(decoded.text, len(data), metadata=metadata_json(decoded.metadata))
