@@ -5,54 +5,58 @@ from __future__ import annotations
 import codecs
 import io
 import json
-import re
 from collections.abc import Iterator
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from loresmith.data.readers.record import ReadingRules, Record, Refused, metadata_json
+from loresmith.data.readers.fields import FieldsToText
+from loresmith.data.readers.record import ReadingRules, Record, Refused
 
 
 def read_jsonl(data: bytes, rules: ReadingRules) -> Iterator[Record | Refused]:
-    """One record a line, from the field that the rules name; the other fields are its metadata. UTF-8, as RFC 8259
-    has it."""
+    """One record a line, as `FieldsToText` has it. UTF-8, as RFC 8259 has it.
+
+    The file has the text field if its name stands anywhere in it in quotes.
+    """
+    to_text = FieldsToText(rules, has_text_field=json.dumps(rules.text_field, ensure_ascii=False).encode() in data)
+    start = 0
     for number, line in enumerate(io.BytesIO(data), start=1):
         anchor = f"#L{number}"
         try:
-            text, metadata = _parse(line.removeprefix(codecs.BOM_UTF8) if number == 1 else line, rules.text_field)
-        except _BadLineError as error:
+            fields = parse_object(line.removeprefix(codecs.BOM_UTF8) if number == 1 else line)
+        except BadJsonError as error:
             yield Refused(error.reason, f"line {number}: {error}", len(line), anchor)
         else:
-            yield Record(text, len(line), anchor, metadata)
+            yield to_text.record(fields, len(line), anchor, start)
+        start += len(line)
 
 
-_SURROGATE = re.compile(r"[\ud800-\udfff]")
+class BadJsonError(Exception):
+    """Bytes that are no JSON object; `reason` as for `Refused`."""
 
-
-class _BadLineError(Exception):
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(detail)
         self.reason = reason
 
 
-def _no_constant(name: str) -> NoReturn:
+def no_constant(name: str) -> NoReturn:
+    """For `parse_constant`: NaN and Infinity are not JSON."""
     raise ValueError(f"{name} is not JSON")
 
 
-def _parse(line: bytes, text_field: str) -> tuple[str, str]:
+def parse_object(line: bytes) -> dict[str, Any]:
+    """The fields of a JSON object.
+
+    Raises:
+        BadJsonError: it is none.
+    """
     if not line.strip():
-        raise _BadLineError("empty", "the line is blank")
+        raise BadJsonError("empty", "the line is blank")
     try:
-        record = json.loads(line.decode(), parse_constant=_no_constant)
+        record = json.loads(line.decode(), parse_constant=no_constant)
     except UnicodeDecodeError as error:
-        raise _BadLineError("undecodable", f"utf-8: {error.reason}") from None
+        raise BadJsonError("undecodable", f"utf-8: {error.reason}") from None
     except (ValueError, RecursionError) as error:
-        raise _BadLineError("not JSON", str(error)) from None
+        raise BadJsonError("not JSON", str(error)) from None
     if not isinstance(record, dict):
-        raise _BadLineError("not a JSON object", f"a {type(record).__name__}")
-    text = record.pop(text_field, None)
-    if not isinstance(text, str):
-        fields = ", ".join(map(repr, list(record)[:8]))
-        raise _BadLineError("no text field", f"no text in {text_field!r}; the other fields are {fields or 'none'}")
-    if _SURROGATE.search(text):
-        raise _BadLineError("undecodable", "half of a surrogate pair")
-    return text, metadata_json(record)
+        raise BadJsonError("not a JSON object", f"a {type(record).__name__}")
+    return record

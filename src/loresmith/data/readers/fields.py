@@ -1,0 +1,115 @@
+"""A record's fields as text: by the recipe's template, from the field that holds the text, or in lines."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Collection, Iterable, Mapping
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from loresmith.data.readers.record import ReadingRules, Record, Refused, metadata_json
+from loresmith.data.record_template import RecordTemplate, TemplateRecordError
+from loresmith.errors import UserError
+
+_NOTHING: Mapping[str, Any] = {}
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+_LABEL_DIVIDER = re.compile(r"\s*[,;|]\s*")
+
+
+class FieldsToText:
+    """Makes records of fields, by the rules of the recipe.
+
+    - With a template, its text; the metadata keeps all fields.
+    - Without one, the text field's text; the metadata keeps the other fields.
+    - Where no record of a table has the text field, lines of `name: value`; empty fields are left out.
+
+    Args:
+        has_text_field: whether the table has the text field; then a record without it is refused.
+    """
+
+    def __init__(self, rules: ReadingRules, *, has_text_field: bool) -> None:
+        self._rules = rules
+        self._has_text_field = has_text_field
+        self._template = RecordTemplate(rules.template) if rules.template is not None else None
+
+    def misfit(self, columns: Iterable[str]) -> str:
+        """Why the template fits no record of a table with these columns; empty when it does."""
+        if self._template is None:
+            return ""
+        try:
+            self._template.require_fields(columns)
+        except UserError as error:
+            return f"{error.where}: {error.what}"
+        return ""
+
+    def record(
+        self, fields: Mapping[str, Any], size: int, anchor: str, start: int = 0, more: Mapping[str, Any] = _NOTHING
+    ) -> Record | Refused:
+        """The record of fields that take up `size` bytes of the file from `start` on; `more` is for its metadata."""
+        plain = {name: plain_value(value) for name, value in fields.items()}
+        labels = _labels(plain.pop(self._rules.labels_field, None)) if self._rules.labels_field else ()
+        rest: Mapping[str, Any] = plain
+        if self._template is not None:
+            try:
+                text = self._template.render(plain)
+            except TemplateRecordError as error:
+                return Refused("template", str(error), size, anchor)
+        elif self._has_text_field:
+            found = plain.pop(self._rules.text_field, None)
+            if not isinstance(found, str):
+                others = ", ".join(map(repr, list(plain)[:8])) or "none"
+                detail = f"no text in {self._rules.text_field!r}; the other fields are {others}"
+                return Refused("no text field", detail, size, anchor)
+            text = found
+        else:
+            text, rest = lines_of(plain), {}
+        if _SURROGATE.search(text):
+            return Refused("undecodable", "half of a surrogate pair", size, anchor)
+        return Record(text, size, anchor, metadata_json({**more, **rest}), start=start, labels=labels)
+
+
+def lines_of(fields: Mapping[str, Any]) -> str:
+    """`name: value` lines; a value of several lines stands below its name, lists and mappings are JSON."""
+    lines = []
+    for name, value in fields.items():
+        if value is None or value in ("", [], {}):
+            continue
+        written = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        lines.append(f"{name}:\n{written}\n" if "\n" in written.strip() else f"{name}: {written.strip()}\n")
+    return "".join(lines)
+
+
+def plain_value(value: Any, depth: int = 0) -> Any:
+    """A value as JSON could hold it: times in ISO 8601, decimals as they are written, no bytes.
+
+    Nested deeper than 100 levels, it is None.
+    """
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, bytes | bytearray | memoryview):
+        return f"({len(value)} bytes)"
+    if isinstance(value, datetime | date | time):
+        return value.isoformat()
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if depth > 100:
+        return None
+    if isinstance(value, Mapping):
+        return {str(name): plain_value(inner, depth + 1) for name, inner in value.items()}
+    if isinstance(value, Collection):
+        return [plain_value(inner, depth + 1) for inner in value]
+    if isinstance(value, Decimal | UUID):
+        return str(value)
+    return str(value)
+
+
+def _labels(value: Any) -> tuple[str, ...]:
+    """Labels in a column: a list, or text divided by commas, semicolons or bars."""
+    found = value if isinstance(value, list) else _LABEL_DIVIDER.split(value) if isinstance(value, str) else []
+    return tuple(sorted({label.strip() for label in found if isinstance(label, str) and label.strip()}))
