@@ -1,0 +1,184 @@
+"""The files of a Git repository as of one commit, and if wanted its history, read from the objects themselves.
+
+Nothing of the repository is run: no program, hook, filter or text conversion, and no remote is asked for what is
+missing. A work tree and a bare repository are the same: what counts is what was committed.
+"""
+
+from __future__ import annotations
+
+import io
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from loresmith.data.path_names import LONGEST_PATH, path_name
+from loresmith.data.readers.record import Refused
+from loresmith.errors import Failure, UserError
+
+if TYPE_CHECKING:
+    from dulwich.objects import Commit
+    from dulwich.repo import Repo
+
+HISTORY = ".git/commits"
+"""Below it are the commits, as files: no committed file can be called so."""
+
+_LARGEST_DIFF = 1 << 20  # bytes; of a longer one, the message alone is given
+_LARGEST_BLOB_IN_DIFF = 1 << 18  # comparing lines takes more than linear time
+_LFS = b"version https://git-lfs.github.com/spec/v1\n"
+_DEEPEST = 200
+
+
+@dataclass(frozen=True)
+class GitFile:
+    """A committed file, or a commit.
+
+    Attributes:
+        path: as `path_names` writes it.
+        modified: when its commit was made, in seconds since 1970: of the newest commit for files, its own for commits.
+        metadata: the `commit`, and for commits `author`, `date` and `parents`.
+    """
+
+    path: str
+    data: bytes
+    modified: float
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+def read_repository(path: Path, revision: str = "HEAD", *, history: bool = False) -> Iterator[GitFile | Refused]:
+    """The files of a commit, sorted by path; then, if wanted, it and all commits before it, newest first.
+
+    Symbolic links, submodules and pointers of Git LFS are refused by name, with the path as anchor. A commit's text is
+    its message and what it changed against its first parent, as `git show` has it, or the message alone where that is
+    more than 1 MiB.
+
+    Args:
+        revision: a branch, a tag, or a commit id of at least 4 hexadecimal digits.
+
+    Raises:
+        UserError: there is no repository, or no such revision in it.
+        Failure: an object is missing or damaged.
+    """
+    repository = _open(path)
+    try:
+        commit = _commit(repository, revision, path)
+        seen = float(commit.commit_time)
+        metadata = {"commit": commit.id.decode("ascii"), "date": _iso(seen)}
+        for name, mode, object_id in _tree(repository, commit.tree):
+            shown = path_name(name.decode("utf-8", "surrogateescape"))
+            if len(shown.encode()) > LONGEST_PATH:
+                yield Refused("path too long", f"more than {LONGEST_PATH} bytes", 0, shown[:LONGEST_PATH])
+                continue
+            found = _file(repository, mode, object_id)
+            if isinstance(found, str):
+                yield Refused("not a regular file", found, 0, shown)
+            elif found.startswith(_LFS) and len(found) < 1024:
+                yield Refused("kept elsewhere", "a pointer of Git LFS", len(found), shown)
+            else:
+                yield GitFile(shown, found, seen, metadata)
+        if history:
+            yield from _history(repository, commit)
+    except _damage() as error:
+        said = " ".join(map(str, error.args)) or type(error).__name__
+        raise Failure(f"the repository is damaged or incomplete: {said}", where=str(path)) from None
+    finally:
+        repository.close()
+
+
+def _damage() -> tuple[type[Exception], ...]:
+    import zlib
+
+    from dulwich.errors import ChecksumMismatch, FileFormatException, NotGitRepository, WrongObjectException
+
+    ours = (ChecksumMismatch, FileFormatException, NotGitRepository, WrongObjectException)
+    return (*ours, KeyError, ValueError, AssertionError, IndexError, OSError, EOFError, zlib.error, RecursionError)
+
+
+def _open(path: Path) -> Repo:
+    try:
+        from dulwich.errors import NotGitRepository
+        from dulwich.repo import Repo
+    except ModuleNotFoundError:
+        raise UserError("reading Git repositories needs dulwich", hint="pip install 'loresmith[git]'") from None
+    try:
+        return Repo(str(path))
+    except NotGitRepository:
+        pass
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"this is no Git repository that can be read: {error}", where=str(path)) from None
+    raise UserError("this is no Git repository", where=str(path), hint="name a work tree or a bare repository")
+
+
+def _commit(repository: Repo, revision: str, path: Path) -> Commit:
+    from dulwich.objectspec import parse_commit
+
+    try:
+        return parse_commit(repository, revision.encode())
+    except (KeyError, ValueError, AssertionError):
+        names = sorted(name.decode("utf-8", "replace").split("/", 2)[-1] for name in repository.get_refs())
+        some = f"; there are {', '.join(names[:12])}" if names else "; it has no commits"
+        raise UserError(f"no revision {revision!r}{some}", where=str(path)) from None
+
+
+def _tree(repository: Repo, tree: bytes, prefix: bytes = b"", depth: int = 0) -> Iterator[tuple[bytes, int, bytes]]:
+    if depth > _DEEPEST:
+        raise ValueError(f"folders more than {_DEEPEST} deep")
+    entries = repository[tree].items()  # type: ignore[attr-defined]
+    for entry in sorted(entries, key=lambda entry: entry.path + (b"/" if stat.S_ISDIR(entry.mode) else b"")):
+        if entry.path in (b"", b".", b"..") or b"/" in entry.path:
+            raise ValueError(f"a file called {entry.path!r}")
+        if stat.S_ISDIR(entry.mode):
+            yield from _tree(repository, entry.sha, prefix + entry.path + b"/", depth + 1)
+        else:
+            yield prefix + entry.path, entry.mode, entry.sha
+
+
+def _file(repository: Repo, mode: int, object_id: bytes) -> bytes | str:
+    """A file's bytes, or what else it is."""
+    if stat.S_ISLNK(mode):
+        return "a symbolic link"
+    if stat.S_IFMT(mode) == 0o160000:
+        return "a submodule"
+    return bytes(repository[object_id].as_raw_string())
+
+
+def _history(repository: Repo, newest: Commit) -> Iterator[GitFile]:
+    for entry in repository.get_walker(include=[newest.id]):
+        commit = entry.commit
+        head = {
+            "commit": commit.id.decode("ascii"),
+            "author": commit.author.decode("utf-8", "replace"),
+            "date": _iso(commit.author_time),
+            "parents": [parent.decode("ascii") for parent in commit.parents],
+        }
+        message = commit.message.decode("utf-8", "replace").rstrip("\n")
+        lines = f"commit {head['commit']}\nAuthor: {head['author']}\nDate: {head['date']}\n\n{message}\n"
+        diff = _diff(repository, commit)
+        data = lines.encode() + (b"\n" + diff if diff else b"")
+        yield GitFile(f"{HISTORY}/{head['commit']}.diff", data, float(commit.commit_time), head)
+
+
+def _diff(repository: Repo, commit: Commit) -> bytes:
+    """What a commit changed against its first parent; empty if that is too much."""
+    from dulwich.diff_tree import tree_changes
+    from dulwich.patch import write_object_diff
+
+    before = repository[commit.parents[0]].tree if commit.parents else None  # type: ignore[attr-defined]
+    written = io.BytesIO()
+    for change in tree_changes(repository.object_store, before, commit.tree):
+        there = [one for one in (change.old, change.new) if one]
+        if any(stat.S_IFMT(one.mode or 0) == 0o160000 for one in there):
+            continue
+        if any(repository[one.sha].raw_length() > _LARGEST_BLOB_IN_DIFF for one in there if one.sha):
+            continue
+        old, new = ((one.path, one.mode, one.sha) if one else (None, None, None) for one in (change.old, change.new))
+        write_object_diff(written, repository.object_store, old, new)
+        if written.tell() > _LARGEST_DIFF:
+            return b""
+    return written.getvalue()
+
+
+def _iso(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
