@@ -47,8 +47,8 @@ def contained_documents(sketches: Sketches, work: Path, threshold: float, memory
         sketches: of all documents; exact and near duplicates had better be gone, since they hide one another.
         work: a folder for intermediate files and the table; made if need be.
         threshold: share of a document's shingles that the other must have, from 0 to 1.
-        memory: bytes that sorting may take at a time; about four times as much is used in all, besides 24 bytes a
-            document and what is found.
+        memory: bytes of rows that are sorted at a time; ten times as much is used in all, besides 25 bytes a document
+            and what is found.
 
     Returns:
         `FINDINGS` of kind "contained", in the order of the documents; the similarity is the true containment.
@@ -101,6 +101,8 @@ def _match(
     keys, first, documents = index
     if not len(keys):
         return
+    within = (hashes >= keys[0]) & (hashes <= keys[-1])  # a part of the index has a part of all hashes
+    owners, hashes = owners[within], hashes[within]
     places = np.searchsorted(keys, hashes)
     places[places == len(keys)] = 0
     known = keys[places] == hashes

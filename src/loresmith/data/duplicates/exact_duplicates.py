@@ -41,7 +41,7 @@ def exact_duplicates(
         work: a folder for intermediate files and the table; made if need be.
         unit: what is compared. White space around a passage does not count.
         minimum_bytes: a passage with fewer bytes is left alone; None: `MINIMUM_BYTES` of the unit.
-        memory: bytes that sorting may take at a time; about four times as much is used in all.
+        memory: bytes of rows that are sorted at a time; ten times as much is used in all.
 
     Returns:
         `FINDINGS` of the kind of the unit, in the order of the documents; `kept` is the document that has the passage

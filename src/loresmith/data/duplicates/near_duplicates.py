@@ -21,7 +21,8 @@ from loresmith.data.duplicates.sketches import Sketches
 from loresmith.data.duplicates.spill import Spill
 from loresmith.data.mixing import mix
 
-MEMORY = 64 << 20
+MEMORY = 32 << 20
+"""Bytes of rows that are sorted or joined at a time."""
 
 _BAND_ROWS = np.dtype([("key", np.uint64), ("document", np.uint32)])
 _PAIR_ROWS = np.dtype([("key", np.uint64)])
@@ -44,8 +45,8 @@ def near_duplicates(sketches: Sketches, work: Path, threshold: float, memory: in
         work: a folder for intermediate files and the table; made if need be.
         threshold: Jaccard similarity of the sets of shingles from which on two documents are near-identical, from 0 to
             1. Below 0.5 locality-sensitive hashing misses too many to be of use.
-        memory: bytes that sorting may take at a time; about four times as much is used in all, besides 16 bytes a
-            document and what clusters hold.
+        memory: bytes of rows that are sorted at a time; ten times as much is used in all, besides 24 bytes a document
+            and what clusters hold.
 
     Returns:
         `FINDINGS` of kind "near", in the order of the documents.
