@@ -23,12 +23,14 @@ def start(ledger: Ledger, host: str | None = None) -> str:
 
 
 def test_each_claim_is_taken_by_exactly_one(place: Place, ledger: Ledger) -> None:
-    def take(_number: int) -> tuple[str, set[str]]:
+    def take(number: int) -> tuple[str, set[str]]:
         with place.open() as own:
             run = start(own)
             taken = {key for key in KEYS if own.claims.acquire(key, run)}
-            # While its process lives, a claim stays with its run.
-            time.sleep(0.4)
+            # While its process lives, a claim stays with its run: none ends before all have asked.
+            (place.folder / f"asked-{number}").touch()
+            while len(list(place.folder.glob("asked-*"))) < 4:
+                time.sleep(0.01)
             return run, taken
 
     found = together(take, [(number,) for number in range(4)])
