@@ -36,6 +36,15 @@ class RecordingContext:
         directory.mkdir(parents=True, exist_ok=True)
         return directory
 
+    @property
+    def cache(self) -> Path:
+        directory = self.folder / "cache"
+        directory.mkdir(parents=True, exist_ok=True)
+        return directory
+
+    def place(self, digest: str, target: Path) -> bool:
+        return False
+
     def output(self, role: str) -> Path:
         directory = self.folder / "outputs" / role
         directory.mkdir(parents=True, exist_ok=True)

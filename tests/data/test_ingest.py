@@ -14,11 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from loresmith.data.ingest import Rights, Selection
+from loresmith.data.ingest import Selection, Workplace
 from loresmith.data.ingest import ingest as ingest_files
 from loresmith.data.path_names import path_name
 from loresmith.data.raw_files import RawFile, UnreadFile, read_raw
 from loresmith.data.readers.record import ReadingRules
+from loresmith.data.rights import Rights
 from loresmith.data.scan import Entry
 from loresmith.data.steps import INGEST, IngestConfig
 from loresmith.errors import Interrupted, UserError
@@ -43,7 +44,7 @@ def test_files_of_many_kinds_become_documents(tmp_path: Path) -> None:
             "latin.txt": "café".encode("latin-1"),
             "empty.txt": "",
             "blank.txt": " \n",
-            "image.png": b"\x89PNG\0\0",
+            "image.dat": b"\x99PNX\0\0",
         },
     )
     result = ingest(folder, tmp_path, licence="CC0-1.0", labels=["internal"], label_rules={"a/**": ["restricted"]})
@@ -66,7 +67,7 @@ def test_files_of_many_kinds_become_documents(tmp_path: Path) -> None:
         "blank.txt": "empty",
         "d.jsonl#L3": "not JSON",
         "empty.txt": "empty",
-        "image.png": "binary",
+        "image.dat": "binary",
         "latin.txt": "undecodable",
     }
     assert sum(row["bytes"] for row in books) == sum(map(len, files_of(folder).values()))
@@ -76,7 +77,10 @@ def test_the_table_has_the_columns_that_others_read_and_is_compressed(tmp_path: 
     folder = write_files(tmp_path / "in", {"a.txt": "some text\n"})
     result = run_step(INGEST, tmp_path / "made", {"path": str(folder)})
     file = pq.ParquetFile(result.outputs["documents"].directory / "documents-00000.parquet")
-    columns = "id path text bytes media_type language licence labels collected_at metadata"
+    columns = (
+        "id path text bytes media_type language licence labels collected_at metadata "
+        "owner uses retain_until source_start source_bytes pages"
+    )
     assert file.schema_arrow.names == columns.split()
     group = file.metadata.row_group(0)
     assert {group.column(index).compression for index in range(group.num_columns)} == {"ZSTD"}
@@ -318,6 +322,12 @@ def test_a_stop_is_obeyed(tmp_path: Path) -> None:
     selection = Selection([folder], ["**"], [], 100)
     with pytest.raises(Interrupted):
         ingest_files(
-            selection, ReadingRules(), Rights(), context.output("source"), context.output("documents"), context
+            selection,
+            ReadingRules(),
+            Rights(),
+            context.output("source"),
+            context.output("documents"),
+            Workplace(tmp_path / "spool"),
+            context,
         )
-    assert 0 < context.progressed[-1][0] < 200
+    assert context.progressed[-1][0] < 200

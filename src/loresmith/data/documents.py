@@ -22,9 +22,20 @@ _FIELDS: list[tuple[str, pa.DataType]] = [
     ("labels", pa.list_(pa.string())),
     ("collected_at", pa.string()),
     ("metadata", pa.string()),
+    ("owner", pa.string()),
+    ("uses", pa.list_(pa.string())),
+    ("retain_until", pa.string()),
+    ("source_start", pa.int64()),
+    ("source_bytes", pa.int64()),
+    ("pages", pa.list_(pa.struct([("number", pa.int32()), ("start", pa.int64())]))),
 ]
 DOCUMENT_COLUMNS = pa.schema(_FIELDS)
-"""`bytes` is the UTF-8 length of `text`; `collected_at` is ISO 8601 UTC, or empty; `metadata` is JSON."""
+"""`bytes` is the UTF-8 length of `text`; `collected_at` is ISO 8601 UTC, or empty; `metadata` is JSON.
+
+The document takes up `source_bytes` bytes of its file from byte `source_start` on. `pages` says with which byte of
+`text` each page (slide, sheet, chapter) begins. `uses` is what it may be used for, `retain_until` the last day
+(YYYY-MM-DD) on which it may be kept, or empty.
+"""
 
 CORPUS_COLUMNS = pa.schema([*_FIELDS, ("split", pa.string()), ("group", pa.string())])
 """`split` is train, validation or test; documents of one `group` are near-identical and on the same side."""

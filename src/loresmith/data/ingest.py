@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
+import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from loresmith.data.decoding import UndecodableError
 from loresmith.data.documents import DOCUMENT_COLUMNS, DocumentWriter
-from loresmith.data.file_types import FileType, file_type
-from loresmith.data.fingerprint import ContentDigest, raw_digest
-from loresmith.data.globs import glob_regex
+from loresmith.data.fingerprint import ContentDigest
 from loresmith.data.observer import Observer, safe_point
-from loresmith.data.raw_files import RawFile, UnreadFile, read_raw
 from loresmith.data.readers.record import ReadingRules, Record, Refused
+from loresmith.data.reading.limits import Limits
+from loresmith.data.reading.memory import Extractions, KnownFiles
+from loresmith.data.reading.pool import ReadingPool
+from loresmith.data.reading.units import Place, ReadFile, UnitReader
 from loresmith.data.record_books import RecordBooks
+from loresmith.data.rights import Rights
 from loresmith.data.scan import scan
 from loresmith.errors import UserError
 from loresmith.ledger.books import Books
@@ -37,35 +37,13 @@ class Selection:
     max_file_bytes: int
 
 
-@dataclass(frozen=True)
-class Rights:
-    """What may be done with the documents.
-
-    Attributes:
-        licence: of all of them.
-        labels: access labels of all of them.
-        label_rules: labels that files matching a pattern get on top.
-    """
-
-    licence: str = ""
-    labels: Sequence[str] = ()
-    label_rules: Mapping[str, Sequence[str]] = field(default_factory=dict)
-
-    @cached_property
-    def _rules(self) -> list[tuple[re.Pattern[str], Sequence[str]]]:
-        return [(glob_regex([pattern]), labels) for pattern, labels in self.label_rules.items()]
-
-    def labels_of(self, path: str) -> list[str]:
-        """All labels of what a file holds, sorted."""
-        ruled = (label for pattern, labels in self._rules if pattern.fullmatch(path) for label in labels)
-        return sorted({*self.labels, *ruled})
-
-
 @dataclass
 class Ingested:
     """What came of it: the books, the fingerprint of what was read, and what is in the outputs.
 
-    A file that gave no document is in the snapshot with its labels: `source_labels` may be more than `labels`.
+    A file that gave no document is in the snapshot with its labels: `source_labels` may be more than `labels`. Of the
+    `files`, `read` were read anew and the others known to be as they were; `extracted` counts those that went through a
+    reader, files in files included.
     """
 
     books: Books = field(default_factory=Books)
@@ -78,16 +56,42 @@ class Ingested:
     source_labels: set[str] = field(default_factory=set)
     media_types: Counter[str] = field(default_factory=Counter)
     languages: Counter[str] = field(default_factory=Counter)
+    read: int = 0
+    extracted: int = 0
     quarantined: Counter[str] = field(default_factory=Counter)
 
 
+@dataclass(frozen=True)
+class Workplace:
+    """What reading works with, besides what it reads.
+
+    Attributes:
+        cache: a folder in which it is remembered what files were and what reading them gave; None: nothing is.
+        spool: a folder for what is in archives; emptied at the end.
+        place: finds a file's bytes where they are held already.
+        limits: of reading one file.
+    """
+
+    spool: Path
+    cache: Path | None = None
+    place: Place = lambda _sha256, _target: False
+    limits: Limits = field(default_factory=Limits)
+
+
 def ingest(
-    selection: Selection, rules: ReadingRules, rights: Rights, source: Path, documents: Path, observer: Observer
+    selection: Selection,
+    rules: ReadingRules,
+    rights: Rights,
+    source: Path,
+    documents: Path,
+    workplace: Workplace,
+    observer: Observer,
 ) -> Ingested:
     """Read files into a `source` snapshot and a `documents` table.
 
-    The books count documents (a file, or a line of JSON Lines) and bytes as read. What turns out to be no text is
-    quarantined, and is in the snapshot like everything that was read.
+    The books count documents (a file, or a record in one) and bytes as read; the files in an archive count as files of
+    their own, in bytes as unpacked. What turns out to be no text is quarantined, and is in the snapshot like everything
+    that was read.
 
     Args:
         source: empty folder; gets files/<path> and listing.jsonl.
@@ -100,51 +104,48 @@ def ingest(
     content = ContentDigest()
     result = Ingested()
     (source / "files").mkdir()
+    shutil.rmtree(workplace.spool, ignore_errors=True)
+    workplace.spool.mkdir(parents=True)
+    begun = 0
+
+    def tick() -> None:
+        safe_point(observer, begun, len(entries), "files")
+
     with (
         (source / "listing.jsonl").open("w", encoding="utf-8") as listing,
         DocumentWriter(documents, DOCUMENT_COLUMNS) as writer,
         RecordBooks(documents) as books,
+        KnownFiles(workplace.cache) as known,
+        ReadingPool(observer.threads, rules, workplace.limits, workplace.spool) as pool,
     ):
-        for done, entry in enumerate(entries):
-            if done % 64 == 0:
-                safe_point(observer, done, len(entries), "files")
-            raw = read_raw(entry, selection.max_file_bytes)
-            digest = raw_digest(raw)
-            content.add(entry.path, raw, digest)
-            books.enter(bytes_=raw.size)
-            kind = file_type(entry.path)
-            labels = rights.labels_of(entry.path)
-            collected_at = ""
-            if isinstance(raw, RawFile):
-                collected_at = _timestamp(raw.modified)
-                listing.write(keep_file(source, entry.path, raw, digest, kind.media_type))
-                result.files += 1
-                result.file_bytes += raw.size
-                result.source_labels.update(labels)
-            for record in _records(raw, kind, rules):
-                books.enter(records=1)
-                path = entry.path + record.anchor
-                id_ = document_id(path, digest)
-                if isinstance(record, Refused):
-                    books.leave(id_, path, "quarantined", record.bytes, record.reason, record.detail)
-                    result.quarantined[record.reason] += 1
-                else:
-                    books.leave(id_, path, "kept", record.bytes)
-                    row = {
-                        "id": id_,
-                        "path": path,
-                        "text": record.text,
-                        "bytes": len(record.text.encode()),
-                        "media_type": kind.media_type,
-                        "language": kind.language,
-                        "licence": rights.licence,
-                        "labels": labels,
-                        "collected_at": collected_at,
-                        "metadata": record.metadata,
-                    }
-                    writer.add(row)
-                    _count(result, row)
+        extractions = Extractions(workplace.cache, rules)
+        reader = UnitReader(
+            rules,
+            workplace.limits,
+            source / "files",
+            selection.max_file_bytes,
+            known,
+            extractions,
+            workplace.place,
+            pool,
+            tick,
+            ahead=4 * observer.threads,
+        )
+        for unit in reader.units(entries):
+            if not unit.inside:
+                if begun % 64 == 0:
+                    tick()
+                begun += 1
+                content.add(unit.path, unit.unread, unit.size, unit.sha256)
+                if not unit.unread:
+                    listing.write(_listed(unit))
+                    result.files += 1
+                    result.file_bytes += unit.size
+                    result.source_labels.update(rights.labels_of(unit.path))
+            _enter(unit, rights, books, writer, result)
         observer.progress(len(entries), len(entries), "files")
+    shutil.rmtree(workplace.spool)
+    extractions.remove_unused()
     if not result.documents:
         raise UserError(
             f"none of the {len(entries)} files that match gave a document: "
@@ -152,8 +153,79 @@ def ingest(
             where=", ".join(map(str, selection.places)),
             hint="change include or exclude, max_file_bytes, encodings or text_field",
         )
+    result.read, result.extracted = reader.read, reader.extracted
     result.books, result.content = books.accounts(), content.hexdigest()
     return result
+
+
+def _enter(unit: ReadFile, rights: Rights, books: RecordBooks, writer: DocumentWriter, result: Ingested) -> None:
+    """Put what a file gave into the table and the books."""
+    books.enter(bytes_=unit.size)
+    labels = rights.labels_of(unit.path)
+    accounted = 0
+    for record in unit.extraction.records():
+        books.enter(records=1)
+        accounted += record.bytes
+        path = unit.path + record.anchor
+        id_ = document_id(path, unit.sha256)
+        if isinstance(record, Refused):
+            books.leave(id_, path, "quarantined", record.bytes, record.reason, record.detail)
+            result.quarantined[record.reason] += 1
+            continue
+        books.leave(id_, path, "kept", record.bytes)
+        row = _row(id_, path, record, unit, rights, labels)
+        writer.add(row)
+        result.documents += 1
+        result.text_bytes += row["bytes"]
+        result.labels.update(row["labels"])
+        result.media_types[row["media_type"]] += 1
+        result.languages[row["language"]] += 1
+    if members := len(unit.extraction.members):
+        books.enter(records=1)
+        id_ = document_id(unit.path, unit.sha256)
+        detail = "1 file in it" if members == 1 else f"{members} files in it"
+        books.leave(id_, unit.path, "unpacked", unit.size - accounted, "", detail)
+
+
+def _row(id_: str, path: str, record: Record, unit: ReadFile, rights: Rights, labels: Sequence[str]) -> dict[str, Any]:
+    return {
+        "id": id_,
+        "path": path,
+        "text": record.text,
+        "bytes": len(record.text.encode()),
+        "media_type": record.media_type or unit.extraction.media_type,
+        "language": record.language or unit.extraction.language,
+        "licence": rights.licence,
+        "labels": sorted({*labels, *record.labels}),
+        "collected_at": timestamp(unit.modified) if unit.modified is not None else "",
+        "metadata": record.metadata,
+        "owner": rights.owner,
+        "uses": sorted(rights.uses),
+        "retain_until": rights.retain_until,
+        "source_start": record.start,
+        "source_bytes": record.bytes,
+        "pages": list(_pages(record)),
+    }
+
+
+def _pages(record: Record) -> Iterator[dict[str, int]]:
+    """Where pages begin, in bytes of UTF-8 instead of characters."""
+    at = behind = 0
+    for number, start in record.pages:
+        behind += len(record.text[at:start].encode())
+        at = start
+        yield {"number": number, "start": behind}
+
+
+def _listed(unit: ReadFile) -> str:
+    row = {
+        "path": unit.path,
+        "bytes": unit.size,
+        "sha256": unit.sha256,
+        "media_type": unit.extraction.media_type,
+        "modified": timestamp(unit.modified) if unit.modified is not None else "",
+    }
+    return json.dumps(row, ensure_ascii=False) + "\n"
 
 
 def document_id(path: str, digest: str) -> str:
@@ -161,42 +233,7 @@ def document_id(path: str, digest: str) -> str:
     return hashlib.sha256(f"{path}\n{digest}".encode()).hexdigest()[:32]
 
 
-def keep_file(source: Path, path: str, raw: RawFile, digest: str, media_type: str) -> str:
-    """Keep a file's bytes as they were read; returns its line of the listing."""
-    target = source / "files" / path
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(raw.data)
-    row = {"path": path, "bytes": raw.size, "sha256": digest, "media_type": media_type}
-    return json.dumps(row, ensure_ascii=False) + "\n"
-
-
-def _records(raw: RawFile | UnreadFile, kind: FileType, rules: ReadingRules) -> Iterator[Record | Refused]:
-    """The records of a file; at least one, since a file that gives none is refused as a whole."""
-    if isinstance(raw, UnreadFile):
-        yield Refused(raw.reason, raw.detail, raw.size)
-        return
-    if not raw.data:
-        yield Refused("empty", "", 0)
-        return
-    try:
-        for record in kind.read(raw.data, rules):
-            if isinstance(record, Record) and not record.text.strip():
-                yield Refused("empty", "no text in it", record.bytes, record.anchor)
-            else:
-                yield record
-    except UndecodableError as error:
-        yield Refused("undecodable", str(error), raw.size)
-
-
-def _count(result: Ingested, row: Mapping[str, Any]) -> None:
-    result.documents += 1
-    result.text_bytes += row["bytes"]
-    result.labels.update(row["labels"])
-    result.media_types[row["media_type"]] += 1
-    result.languages[row["language"]] += 1
-
-
-def _timestamp(seconds: float) -> str:
+def timestamp(seconds: float) -> str:
     """ISO 8601 in UTC; empty for the times that file systems hold and calendars do not."""
     try:
         moment = datetime.fromtimestamp(seconds, UTC)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import hashlib
 import io
+import json
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from typing import Any, Literal
 import pyarrow.parquet
 
 from loresmith.data.fingerprint import ContentDigest, raw_digest
-from loresmith.data.ingest import Rights, Selection, document_id, keep_file
+from loresmith.data.ingest import Selection, document_id
 from loresmith.data.messages import BadRecordError, Conversation, json_text
 from loresmith.data.messages_dataset import RECORD_COLUMNS, RECORDS
 from loresmith.data.messages_shapes import parse_record
@@ -22,6 +23,7 @@ from loresmith.data.observer import Observer, safe_point
 from loresmith.data.raw_files import RawFile, UnreadFile, read_raw
 from loresmith.data.readers.record import metadata_json
 from loresmith.data.record_books import RecordBooks
+from loresmith.data.rights import Rights
 from loresmith.data.scan import scan
 from loresmith.data.splitting import Shares, split_groups
 from loresmith.data.tables import TableWriter
@@ -101,11 +103,11 @@ def ingest_messages(
         for done, entry in enumerate(entries):
             raw = read_raw(entry, selection.max_file_bytes)
             digest = raw_digest(raw)
-            content.add(entry.path, raw, digest)
+            content.add(entry.path, raw.reason if isinstance(raw, UnreadFile) else "", raw.size, digest)
             books.enter(bytes_=raw.size)
             labels = rights.labels_of(entry.path)
             if isinstance(raw, RawFile):
-                listing.write(keep_file(source, entry.path, raw, digest, MEDIA_TYPE))
+                listing.write(_keep_file(source, entry.path, raw, digest, MEDIA_TYPE))
                 result.files += 1
                 result.file_bytes += raw.size
                 result.source_labels.update(labels)
@@ -219,3 +221,12 @@ def _refusal(bad: list[str], good: int) -> UserError:
         "\n".join([f"{len(bad)} of {len(bad) + good} records cannot be learnt from:", *bad[:LISTED_AT_MOST]]) + more,
         hint="mend them, or leave them out with `on_error: quarantine`, which lists them in books.parquet",
     )
+
+
+def _keep_file(source: Path, path: str, raw: RawFile, digest: str, media_type: str) -> str:
+    """Keep a file's bytes as they were read; returns its line of the listing."""
+    target = source / "files" / path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(raw.data)
+    row = {"path": path, "bytes": raw.size, "sha256": digest, "media_type": media_type}
+    return json.dumps(row, ensure_ascii=False) + "\n"

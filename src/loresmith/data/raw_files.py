@@ -5,23 +5,25 @@ What the one read returned is what counts from then on; a file that changes mean
 
 from __future__ import annotations
 
-import codecs
 import os
 import stat
 from dataclasses import dataclass
 
+from loresmith.data.file_types import HEAD_BYTES, is_unknown
 from loresmith.data.scan import Entry
-
-_SNIFFED = 8192
-_WIDE_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
 
 
 @dataclass(frozen=True)
 class RawFile:
-    """The bytes of a file, and its modification time in seconds since 1970."""
+    """The bytes of a file, and what the system said of it when they were read."""
 
     data: bytes
-    modified: float
+    status: os.stat_result
+
+    @property
+    def modified(self) -> float:
+        """When it was written, in seconds since 1970."""
+        return self.status.st_mtime
 
     @property
     def size(self) -> int:
@@ -30,18 +32,18 @@ class RawFile:
 
 @dataclass(frozen=True)
 class UnreadFile:
-    """A file whose bytes were not read: why, and how many there are as far as is known."""
+    """A file whose bytes were not read: why, how many there are as far as is known, and what the system said of it."""
 
     reason: str
     detail: str
     size: int
+    status: os.stat_result | None = None
 
 
 def read_raw(entry: Entry, max_bytes: int) -> RawFile | UnreadFile:
     """The bytes of an entry.
 
-    A file with a NUL in its first 8,192 bytes is binary (as git has it), unless it begins with the byte order mark
-    of UTF-16 or UTF-32; no more of it is read.
+    Of a file that is no text, and of no format that is known here, no more than the beginning is read.
 
     Args:
         max_bytes: a larger file is not read.
@@ -61,13 +63,15 @@ def read_raw(entry: Entry, max_bytes: int) -> RawFile | UnreadFile:
             if not stat.S_ISREG(status.st_mode):
                 return UnreadFile("not a regular file", "", 0)
             if status.st_size > max_bytes:
-                return UnreadFile("too large", f"{status.st_size} bytes; max_file_bytes is {max_bytes}", status.st_size)
-            head = file.read(min(_SNIFFED, max_bytes + 1))
-            if b"\0" in head and not head.startswith(_WIDE_MARKS):
-                return UnreadFile("binary", "", status.st_size)
+                return UnreadFile(
+                    "too large", f"{status.st_size} bytes; max_file_bytes is {max_bytes}", status.st_size, status
+                )
+            head = file.read(min(HEAD_BYTES, max_bytes + 1))
+            if is_unknown(entry.path, head):
+                return UnreadFile("binary", "", status.st_size, status)
             parts, size = [head], len(head)
             while size <= max_bytes:
-                part = file.read(min(max(status.st_size - size + 1, _SNIFFED), max_bytes + 1 - size))
+                part = file.read(min(max(status.st_size - size + 1, HEAD_BYTES), max_bytes + 1 - size))
                 if not part:
                     break
                 parts.append(part)
@@ -76,4 +80,4 @@ def read_raw(entry: Entry, max_bytes: int) -> RawFile | UnreadFile:
         return UnreadFile("unreadable", error.strerror or type(error).__name__, 0)
     if size > max_bytes:
         return UnreadFile("too large", f"it grew while it was read; max_file_bytes is {max_bytes}", size)
-    return RawFile(b"".join(parts), status.st_mtime)
+    return RawFile(b"".join(parts), status)

@@ -1,7 +1,7 @@
 """The way back from a snapshot: a folder that `ingest` reads as it once read the original.
 
-A `source` asset holds the bytes of every file that was read; the books beside the documents say what else was there,
-and the documents when each file was written. What was not read needs no bytes to be refused again for the same reason.
+A `source` asset holds the bytes of every file that was read and when it was written; the books beside the documents say
+what else was there. What was not read needs no bytes to be refused again for the same reason.
 """
 
 from __future__ import annotations
@@ -42,15 +42,13 @@ def restore(source: Path, documents: Path, places: int, folder: Path) -> list[Pa
         UserError: something was there then that cannot be made again, such as a file that could not be read.
     """
     with (source / "listing.jsonl").open(encoding="utf-8") as listing:
-        digests: dict[str, str] = {row["path"]: row["sha256"] for row in map(json.loads, listing)}
-    times = dict(_times(documents, digests))
+        times: dict[str, str] = {row["path"]: row["modified"] for row in map(json.loads, listing)}
     top = folder if places > 1 else folder / "place"
     top.mkdir(exist_ok=True)
-    for path in digests:
+    for path, modified in times.items():
         target = _target(top, path)
         shutil.copyfile(source / "files" / path, target)
-        if path in times:
-            _set_time(target, times[path])
+        _set_time(target, modified)
     for row in _rows(documents / "books.parquet", ["id", "path", "reason", "detail", "bytes"]):
         if row["id"] == document_id(row["path"], ""):  # of a file that was not read, for want of its digest
             make = _stand_in(row)
@@ -78,25 +76,14 @@ def _rows(path: Path, columns: list[str]) -> Iterator[dict[str, Any]]:
             yield from batch.to_pylist()
 
 
-def _times(documents: Path, digests: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """When each file was written, as its documents say; only of files that gave one does it matter."""
-    for table in sorted(documents.glob("documents-*.parquet")):
-        for row in _rows(table, ["id", "path", "collected_at"]):
-            for path in (row["path"], row["path"].rpartition("#L")[0]):  # the file, or a line of it
-                if path in digests and row["id"] == document_id(row["path"], digests[path]):
-                    yield path, row["collected_at"]
-
-
-def _set_time(path: Path, collected_at: str) -> None:
-    if collected_at:
-        moment = (datetime.fromisoformat(collected_at) - _EPOCH) // timedelta(microseconds=1) * 1000
+def _set_time(path: Path, modified: str) -> None:
+    if modified:
+        moment = (datetime.fromisoformat(modified) - _EPOCH) // timedelta(microseconds=1) * 1000
     else:
         moment = _BEYOND_CALENDARS
     os.utime(path, ns=(moment, moment))
     if path.stat().st_mtime_ns != moment:
-        raise UserError(
-            f"this file system cannot hold its time, {collected_at or 'after the year 9999'}", where=path.name
-        )
+        raise UserError(f"this file system cannot hold its time, {modified or 'after the year 9999'}", where=path.name)
 
 
 def _stand_in(row: Mapping[str, Any]) -> Callable[[Path], None]:

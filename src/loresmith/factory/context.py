@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from loresmith.errors import Interrupted
 from loresmith.factory.events import EventWriter, NoEvents
+from loresmith.ledger.digest import digest_file
+from loresmith.ledger.local_blobs import LocalBlobs
 
 _PROGRESS_INTERVAL = 0.2
 
 
 class WorkerContext:
-    """Gives a step its folders under `action`, and passes on what it says."""
+    """Gives a step its folders under `action`, and passes on what it says.
+
+    Args:
+        cache: the step's.
+        blobs: where the workspace's blobs lie, if that is a folder of this machine.
+    """
 
     def __init__(
         self,
@@ -21,10 +30,14 @@ class WorkerContext:
         seed: int,
         threads: int,
         events: EventWriter | NoEvents,
+        cache: Path,
+        blobs: Path | None = None,
         tensor_parallel: int = 1,
         expert_parallel: int = 1,
     ) -> None:
         self._action = action
+        self._cache = cache
+        self._blobs = LocalBlobs(blobs) if blobs is not None else None
         self._events = events
         self._stop = threading.Event()
         self._last_progress = 0.0
@@ -32,6 +45,37 @@ class WorkerContext:
         self.threads = threads
         self.tensor_parallel = tensor_parallel
         self.expert_parallel = expert_parallel
+
+    @classmethod
+    def of(
+        cls,
+        request: Mapping[str, Any],
+        threads: int,
+        events: EventWriter | NoEvents,
+        tensor_parallel: int = 1,
+        expert_parallel: int = 1,
+        action: Path | None = None,
+    ) -> WorkerContext:
+        """What a request asks for; `action` where this process has a folder of its own."""
+        blobs = Path(request["blobs"]) if request["blobs"] is not None else None
+        folder = action or Path(request["action"])
+        return cls(
+            folder, request["seed"], threads, events, Path(request["cache"]), blobs, tensor_parallel, expert_parallel
+        )
+
+    @property
+    def cache(self) -> Path:
+        self._cache.mkdir(parents=True, exist_ok=True)
+        return self._cache
+
+    def place(self, digest: str, target: Path) -> bool:
+        if self._blobs is None or not self._blobs.exists(digest):
+            return False
+        self._blobs.place(digest, target)
+        if digest_file(target) == digest:
+            return True
+        target.unlink()  # the blob is damaged: here it must not be taken for whole, and `ledger verify` names it
+        return False
 
     @property
     def work(self) -> Path:

@@ -130,15 +130,18 @@ def _plan_digest(recipe: str, seed: int, steps: tuple[PlannedStep, ...], release
     )
 
 
-def make_plan(recipe: Recipe, ledger: Ledger) -> Plan:
+def make_plan(recipe: Recipe, ledger: Ledger, caches: Path | None = None) -> Plan:
     """Resolve a recipe against a ledger.
+
+    Args:
+        caches: the workspace's folder of caches, in which steps find what they know of their sources.
 
     Raises:
         UserError: an input is not there, is of the wrong kind, or a source folder is missing.
     """
     planned: dict[str, PlannedStep] = {}
     for step in recipe.steps.values():
-        planned[step.name] = _planned_step(recipe, step, planned, ledger)
+        planned[step.name] = _planned_step(recipe, step, planned, ledger, caches)
     steps = tuple(planned.values())
     return Plan(
         digest=_plan_digest(recipe.name, recipe.seed, steps, recipe.release),
@@ -150,7 +153,9 @@ def make_plan(recipe: Recipe, ledger: Ledger) -> Plan:
     )
 
 
-def _planned_step(recipe: Recipe, step: RecipeStep, planned: Mapping[str, PlannedStep], ledger: Ledger) -> PlannedStep:
+def _planned_step(
+    recipe: Recipe, step: RecipeStep, planned: Mapping[str, PlannedStep], ledger: Ledger, caches: Path | None
+) -> PlannedStep:
     settings = step.config.model_dump(mode="json")
     places = locations(type(step.config))
     draft = PlannedStep(
@@ -159,7 +164,7 @@ def _planned_step(recipe: Recipe, step: RecipeStep, planned: Mapping[str, Planne
         version=step.step.version,
         config={key: value for key, value in settings.items() if key not in places},
         locations={key: value for key, value in settings.items() if key in places},
-        fingerprint=_fingerprint(step.step, step.config, recipe.where("steps", step.name)),
+        fingerprint=_fingerprint(step.step, step.config, recipe.where("steps", step.name), caches),
         environment=deciding_environment(step.step),
         inputs={role: _input(recipe, step, role, ledger) for role in step.inputs},
         key=None,
@@ -188,10 +193,12 @@ def _input(recipe: Recipe, step: RecipeStep, role: str, ledger: Ledger) -> Plann
     return PlannedInput(reference=reference, asset=asset.digest)
 
 
-def _fingerprint(step: Step, config: Any, where: str) -> str | None:
+def _fingerprint(step: Step, config: Any, where: str, caches: Path | None) -> str | None:
     if step.fingerprint is None:
         return None
     try:
+        if step.remembers and caches is not None:
+            return step.fingerprint(config, cache=caches / step.name)
         return step.fingerprint(config)
     except UserError as error:
         raise UserError(str(error), where=where, hint=None) from None
@@ -237,7 +244,7 @@ def stored_plan(run: Run) -> Plan:
         return Plan.model_validate(run.plan)
 
 
-def require_unchanged(plan: Plan, ledger: Ledger) -> None:
+def require_unchanged(plan: Plan, ledger: Ledger, caches: Path | None = None) -> None:
     """Raise UserError if what a plan was made from is not what is there now.
 
     Its sources must have the fingerprints, its steps the versions and software, and its assets the presence that
@@ -253,7 +260,7 @@ def require_unchanged(plan: Plan, ledger: Ledger) -> None:
                 where=where,
                 hint=again,
             )
-        require_same_sources(planned, where)
+        require_same_sources(planned, where, caches)
         if deciding_environment(step) != planned.environment:
             raise UserError("the software changed since the plan was made", where=where, hint=again)
         for source in planned.inputs.values():
@@ -261,11 +268,11 @@ def require_unchanged(plan: Plan, ledger: Ledger) -> None:
                 ledger.assets.get(source.asset)
 
 
-def require_same_sources(planned: PlannedStep, where: str) -> None:
+def require_same_sources(planned: PlannedStep, where: str, caches: Path | None = None) -> None:
     """Raise UserError if what a step reads from outside the ledger is not what its plan, and so its key, speaks of."""
     step = find_step(planned.step)
     config = validate(step.config, planned.resolved_config(), {}, where)
-    if _fingerprint(step, config, where) != planned.fingerprint:
+    if _fingerprint(step, config, where, caches) != planned.fingerprint:
         raise UserError(
             f"its sources changed since the plan was made: {planned.locations}",
             where=where,

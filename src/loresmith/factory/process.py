@@ -29,8 +29,15 @@ def step_request(
     work: Path,
     inputs: Mapping[str, InputAsset],
     compute: Compute,
+    caches: Path,
+    blobs: Path | None = None,
 ) -> dict[str, Any]:
-    """What a worker is told: which step, under which name, with what, and where it works."""
+    """What a worker is told: which step, under which name, with what, and where it works.
+
+    Args:
+        caches: the folder with the caches of all steps.
+        blobs: where the workspace's blobs lie, if that is a folder of this machine.
+    """
     return {
         "name": name,
         "step": step,
@@ -39,6 +46,8 @@ def step_request(
         "threads": threads,
         "compute": compute.model_dump(mode="json"),
         "action": str(work),
+        "cache": str(caches / step),
+        "blobs": str(blobs) if blobs is not None else None,
         "inputs": {
             role: {
                 "digest": asset.digest,

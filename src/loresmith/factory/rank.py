@@ -25,9 +25,9 @@ from loresmith.factory.context import WorkerContext
 from loresmith.factory.environment import computing_environment
 from loresmith.factory.events import EventWriter, NoEvents, writer_to
 from loresmith.factory.launcher import ASKED_TO_STOP, SECONDS_ALONE, SECONDS_TO_END, seconds_to_stop
-from loresmith.factory.parent import die_with
 from loresmith.factory.registry import find_step
 from loresmith.factory.work import described, inputs_of, peak_bytes
+from loresmith.parent_process import die_with
 
 LOCK = "ranks.lock"
 """Held by every process of a step, so that a new start can wait for those of the last one to be gone."""
@@ -64,7 +64,7 @@ def _run(request: dict[str, Any], rank: int, events: EventWriter | NoEvents) -> 
     own_events = events if rank == 0 else NoEvents()
     compute = Compute.model_validate(request["compute"])
     division = (compute.tensor_parallel, compute.expert_parallel)
-    context = WorkerContext(folder, request["seed"], threads, own_events, *division)
+    context = WorkerContext.of(request, threads, own_events, *division, action=folder)
     stopping = _Stopping(context, events, rank, compute)
     step = find_step(request["step"])
     assert step.join is not None

@@ -32,6 +32,8 @@ Observer = Callable[[Mapping[str, Any]], None]
 
 WAIT_SECONDS = 0.5
 BEAT_SECONDS = 5.0
+CACHES = "cache"
+"""In the workspace's own folder: what steps remember of their sources. It may be removed at any time."""
 
 
 def default_threads() -> int:
@@ -157,7 +159,10 @@ class _Execution:
         record = StepRecord(self.ledger, self.run, planned.name, key, work, self.folder / "runs" / self.run)
         assets = {role: input_asset(self.ledger, planned.name, role, digest) for role, digest in inputs.items()}
         settings, seed, compute = planned.resolved_config(), self.plan.seed, self.plan.compute
-        request = step_request(planned.name, planned.step, settings, seed, self.threads, work, assets, compute)
+        caches, blobs = self.folder / CACHES, self.ledger.blobs.folder
+        request = step_request(
+            planned.name, planned.step, settings, seed, self.threads, work, assets, compute, caches, blobs
+        )
 
         def tick() -> None:
             self._beat(key)
@@ -174,7 +179,7 @@ class _Execution:
             process.close()
             record.close()
         # Files that changed under the step would be found under the key of what they were, for ever.
-        require_same_sources(planned, f"step {planned.name!r}")
+        require_same_sources(planned, f"step {planned.name!r}", caches)
         action = self._recorded(planned, key, assets, finished)
         shutil.rmtree(work, ignore_errors=True)
         self.worked.add(planned.name)

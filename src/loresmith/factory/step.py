@@ -115,6 +115,11 @@ class StepContext(Protocol):
         """
 
     @property
+    def cache(self) -> Path:
+        """A folder that all runs of this step in this workspace share. What is in it saves time and decides no result:
+        it may be gone at any time, and several processes may be at it at once."""
+
+    @property
     def threads(self) -> int:
         """How many CPU threads the step may use."""
 
@@ -128,6 +133,12 @@ class StepContext(Protocol):
 
     def output(self, role: str) -> Path:
         """An empty directory in which to write the output of this role."""
+
+    def place(self, digest: str, target: Path) -> bool:
+        """Put a file that the workspace holds at `target`, by the sha256 of its bytes; False where it does not hold it.
+
+        The file is read-only and may share its storage with the workspace's own.
+        """
 
     def progress(self, done: float, total: float | None, unit: str, /, **numbers: float) -> None:
         """Say how far the step is; `numbers` are those a person wants to see (loss, bits per byte)."""
@@ -176,6 +187,7 @@ class Step:
             output is the one that is meant where a recipe names the step alone and no kind decides.
         run: the function that does the work, in a subprocess of its own.
         fingerprint: digest of what the step reads from outside the ledger (None: it reads nothing there).
+        remembers: whether `fingerprint` takes, as `cache`, the folder that the step's context has under that name.
             It is called with a config whose locations are absolute, and raises UserError for what is not there.
         restore_sources: lays out again what the step read from outside the ledger, so that `loresmith reproduce` can
             run it when the originals have changed or gone. It gets the config, the read-only directories of the
@@ -200,7 +212,8 @@ class Step:
     inputs: Mapping[str, Input]
     outputs: Mapping[str, Output]
     run: StepFunction
-    fingerprint: Callable[[Any], str] | None = None
+    fingerprint: Callable[..., str] | None = None
+    remembers: bool = False
     restore_sources: Callable[[Any, Mapping[str, Path], Path], Any] | None = None
     packages: tuple[str, ...] = ()
     workload: Callable[[Any], float] | None = None

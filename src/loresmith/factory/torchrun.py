@@ -12,7 +12,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from loresmith.factory.events import writer_to
-from loresmith.factory.parent import die_with
+from loresmith.parent_process import die_with
 
 if TYPE_CHECKING:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError

@@ -25,9 +25,9 @@ from loresmith.factory.context import WorkerContext
 from loresmith.factory.environment import computing_environment
 from loresmith.factory.events import EventWriter
 from loresmith.factory.lead import lead
-from loresmith.factory.parent import die_with
 from loresmith.factory.registry import find_step
 from loresmith.factory.work import described, inputs_of, peak_bytes
+from loresmith.parent_process import die_with
 
 
 def _run(request: dict[str, Any], request_path: Path, events: EventWriter) -> int:
@@ -40,7 +40,7 @@ def _run(request: dict[str, Any], request_path: Path, events: EventWriter) -> in
     compute = Compute.model_validate(request["compute"])
     if step.join is not None and compute.ranks > 1:
         return lead(request, request_path, compute, events)
-    context = WorkerContext(action, request["seed"], request["threads"], events)
+    context = WorkerContext.of(request, request["threads"], events)
     signal.signal(signal.SIGTERM, lambda *_: context.request_stop())
     config = step.config.model_validate(request["config"])
     started = time.monotonic()

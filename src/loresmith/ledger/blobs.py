@@ -18,6 +18,10 @@ class BlobStore(Protocol):
     All raise Failure when the store is full, read-only or out of reach, and leave nothing half-written.
     """
 
+    @property
+    def folder(self) -> Path | None:
+        """Where the blobs lie, if that is a folder of this machine."""
+
     def put_bytes(self, data: bytes) -> str:
         """Store bytes; returns their digest."""
 

@@ -42,6 +42,10 @@ class LocalBlobs:
         self._incoming = self.root / "incoming"
         self._swept = False
 
+    @property
+    def folder(self) -> Path | None:
+        return self.root
+
     def put_bytes(self, data: bytes) -> str:
         digest = digest_bytes(data)
         with file_faults(self.root):

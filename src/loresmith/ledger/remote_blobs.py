@@ -27,6 +27,10 @@ class RemoteBlobs:
         self._files = files
         self.root = root.rstrip("/")
 
+    @property
+    def folder(self) -> Path | None:
+        return None
+
     def put_bytes(self, data: bytes) -> str:
         digest = digest_bytes(data)
         with file_faults(self.root):

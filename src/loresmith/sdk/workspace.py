@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from loresmith.errors import UserError, os_failure
 from loresmith.factory.plan import Plan, make_plan, read_plan, require_unchanged, stored_plan
 from loresmith.factory.recipe import read_recipe
-from loresmith.factory.run import Observer, execute
+from loresmith.factory.run import CACHES, Observer, execute
 from loresmith.ledger import Ledger, LogCheck
 from loresmith.sdk.assets import Assets
 from loresmith.sdk.model_costs import RecipeModels, describe_models
@@ -76,9 +76,13 @@ class Workspace:
     ) -> None:
         self.close()
 
+    @property
+    def _caches(self) -> Path:
+        return self.place.state / CACHES
+
     def plan(self, recipe: str | Path, settings: Sequence[str] = ()) -> Plan:
         """Resolve a recipe file; `settings` are changes such as `steps.base.budget_tokens=2M`."""
-        return make_plan(read_recipe(Path(recipe), settings), self.ledger)
+        return make_plan(read_recipe(Path(recipe), settings), self.ledger, self._caches)
 
     def describe_models(self, recipe: str | Path, settings: Sequence[str] = ()) -> RecipeModels:
         """What the models that a recipe file trains would cost; `settings` as of `plan`."""
@@ -87,7 +91,7 @@ class Workspace:
     def read_plan(self, path: str | Path) -> Plan:
         """Read a plan file and make sure that what it was made from is unchanged."""
         plan = read_plan(Path(path))
-        require_unchanged(plan, self.ledger)
+        require_unchanged(plan, self.ledger, self._caches)
         return plan
 
     def write_plan(self, plan: Plan, path: str | Path) -> None:
@@ -120,7 +124,7 @@ class Workspace:
         else:
             found = self.ledger.runs.get(run)
         plan = stored_plan(found)
-        require_unchanged(plan, self.ledger)
+        require_unchanged(plan, self.ledger, self._caches)
         return self.run(plan, observer)
 
     @cached_property

@@ -10,10 +10,25 @@ from typing import Any
 
 @dataclass(frozen=True)
 class ReadingRules:
-    """What a recipe says about reading: `encodings` as `decoding` uses them, and the field of a JSON record."""
+    """What a recipe says about reading.
+
+    Attributes:
+        encodings: as `decoding` uses them.
+        text_field: the field of a record (of JSON, of a table) that holds its text.
+        template: how a record becomes text, as `record_template` has it; None: its text field, or its fields in lines.
+        labels_field: the field of a record with its access labels; empty: there is none.
+        max_unpacked_bytes: what one archive may unpack to, or one compressed table decode to, in bytes.
+        max_member_bytes: what one file inside another may unpack to, in bytes; it is held in memory.
+        max_members: how many files one archive, or parts one mail, may hold.
+    """
 
     encodings: tuple[str, ...] = ("utf-8",)
     text_field: str = "text"
+    template: str | None = None
+    labels_field: str = ""
+    max_unpacked_bytes: int = 1 << 30
+    max_member_bytes: int = 64 << 20
+    max_members: int = 100_000
 
 
 @dataclass(frozen=True)
@@ -21,16 +36,25 @@ class Record:
     """One document.
 
     Attributes:
-        text: what it says.
+        text: what it says; empty for a picture or a recording, which is all in its metadata and its file.
         bytes: how many of the file's bytes it takes up.
         anchor: where in the file it stands, such as `#L12`; empty when it is the whole file.
         metadata: what else the file says of it, as `metadata_json` writes it.
+        pages: number, from 1, of each page (slide, sheet, chapter) and the character of `text` at which it begins.
+        start: the first of its bytes in the file.
+        media_type, language: of the record, where they differ from the file's.
+        labels: access labels that the file itself gives it.
     """
 
     text: str
     bytes: int
     anchor: str = ""
     metadata: str = "{}"
+    pages: tuple[tuple[int, int], ...] = ()
+    start: int = 0
+    media_type: str = ""
+    language: str = ""
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -43,8 +67,20 @@ class Refused:
     anchor: str = ""
 
 
-Reader = Callable[[bytes, ReadingRules], Iterator[Record | Refused]]
-"""All records of a file, in order; their bytes add up to the file's.
+@dataclass(frozen=True)
+class Member:
+    """A file inside a file, such as an attachment: to be read as a file of its own, under `outer!/name`.
+
+    `modified` is its modification time in seconds since 1970; 0 when that is not known.
+    """
+
+    name: str
+    data: bytes
+    modified: float = 0.0
+
+
+Reader = Callable[[bytes, ReadingRules], Iterator[Record | Refused | Member]]
+"""All records of a file, in order; their bytes add up to the file's. A file that holds other files gives them too.
 
 It may raise `decoding.UndecodableError`, before its first record, when the whole file is no text.
 """

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
@@ -41,6 +42,39 @@ class IngestConfig(StepConfig):
     label_rules: dict[str, tuple[str, ...]] = Field(
         default={},
         description="More labels for the documents whose path matches a pattern, such as `hr/**: [restricted]`.",
+    )
+    owner: str = Field(
+        default="", description="Who answers for the documents, such as a department; empty: not stated."
+    )
+    uses: tuple[Literal["train", "evaluate", "retrieve"], ...] = Field(
+        default=("train", "evaluate", "retrieve"),
+        min_length=1,
+        description="What the documents may be used for. A step for another use leaves them out, in its books.",
+    )
+    retain_until: date | None = Field(
+        default=None, description="The last day on which the documents may be kept, as YYYY-MM-DD; none: no such day."
+    )
+    file_seconds: float = Field(
+        default=60,
+        gt=0,
+        le=3600,
+        allow_inf_nan=False,
+        description="Seconds of the processor's time that reading one file may take; one that takes longer is "
+        "quarantined.",
+    )
+    file_memory: int = Field(
+        default=2 << 30,
+        ge=64 << 20,
+        description="Memory that reading one file may take, in bytes, beyond the reader's own; one that needs more is "
+        "quarantined.",
+    )
+    max_unpacked_bytes: int = Field(
+        default=1 << 30,
+        ge=1,
+        description="What one archive may unpack to in all, in bytes; what is beyond that is quarantined.",
+    )
+    max_depth: int = Field(
+        default=4, ge=0, le=20, description="Files inside files inside files are read so deep, and quarantined beyond."
     )
     max_file_bytes: int = Field(
         default=64 << 20,
@@ -82,18 +116,40 @@ class IngestConfig(StepConfig):
 
 
 def _ingest(context: StepContext, config: IngestConfig, _inputs: Mapping[str, InputAsset]) -> Result:
-    from loresmith.data.ingest import Rights, Selection, ingest
+    from loresmith.data.ingest import Selection, Workplace, ingest
     from loresmith.data.readers.record import ReadingRules
+    from loresmith.data.reading.limits import Limits
+    from loresmith.data.rights import Rights
 
     source, documents = context.output("source"), context.output("documents")
     result = ingest(
         Selection(config.places, config.include, config.left_alone, config.max_file_bytes),
-        ReadingRules(config.encodings, config.text_field),
-        Rights(config.licence, config.labels, config.label_rules),
+        ReadingRules(
+            config.encodings,
+            config.text_field,
+            max_unpacked_bytes=config.max_unpacked_bytes,
+            max_member_bytes=config.max_file_bytes,
+        ),
+        Rights(
+            config.licence,
+            config.labels,
+            config.label_rules,
+            config.owner,
+            config.uses,
+            config.retain_until.isoformat() if config.retain_until else "",
+        ),
         source,
         documents,
+        Workplace(
+            context.work / "spool",
+            context.cache,
+            context.place,
+            Limits(config.file_seconds, config.file_memory, config.max_depth),
+        ),
         context,
     )
+    if result.read < result.files:
+        context.log(f"read {result.read} of {result.files} files; the others are as they were")
     for reason, count in result.quarantined.most_common():
         context.log(f"quarantined {count}: {reason}")
     metadata = {
@@ -112,10 +168,10 @@ def _ingest(context: StepContext, config: IngestConfig, _inputs: Mapping[str, In
     )
 
 
-def _ingest_fingerprint(config: IngestConfig) -> str:
+def _ingest_fingerprint(config: IngestConfig, cache: Path | None = None) -> str:
     from loresmith.data.fingerprint import content_fingerprint
 
-    return content_fingerprint(config.places, config.include, config.left_alone, config.max_file_bytes)
+    return content_fingerprint(config.places, config.include, config.left_alone, config.max_file_bytes, cache)
 
 
 def _restore_places(config: IngestConfig, outputs: Mapping[str, Path], folder: Path) -> IngestConfig:
@@ -128,7 +184,7 @@ def _restore_places(config: IngestConfig, outputs: Mapping[str, Path], folder: P
 
 INGEST = Step(
     name="ingest",
-    version=1,
+    version=2,
     summary="Read files of many kinds into documents; what cannot be read is quarantined with the reason.",
     config=IngestConfig,
     inputs={},
@@ -138,6 +194,7 @@ INGEST = Step(
     },
     run=_ingest,
     fingerprint=_ingest_fingerprint,
+    remembers=True,
     restore_sources=_restore_places,
     packages=("pyarrow",),
     guess=lambda _config: Guess(seconds=10, peak_bytes=1 << 29, output_bytes=1 << 25),

@@ -76,8 +76,9 @@ class IngestMessagesConfig(StepConfig):
 
 
 def _ingest_messages(context: StepContext, config: IngestMessagesConfig, _inputs: Mapping[str, InputAsset]) -> Result:
-    from loresmith.data.ingest import Rights, Selection
+    from loresmith.data.ingest import Selection
     from loresmith.data.messages_ingest import MessageRules, ingest_messages
+    from loresmith.data.rights import Rights
 
     source, dataset = context.output("source"), context.output("dataset")
     result = ingest_messages(

@@ -83,7 +83,8 @@ class StepAgain:
         compute = Compute.on_record(self._action.environment)
         lay_out(self._action.environment, self._folder / "state")
         seed, threads = self._action.seed, self._threads
-        request = step_request(name, self._action.step, config, seed, threads, self._folder, inputs, compute)
+        caches = self._folder / "cache"  # of its own: what was once made is made anew, and not found
+        request = step_request(name, self._action.step, config, seed, threads, self._folder, inputs, compute, caches)
         notes = Notes(self._folder)
         process = StepProcess(request, self._folder / "request.json", notes.log_path)
 

@@ -1,0 +1,199 @@
+"""What is remembered of files between runs, so that those that have not changed need not be read again.
+
+Two things, both only to save time: what a file's bytes are, by what the system says of the file; and what reading such
+bytes gave. Either may be gone or damaged at any time; then the file is read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import posixpath
+import sqlite3
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple
+
+from loresmith.data.readers.record import ReadingRules
+from loresmith.data.reading.extraction import Extraction
+
+VERSION = 1
+"""Counts up when a reader gives something else for the same bytes."""
+
+READER_PACKAGES = ("kreuzberg", "pypdfium2")
+_RACY_NANOSECONDS = 2_000_000_000
+"""A file that changed so shortly before it was looked at may have changed again without its time telling (as git knows
+it: "racy clean"). File systems count in up to two seconds."""
+
+_KEPT_SECONDS = 30 * 24 * 3600
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS file (
+    location BLOB PRIMARY KEY, signature TEXT NOT NULL, outcome TEXT NOT NULL
+) WITHOUT ROWID
+"""
+
+
+class Known(NamedTuple):
+    """What reading a file's bytes gave: its sha256, or why it was not read and more about that; its size in bytes."""
+
+    sha256: str
+    reason: str
+    detail: str
+    size: int
+
+
+class KnownFiles:
+    """What the bytes of files were when they were last read. A context manager.
+
+    Args:
+        folder: where it is kept; any number of processes may be at it. Without one, nothing is known.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self._database: sqlite3.Connection | None = None
+        self._new: list[tuple[bytes, str, str]] = []
+        if folder is not None:
+            with suppress(OSError, sqlite3.Error):
+                folder.mkdir(parents=True, exist_ok=True)
+                self._database = sqlite3.connect(folder / "known-files.sqlite", timeout=10, isolation_level=None)
+                self._database.execute("PRAGMA journal_mode = WAL")
+                self._database.execute("PRAGMA synchronous = OFF")
+                self._database.execute(_SCHEMA)
+
+    def look(self, location: str, max_bytes: int) -> Known | None:
+        """What a file's bytes are, if it is as it was; None if it must be read."""
+        if self._database is None:
+            return None
+        try:
+            signature = _signature(Path(location).lstat(), max_bytes)
+            row = self._database.execute(
+                "SELECT signature, outcome FROM file WHERE location = ?", (os.fsencode(location),)
+            ).fetchone()
+        except (OSError, sqlite3.Error):
+            return None
+        if row is None or row[0] != signature:
+            return None
+        try:
+            return Known(*json.loads(row[1]))
+        except (ValueError, TypeError):
+            return None
+
+    def remember(self, location: str, before: os.stat_result, max_bytes: int, known: Known) -> None:
+        """Keep what a file's bytes are.
+
+        Args:
+            before: what the system said of the file before it was read.
+        """
+        if self._database is None or time.time_ns() - max(before.st_ctime_ns, before.st_mtime_ns) < _RACY_NANOSECONDS:
+            return
+        self._new.append((os.fsencode(location), _signature(before, max_bytes), json.dumps(known)))
+        if len(self._new) >= 1000:
+            self._write()
+
+    def __enter__(self) -> KnownFiles:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._database is not None:
+            self._write()
+            self._database.close()
+
+    def _write(self) -> None:
+        assert self._database is not None
+        with suppress(sqlite3.Error):
+            self._database.execute("BEGIN IMMEDIATE")
+            self._database.executemany("INSERT OR REPLACE INTO file VALUES (?, ?, ?)", self._new)
+            self._database.execute("COMMIT")
+        self._new.clear()
+
+
+def _signature(status: os.stat_result, max_bytes: int) -> str:
+    identity = (status.st_dev, status.st_ino, status.st_mode, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    return json.dumps([*identity, max_bytes])
+
+
+class Extractions:
+    """What reading files gave, by their bytes, their names and the rules.
+
+    Args:
+        folder: where it is kept; any number of processes may be at it. Without one, nothing is kept.
+    """
+
+    def __init__(self, folder: Path | None, rules: ReadingRules) -> None:
+        self._folder = folder / "extractions" if folder is not None else None
+        self._way = digest_of_way(rules)
+
+    def find(self, sha256: str, name: str) -> Extraction | None:
+        """What reading such a file gave, if that is known."""
+        path = self._path(sha256, name)
+        if path is None:
+            return None
+        try:
+            extraction = Extraction.from_bytes(_undamaged(path.read_bytes()))
+            os.utime(path)  # used lately
+        except (OSError, ValueError):
+            return None
+        return extraction
+
+    def keep(self, sha256: str, name: str, extraction: Extraction) -> None:
+        """Remember what reading a file gave, if it would be the same again."""
+        path = self._path(sha256, name)
+        if path is None or not extraction.lasting:
+            return
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        with suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            data = extraction.to_bytes()
+            temporary.write_bytes(hashlib.sha256(data).digest() + data)
+            temporary.replace(path)
+
+    def forget(self, sha256s: Sequence[str]) -> int:
+        """Remove all that is remembered of files with these bytes; returns how many extractions that were."""
+        removed = 0
+        for sha256 in sha256s if self._folder is not None else ():
+            for path in (self._folder or Path()).joinpath(sha256[:2]).glob(f"{sha256}-*"):
+                path.unlink(missing_ok=True)
+                removed += 1
+        return removed
+
+    def remove_unused(self) -> None:
+        """Remove what was not used for a month."""
+        if self._folder is None or not self._folder.is_dir():
+            return
+        now = time.time()
+        for path in self._folder.glob("*/*"):
+            with suppress(OSError):
+                if now - path.stat().st_mtime > _KEPT_SECONDS:
+                    path.unlink()
+
+    def _path(self, sha256: str, name: str) -> Path | None:
+        if self._folder is None:
+            return None
+        called = posixpath.basename(name).lower()
+        way = hashlib.sha256(f"{self._way}\n{called}".encode(errors="surrogatepass")).hexdigest()[:32]
+        return self._folder / sha256[:2] / f"{sha256}-{way}"
+
+
+def digest_of_way(rules: ReadingRules) -> str:
+    """A digest of all that decides what reading given bytes gives: the readers, their libraries and the rules."""
+    libraries = {}
+    for package in READER_PACKAGES:
+        with suppress(PackageNotFoundError):
+            libraries[package] = version(package)
+    way = {"version": VERSION, "libraries": libraries, "rules": asdict(rules)}
+    return hashlib.sha256(json.dumps(way, sort_keys=True).encode()).hexdigest()
+
+
+def _undamaged(data: bytes) -> bytes:
+    digest, content = data[:32], data[32:]
+    if hashlib.sha256(content).digest() != digest:
+        raise ValueError("what was kept is damaged")
+    return content

@@ -1,0 +1,200 @@
+"""The files of a place one after the other, each followed by those in it, read ahead by workers."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from loresmith.data.path_names import path_name
+from loresmith.data.raw_files import RawFile, UnreadFile, read_raw
+from loresmith.data.readers.record import ReadingRules
+from loresmith.data.reading.extraction import Extraction, FoundMember, refusal
+from loresmith.data.reading.limits import Limits
+from loresmith.data.reading.memory import Extractions, Known, KnownFiles
+from loresmith.data.reading.pool import ReadingPool
+from loresmith.data.scan import Entry
+from loresmith.errors import Failure
+
+INSIDE = "!/"
+"""Between the path of a file and that of one in it."""
+
+Place = Callable[[str, Path], bool]
+"""Puts a file that is held already at a path, by its sha256; False where it is not held."""
+
+
+@dataclass(frozen=True)
+class ReadFile:
+    """A file and what reading it gave.
+
+    Attributes:
+        path: below its place; of a file inside another `outer!/inner`.
+        size: in bytes, as read or unpacked.
+        sha256: of its bytes; empty where it was not read.
+        modified: when it was written, in seconds since 1970; None where that is not known.
+        extraction: its records, and the names of the files in it.
+        unread: why its bytes were not read; empty where they were.
+        inside: whether it lies in another file.
+    """
+
+    path: str
+    size: int
+    sha256: str
+    modified: float | None
+    extraction: Extraction
+    unread: str = ""
+    inside: bool = False
+
+
+@dataclass
+class _Unit:
+    """A file under way."""
+
+    path: str
+    depth: int
+    size: int
+    sha256: str = ""
+    modified: float | None = None
+    unread: str = ""
+    extraction: Extraction | None = None
+    number: int | None = None
+    bytes_at: Path | None = None
+    used: int = 0
+    top: _Unit | None = None
+    members_at: list[Path] = field(default_factory=list)
+
+
+@dataclass
+class UnitReader:
+    """Reads entries in order.
+
+    Attributes:
+        rules, limits: of reading.
+        keep: the folder that gets the bytes of every file that is read, under its path.
+        max_file_bytes: a larger file is not read.
+        known, extractions: what is remembered from earlier.
+        place: finds a file's bytes where they are held.
+        pool: the workers.
+        tick: called while waiting; it may raise to leave.
+        ahead: how many files are under way at once.
+        read: how many files' bytes were read so far.
+        extracted: how many files went through a reader so far.
+    """
+
+    rules: ReadingRules
+    limits: Limits
+    keep: Path
+    max_file_bytes: int
+    known: KnownFiles
+    extractions: Extractions
+    place: Place
+    pool: ReadingPool
+    tick: Callable[[], None]
+    ahead: int = 8
+    read: int = 0
+    extracted: int = 0
+
+    def units(self, entries: Iterable[Entry]) -> Iterator[ReadFile]:
+        """Every file, followed by the files in it."""
+        coming = iter(entries)
+        under_way: deque[_Unit] = deque()
+        while True:
+            while len(under_way) < self.ahead and (entry := next(coming, None)) is not None:
+                under_way.append(self._begin(entry))
+            if not under_way:
+                return
+            unit = under_way.popleft()
+            extraction = self._finish(unit)
+            yield ReadFile(
+                unit.path, unit.size, unit.sha256, unit.modified, extraction, unit.unread, inside=unit.top is not None
+            )
+            members = [self._begin_member(unit, index, found) for index, found in enumerate(extraction.members)]
+            under_way.extendleft(reversed(members))
+
+    def _begin(self, entry: Entry) -> _Unit:
+        """Have a file read, or find that it is as it was."""
+        target = self.keep / entry.path
+        known = None if entry.refusal else self.known.look(entry.location, self.max_file_bytes)
+        if known is not None and known.reason:
+            return _refused(entry.path, known.reason, known.detail, known.size)
+        if known is not None and known.sha256:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if self.place(known.sha256, target):
+                modified = Path(entry.location).stat().st_mtime
+                return self._extracting(_Unit(entry.path, 0, known.size, known.sha256, modified), target)
+        raw = read_raw(entry, self.max_file_bytes)
+        if isinstance(raw, UnreadFile):
+            if raw.status is not None:
+                known = Known("", raw.reason, raw.detail, raw.size)
+                self.known.remember(entry.location, raw.status, self.max_file_bytes, known)
+            return _refused(entry.path, raw.reason, raw.detail, raw.size)
+        return self._extracting(self._kept(entry, raw, target), target)
+
+    def _kept(self, entry: Entry, raw: RawFile, target: Path) -> _Unit:
+        self.read += 1
+        sha256 = hashlib.sha256(raw.data).hexdigest()
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(raw.data)
+        self.known.remember(entry.location, raw.status, self.max_file_bytes, Known(sha256, "", "", raw.size))
+        return _Unit(entry.path, 0, raw.size, sha256, raw.modified)
+
+    def _extracting(self, unit: _Unit, bytes_at: Path) -> _Unit:
+        """A unit whose bytes are there: what is in them is known, or a worker is at it."""
+        unit.bytes_at = bytes_at
+        if unit.size == 0:
+            unit.extraction = refusal("empty", "", 0)
+            return unit
+        unit.extraction = self._remembered(unit.sha256, unit.path)
+        if unit.extraction is None:
+            self.extracted += 1
+            unit.number = self.pool.submit(bytes_at, unit.path, unit.size)
+        return unit
+
+    def _remembered(self, sha256: str, path: str) -> Extraction | None:
+        """What reading a file gave, if all of it is remembered: an archive must be unpacked again for one in it."""
+        found = self.extractions.find(sha256, path)
+        if found is None:
+            return None
+        inner = ((member.sha256, f"{path}{INSIDE}{path_name(member.name)}") for member in found.members)
+        return found if all(self._remembered(*member) is not None for member in inner) else None
+
+    def _finish(self, unit: _Unit) -> Extraction:
+        if unit.number is not None and unit.extraction is None:
+            extraction = self.pool.result(unit.number, self.tick)
+            self.extractions.keep(unit.sha256, unit.path, extraction)
+            unit.members_at = [self.pool.member(unit.number, index) for index in range(len(extraction.members))]
+            unit.extraction = extraction
+        if unit.top is not None and unit.bytes_at is not None:
+            unit.bytes_at.unlink(missing_ok=True)
+        assert unit.extraction is not None
+        return unit.extraction
+
+    def _begin_member(self, outer: _Unit, index: int, found: FoundMember) -> _Unit:
+        """A file inside another, within what is left of the outermost one's allowance."""
+        top = outer.top or outer
+        top.used += found.size
+        path = f"{outer.path}{INSIDE}{path_name(found.name)}"
+        unit = _Unit(path, outer.depth + 1, found.size, found.sha256, found.modified or outer.modified, top=top)
+        at = outer.members_at[index] if outer.members_at else None
+        if unit.depth > self.limits.depth:
+            unit.extraction = refusal("nested too deeply", f"more than {self.limits.depth} files deep", found.size)
+        elif top.used > self.rules.max_unpacked_bytes:
+            most = self.rules.max_unpacked_bytes
+            unit.extraction = refusal("unpacks to too much", f"more than {most} bytes in {top.path}", found.size)
+        elif at is not None:
+            return self._extracting(unit, at)
+        else:
+            unit.extraction = self.extractions.find(found.sha256, path)
+            if unit.extraction is None:
+                raise Failure("what was remembered of files was removed while it was used", hint="run it again")
+        if at is not None:
+            at.unlink(missing_ok=True)
+        return unit
+
+
+def _refused(path: str, reason: str, detail: str, size: int) -> _Unit:
+    unit = _Unit(path, 0, size, unread=reason)
+    unit.extraction = refusal(reason, detail, size)
+    return unit

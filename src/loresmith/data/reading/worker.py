@@ -1,0 +1,134 @@
+"""A process that reads files: `python -m loresmith.data.reading.worker REPLIES PARENT SPOOL RULES LIMITS`.
+
+It takes a task a line on standard input and answers on the pipe REPLIES, each answer after its length. Whatever a
+reader does is answered or ends this process; the pool finds out which file it was at, and starts another.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import json
+import os
+import resource
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from loresmith.data.decoding import UndecodableError
+from loresmith.data.file_types import HEAD_BYTES, FileType, file_type
+from loresmith.data.readers.record import Member, ReadingRules, Record, Refused
+from loresmith.data.reading.extraction import Extraction, FoundMember, encode_rows, refusal
+from loresmith.data.reading.limits import Limits, limit_memory, limit_seconds
+from loresmith.parent_process import die_with
+
+LENGTH_BYTES = 8
+DISK, MEMORY = 74, 75
+"""Exit statuses: what is in an archive cannot be written to the disk, or there is too little memory."""
+
+_CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
+_MEDIA = ("image/", "audio/")
+
+
+def rules_of(written: str) -> ReadingRules:
+    """Reading rules as JSON has them, tuples as lists."""
+    settings: dict[str, Any] = json.loads(written)
+    settings["encodings"] = tuple(settings["encodings"])
+    return ReadingRules(**settings)
+
+
+def read_file(data: bytes, name: str, rules: ReadingRules, spool: Path) -> Extraction:
+    """Read a file; its members are written to `spool`, numbered from 0.
+
+    Whatever a reader raises that it should not is a refusal too: a file must not stop the others.
+    """
+    kind = file_type(name, data[:HEAD_BYTES])
+    found: list[Record | Refused] = []
+    members: list[FoundMember] = []
+
+    def ended(reason: str, detail: str) -> Extraction:
+        return refusal(reason, detail, len(data), kind.media_type)
+
+    try:
+        for part in kind.read(data, rules):
+            if isinstance(part, Member):
+                _spool(spool / str(len(members)), part.data)
+                digest = hashlib.sha256(part.data).hexdigest()
+                members.append(FoundMember(part.name, len(part.data), digest, part.modified))
+            else:
+                found.append(_sound(part, kind))
+    except UndecodableError as error:
+        return ended("undecodable", str(error))
+    except RecursionError:
+        return ended("nested too deeply", "the reader's stack is full")
+    except (MemoryError, SystemExit):
+        raise
+    except BaseException as error:  # noqa: BLE001 - a reader's defect, or a native library's panic: the file's bad luck
+        return ended("crashed the reader", f"{type(error).__name__}: {error}")
+    if not found and not members:
+        found.append(Refused("empty", "there is nothing in it", len(data)))
+    return Extraction(kind.media_type, kind.language, encode_rows(found), tuple(members))
+
+
+def _spool(path: Path, data: bytes) -> None:
+    try:
+        path.write_bytes(data)
+    except OSError:
+        sys.exit(DISK)
+
+
+def _sound(part: Record | Refused, kind: FileType) -> Record | Refused:
+    """A record that can be written down and says something; or its refusal."""
+    if isinstance(part, Refused):
+        return part
+    try:
+        part.text.encode()
+    except UnicodeEncodeError:
+        return Refused("undecodable", "half of a surrogate pair", part.bytes, part.anchor)
+    if not part.text.strip() and not (part.media_type or kind.media_type).startswith(_MEDIA):
+        return Refused("empty", "no text in it", part.bytes, part.anchor)
+    return part
+
+
+def main(arguments: list[str]) -> None:
+    replies, parent, spool = int(arguments[0]), int(arguments[1]), Path(arguments[2])
+    rules, limits = rules_of(arguments[3]), Limits(**json.loads(arguments[4]))
+    die_with(parent)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole terminal group; the step decides
+    _leave_the_network()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    limit_memory(limits.memory_bytes)
+    for line in sys.stdin.buffer:
+        task: dict[str, Any] = json.loads(line)
+        limit_seconds(limits.seconds)
+        own = spool / str(task["number"])
+        own.mkdir()
+        try:
+            extraction = read_file(Path(task["path"]).read_bytes(), task["name"], rules, own)
+            answer = extraction.to_bytes()
+        except MemoryError:
+            os._exit(MEMORY)  # not sys.exit, which needs some
+        if not extraction.members:
+            own.rmdir()
+        _write(replies, len(answer).to_bytes(LENGTH_BYTES, "big") + answer)
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def _leave_the_network() -> None:
+    """Where the system lets a process give up the network, do so: no reader has any business there."""
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None, use_errno=True)
+        with suppress(AttributeError):
+            if libc.unshare(_CLONE_NEWNET) != 0:
+                libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

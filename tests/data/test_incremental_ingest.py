@@ -1,0 +1,105 @@
+"""A second ingest reads what has changed, and makes what reading everything would have made."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from loresmith import Workspace
+from loresmith.data.reading.memory import KnownFiles
+
+FILES = 40
+
+
+def write_folder(folder: Path) -> Path:
+    folder.mkdir()
+    for number in range(FILES):
+        (folder / f"{number}.txt").write_text(f"document {number}\n")
+    (folder / "binary.bin").write_bytes(b"\0\1" * 100)
+    return folder
+
+
+def ingested(workspace: Path, folder: Path) -> tuple[dict[str, str], list[str]]:
+    """Digests of what the step made, and what it said."""
+    if not workspace.exists():
+        workspace.mkdir()
+        Workspace.init(workspace).close()
+    recipe = workspace / "recipe.yaml"
+    recipe.write_text(f"name: texts\nsteps:\n  files: {{step: ingest, path: {json.dumps(str(folder))}}}\n")
+    events: list[dict[str, Any]] = []
+    with Workspace.open(workspace) as opened:
+        opened.run(recipe, lambda event: events.append(dict(event)))
+        (step,) = opened.plan(recipe).steps
+    return dict(step.outputs), [event["message"] for event in events if event["event"] == "log"]
+
+
+def settle() -> None:
+    """Until no file changed so lately that its time could hide another change."""
+    time.sleep(2.1)
+
+
+def test_a_second_ingest_reads_the_files_that_changed(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "in")
+    settle()
+    first, said = ingested(tmp_path / "warm", folder)
+    assert not any("as they were" in line for line in said)
+    (folder / "1.txt").write_text("changed\n")
+    (folder / "2.txt").write_bytes((folder / "2.txt").read_bytes())  # written anew, and the same
+    (folder / "new.txt").write_text("new\n")
+    (folder / "3.txt").unlink()
+    second, said = ingested(tmp_path / "warm", folder)
+    assert f"read 3 of {FILES} files; the others are as they were" in said
+    cold, said = ingested(tmp_path / "cold", folder)
+    assert not any("as they were" in line for line in said)
+    assert second == cold != first, "what is remembered decides no result"
+
+
+def test_what_is_remembered_may_be_gone_or_damaged(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "in")
+    settle()
+    first, _ = ingested(tmp_path / "w", folder)
+    (folder / "1.txt").write_text("changed\n")
+    cache = tmp_path / "w" / ".loresmith" / "cache" / "ingest"
+    kept = [path for path in (cache / "extractions").rglob("*") if path.is_file()]
+    assert len(kept) == FILES
+    for number, path in enumerate(kept):
+        if number % 2:
+            path.write_bytes(path.read_bytes()[:-3] + b"xyz")
+        else:
+            path.unlink()
+    for database in cache.glob("known-files.sqlite*"):
+        database.write_bytes(b"no database")
+    second, _ = ingested(tmp_path / "w", folder)
+    (folder / "1.txt").write_text("document 1\n")
+    again, _ = ingested(tmp_path / "w", folder)
+    assert again == first != second
+
+
+def test_a_file_is_known_only_while_nothing_about_it_changed(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "in")
+    settle()
+    ingested(tmp_path / "w", folder)
+    changes = {"1": "other text\n", "2": "document x\n", "3": None}
+    for name, text in changes.items():
+        path = folder / f"{name}.txt"
+        before = path.stat()
+        if text is None:
+            (tmp_path / "other").write_text("document y\n")
+            (tmp_path / "other").replace(path)
+        else:
+            path.write_text(text)
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))  # its time tells nothing
+    with KnownFiles(tmp_path / "w" / ".loresmith" / "cache" / "ingest") as known:
+        unknown = {path.stem for path in folder.iterdir() if known.look(str(path), 64 << 20) is None}
+    assert unknown == set(changes)
+
+
+def test_a_file_that_changed_a_moment_ago_is_read_again(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "in")
+    ingested(tmp_path / "w", folder)
+    (folder / "1.txt").write_text("changed\n")
+    _, said = ingested(tmp_path / "w", folder)
+    assert not any("as they were" in line for line in said)

@@ -1,0 +1,151 @@
+"""Files are read in processes: what one of them does to its reader is no harm to the others, nor to the step."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from loresmith.data.readers.record import ReadingRules, Record, Refused
+from loresmith.data.reading.extraction import Extraction
+from loresmith.data.reading.limits import Limits
+from loresmith.data.reading.pool import ReadingPool
+
+MEMORY = 64 << 20
+
+
+@contextmanager
+def pool_in(folder: Path, workers: int = 1, limits: Limits = Limits()) -> Iterator[ReadingPool]:  # noqa: B008
+    spool = folder / "spool"
+    spool.mkdir()
+    with ReadingPool(workers, ReadingRules(), limits, spool) as pool:
+        yield pool
+
+
+def give(pool: ReadingPool, path: Path, content: str) -> int:
+    path.write_text(content)
+    return pool.submit(path, path.name, path.stat().st_size)
+
+
+def only(extraction: Extraction) -> Record | Refused:
+    (found,) = extraction.records()
+    return found
+
+
+def workers_of_this_process() -> list[psutil.Process]:
+    return [child for child in psutil.Process().children() if "loresmith.data.reading.worker" in child.cmdline()]
+
+
+def page(paragraphs: int) -> str:
+    """A page that takes its reader a while."""
+    return "".join(f"<p>{n}<b>{n}</b>" for n in range(paragraphs))
+
+
+def busy(pool: ReadingPool, path: Path) -> int:
+    """Have a worker read something that takes it a while, and wait until it is at it."""
+    number = give(pool, path, page(1_500_000))
+    (worker,) = workers_of_this_process()
+    while worker.cpu_times().user < 0.8:
+        time.sleep(0.05)
+    return number
+
+
+def test_files_are_read_and_answers_wait_for_whoever_asks(tmp_path: Path) -> None:
+    with pool_in(tmp_path, workers=2) as pool:
+        numbers = [give(pool, tmp_path / f"{n}.txt", f"text {n}") for n in range(20)]
+        said = [only(pool.result(number)) for number in reversed(numbers)]
+    assert [found.text for found in said if isinstance(found, Record)] == [f"text {n}" for n in reversed(range(20))]
+    assert workers_of_this_process() == []
+
+
+def test_a_file_that_crashes_its_reader_is_refused_and_the_next_is_read(tmp_path: Path) -> None:
+    with pool_in(tmp_path) as pool:
+        number = busy(pool, tmp_path / "bad.html")
+        workers_of_this_process()[0].send_signal(signal.SIGSEGV)
+        following = give(pool, tmp_path / "good.txt", "good")
+        found = only(pool.result(number))
+        assert isinstance(found, Refused)
+        assert (found.reason, found.detail) == ("crashed the reader", "SIGSEGV")
+        assert found.bytes == (tmp_path / "bad.html").stat().st_size
+        assert isinstance(only(pool.result(following)), Record)
+
+
+def test_what_died_after_other_files_is_tried_once_more_since_they_may_be_to_blame(tmp_path: Path) -> None:
+    with pool_in(tmp_path) as pool:
+        assert isinstance(only(pool.result(give(pool, tmp_path / "before.txt", "before"))), Record)
+        number = busy(pool, tmp_path / "innocent.html")
+        workers_of_this_process()[0].kill()
+        assert isinstance(only(pool.result(number)), Record)
+
+
+def test_a_file_over_which_a_reader_hangs_is_refused(tmp_path: Path) -> None:
+    with pool_in(tmp_path, limits=Limits(seconds=0.4)) as pool:
+        number = give(pool, tmp_path / "hangs.html", page(500_000))
+        workers_of_this_process()[0].send_signal(signal.SIGSTOP)
+        found = pool.result(number)
+        assert not found.lasting, "another time it may be read"
+        refused = only(found)
+        assert isinstance(refused, Refused)
+        assert (refused.reason, refused.detail) == ("took too long", "no answer within 4 s")
+        assert isinstance(only(pool.result(give(pool, tmp_path / "good.txt", "good"))), Record)
+
+
+def test_a_file_that_keeps_the_processor_busy_too_long_is_refused(tmp_path: Path) -> None:
+    with pool_in(tmp_path, limits=Limits(seconds=0.9)) as pool:
+        refused = only(pool.result(give(pool, tmp_path / "slow.html", page(4_000_000))))
+        assert isinstance(refused, Refused)
+        assert (refused.reason, refused.detail) == ("took too long", "0.9 s of the processor's time")
+
+
+def test_a_file_that_needs_too_much_memory_is_refused(tmp_path: Path) -> None:
+    with pool_in(tmp_path, limits=Limits(memory_bytes=MEMORY)) as pool:
+        rows = "".join(json.dumps({"text": f"{n} " * 100}) + "\n" for n in range(150_000))
+        found = pool.result(give(pool, tmp_path / "large.jsonl", rows))
+        refused = only(found)
+        assert isinstance(refused, Refused)
+        assert refused.reason == "needed too much memory"
+        assert not found.lasting
+        assert isinstance(only(pool.result(give(pool, tmp_path / "good.txt", "good"))), Record)
+
+
+def test_whoever_waits_can_leave_and_no_worker_stays_behind(tmp_path: Path) -> None:
+    class LeavingError(Exception):
+        pass
+
+    def leave() -> None:
+        raise LeavingError
+
+    with pytest.raises(LeavingError), pool_in(tmp_path) as pool:
+        pool.result(busy(pool, tmp_path / "long.html"), leave)
+    assert workers_of_this_process() == []
+
+
+PARENT = """
+import sys, time
+from pathlib import Path
+from tests.data.test_reading_pool import busy, pool_in, workers_of_this_process
+with pool_in(Path(sys.argv[1])) as pool:
+    busy(pool, Path(sys.argv[1]) / "long.html")
+    print(workers_of_this_process()[0].pid, flush=True)
+    time.sleep(60)
+"""
+
+
+def test_workers_end_with_the_process_that_started_them(tmp_path: Path) -> None:
+    parent = subprocess.Popen([sys.executable, "-c", PARENT, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    worker = psutil.Process(int(parent.stdout.readline()))
+    parent.kill()
+    parent.wait()
+    deadline = time.monotonic() + 10
+    while worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < deadline, "the worker lives on"
+        time.sleep(0.05)
