@@ -19,7 +19,8 @@ from functools import cached_property
 
 from loresmith.data.decoding import UndecodableError, decode, known_encoding
 
-_HEADERS_END = re.compile(rb"(?:\A|\r?\n)\r?\n")
+# What does not look like a header ends the headers, even without an empty line, and belongs to the body.
+_HEADERS = re.compile(rb"(?:>?From [^\n]*\n)?((?:(?:[!-9;-~]+[ \t]*:|[ \t]+\S)[^\n]*(?:\n|\Z))*+)(?:\r?\n)?")
 _LONGEST_HEADERS = 1 << 20
 _LONGEST_PARAMETERS = 1 << 13
 _DEEPEST = 32
@@ -103,15 +104,13 @@ class Part:
 
 def parse_part(data: bytes) -> Part:
     """Headers and body of a mail or a part of one."""
-    end = _HEADERS_END.search(data, 0, _LONGEST_HEADERS)
-    head, body = (data[: end.start()], data[end.end() :]) if end else (data[:_LONGEST_HEADERS], b"")
+    found = _HEADERS.match(data, 0, _LONGEST_HEADERS)
+    head = found[1] if found else b""
+    body = data[found.end() if found else 0 :]
     headers = email.parser.BytesHeaderParser(policy=compat32).parsebytes(head)
     for name in ("Content-Type", "Content-Disposition"):  # whose parameters are parsed in quadratic time
         if len(str(headers.get(name, ""))) > _LONGEST_PARAMETERS:
             headers.replace_header(name, str(headers[name])[:_LONGEST_PARAMETERS])
-    unparsed = headers.get_payload()  # what does not look like a header ends them: it belongs to the body
-    if isinstance(unparsed, str) and unparsed.strip():
-        body = unparsed.encode("ascii", "surrogateescape") + (data[end.start() :] if end else b"")
     return Part(headers, body)
 
 

@@ -130,13 +130,16 @@ def _records(
     key = f"{table.row_id}, " if table.row_id else ""
     order = f" ORDER BY {table.row_id}" if table.row_id else ""
     steps = _Steps(connection)
-    number = 0
+    number, last = 0, -(1 << 63) - 1
     try:
         rows = connection.execute(f"SELECT {key}{wanted} FROM {_quoted(table.name)}{order}")
         for row in rows:
             steps.restart()
             number += 1
             row_number, cells = (row[0], row[1:]) if key else (number, row)
+            if row_number <= last:
+                raise sqlite3.DatabaseError("its rows are not in their order")
+            last = row_number
             share = shares.next() if number <= table.rows else 0
             yield _record(to_text, table, cells, share, f"{table.anchor}/{row_number}")
     except (sqlite3.Error, OverflowError, UnicodeError) as error:
