@@ -11,6 +11,7 @@ _OFFICE = "http://schemas.openxmlformats.org"
 _RELATIONS = f"{_OFFICE}/package/2006/relationships"
 _TYPE = f"{_OFFICE}/officeDocument/2006/relationships"
 _W = f'xmlns:w="{_OFFICE}/wordprocessingml/2006/main" xmlns:m="{_OFFICE}/officeDocument/2006/math"'
+_W += f' xmlns:mc="{_OFFICE}/markup-compatibility/2006"'
 _P = f'xmlns:p="{_OFFICE}/presentationml/2006/main" xmlns:a="{_OFFICE}/drawingml/2006/main" xmlns:r="{_TYPE}"'
 _X = f'xmlns="{_OFFICE}/spreadsheetml/2006/main" xmlns:r="{_TYPE}"'
 _CORE = f'xmlns:cp="{_OFFICE}/package/2006/metadata/core-properties" xmlns:dc="http://purl.org/dc/elements/1.1/"'
@@ -74,7 +75,7 @@ def paragraph(text: str, properties: str = "") -> str:
 
 
 def pptx(slides: list[str], notes: Mapping[int, str] | None = None, hidden: tuple[int, ...] = ()) -> bytes:
-    """A presentation of slides in PresentationML (what is in `p:spTree`), and notes by slide."""
+    """A presentation of slides in PresentationML (what is in `p:spTree`); those with notes have a diagram, too."""
     parts: dict[str, str | bytes] = {}
     show = ""
     targets = {}
@@ -86,7 +87,11 @@ def pptx(slides: list[str], notes: Mapping[int, str] | None = None, hidden: tupl
         targets[f"s{number}"] = ("slide", f"slides/{file}")
         show += f'<p:sldId id="{255 + number}" r:id="s{number}"/>'
         if notes and number in notes:
-            parts[f"ppt/slides/_rels/{file}.rels"] = _relations({"n": ("notesSlide", f"../notesSlides/n{number}.xml")})
+            beside = {"d": ("diagramData", "../d.xml"), "n": ("notesSlide", f"../notesSlides/n{number}.xml")}
+            parts[f"ppt/slides/_rels/{file}.rels"] = _relations(beside)
+            parts["ppt/d.xml"] = (
+                f"<dgm:dataModel xmlns:dgm='d' {_P}><a:p><a:r><a:t>Kreis</a:t></a:r></a:p></dgm:dataModel>"
+            )
             said = shape(notes[number], "body") + shape("7", "sldNum")
             parts[f"ppt/notesSlides/n{number}.xml"] = f"<p:notes {_P}><p:cSld>{said}</p:cSld></p:notes>"
     parts["ppt/presentation.xml"] = f"<p:presentation {_P}><p:sldIdLst>{show}</p:sldIdLst></p:presentation>"

@@ -75,11 +75,13 @@ def test_word_gives_the_final_text() -> None:
 <w:t>neu</w:t>
     </w:r></w:ins><w:moveFrom><w:r><w:t>weg</w:t></w:r></w:moveFrom><w:r><w:rPr><w:vanish/></w:rPr>
 <w:t>versteckt</w:t></w:r>
-    <w:r><w:tab/><w:t>3</w:t><w:br/><w:t>bar</w:t></w:r><w:r><w:fldChar/><w:instrText>PAGE</w:instrText></w:r></w:p>"""
+    <w:r><w:tab/><w:t>3</w:t><w:br/><w:t>bar</w:t></w:r><w:r><w:fldChar/><w:instrText>PAGE</w:instrText></w:r><mc:AlternateContent>
+    <mc:Choice><w:r><w:t>!</w:t></w:r></mc:Choice><mc:Fallback><w:r><w:t>doppelt</w:t></w:r></mc:Fallback>
+    </mc:AlternateContent></w:p>"""
     record = _read(
         read_ooxml, docx(body, comments='<w:comment w:id="1"><w:p><w:r><w:t>hm</w:t></w:r></w:p></w:comment>')
     )
-    assert record.text == "Druck neu\t3\nbar\n"
+    assert record.text == "Druck neu\t3\nbar!\n"
     metadata = json.loads(record.metadata)
     assert (metadata["comments"], metadata["tracked_changes"]) == (1, 3)
 
@@ -118,7 +120,7 @@ def test_slides_come_in_their_order_with_notes_and_tables_and_without_hidden_one
         numbered + table,
     ]
     record = _read(read_ooxml, pptx(slides, {1: "Sprechernotiz"}, hidden=(2,)))
-    assert record.text == "# Größe\n\n- eins\n- zwei\n\nSprechernotiz\n\n1. erst\n2. dann\n\nbreit\t\tc\n"
+    assert record.text == "# Größe\n\n- eins\n- zwei\n\nKreis\n\nSprechernotiz\n\n1. erst\n2. dann\n\nbreit\t\tc\n"
     assert [(number, record.text[at:][:4]) for number, at in record.pages] == [(1, "# Gr"), (3, "1. e")]
     metadata = json.loads(record.metadata)
     assert (metadata["pages"], metadata["hidden_pages"]) == (3, [2])

@@ -54,6 +54,12 @@ def test_a_scan_is_refused_and_named() -> None:
     assert _refusal(pdf([Page(), Page()])).reason == "empty"
 
 
+def test_a_page_may_begin_anywhere() -> None:
+    data = pdf([Page(scan=True)]).replace(b"[0 0 595 842]", b"[999 999 1594 1841]")
+    assert _refusal(data).reason == "empty"
+    assert _refusal(data.replace(b"842 0 0 cm", b"842 999 999 cm")).reason == "scanned"
+
+
 def test_a_picture_behind_text_makes_no_scan() -> None:
     assert _read(pdf([Page(LINES, scan=True)])).text.split("\n")[0] == LINES[0]
 

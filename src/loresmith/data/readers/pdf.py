@@ -126,14 +126,17 @@ def _coverage(page: PdfPage) -> float:
     """Share of the page that pictures cover; those that lie on one another count twice."""
     from pypdfium2 import raw
 
-    width, height = page.get_size()
+    page_left, page_bottom, page_right, page_top = page.get_bbox()
+    area = (page_right - page_left) * (page_top - page_bottom)
     covered = 0.0
     for seen, picture in enumerate(page.get_objects(filter=[raw.FPDF_PAGEOBJ_IMAGE], max_depth=4)):
         if seen >= _MOST_PICTURES:
             break
         left, bottom, right, top = picture.get_bounds()
-        covered += max(0.0, min(right, width) - max(left, 0.0)) * max(0.0, min(top, height) - max(bottom, 0.0))
-    return covered / (width * height) if width > 0 and height > 0 else 0.0
+        width = min(right, page_right) - max(left, page_left)
+        height = min(top, page_top) - max(bottom, page_bottom)
+        covered += max(0.0, width) * max(0.0, height)
+    return covered / area if area > 0 else 0.0
 
 
 def _doubts(texts: dict[int, str], data: bytes) -> tuple[dict[int, str], int]:

@@ -34,7 +34,7 @@ def document(package: OfficePackage) -> tuple[Blocks, dict[str, Any]]:
         slide.write(blocks)
         for relation in package.relations(part):
             if relation.kind in ("diagramData", "notesSlide") and relation.target in package:
-                shapes = _Shapes(outside=relation.kind == "diagramData")
+                shapes = _Shapes()
                 package.parse(relation.target, shapes, PREFIXES)
                 shapes.write(blocks)
     return blocks, {"pages": len(show.slides)} | ({"hidden_pages": hidden} if hidden else {})
@@ -62,11 +62,10 @@ class _Paragraph:
 
 
 class _Shapes:
-    """Events of a slide, of its notes, or (`outside` of any shape) of a diagram's data."""
+    """Events of a slide, of its notes, or of a diagram's data."""
 
-    def __init__(self, outside: bool = False) -> None:
+    def __init__(self) -> None:
         self.hidden = False
-        self._outside = outside
         self._found: list[_Paragraph | list[list[str]]] = []
         self._placeholder: str | None = None
         self._body: list[str] | None = None

@@ -18,8 +18,8 @@ _DIRECTIVE = re.compile(r"\.\. +(?:\|[^|\n]+\| +)?([A-Za-z][\w:.+-]*?) ?::(?:\s|
 _KEPT = re.compile(r"\.\. +(?:\[[^\]]+\]|_[^:]*:\s*\S|_`|__ |\|)")  # footnotes, citations, links that lead outside
 _OPTION = re.compile(r"\s+:[\w -]+:(?:\s|$)")
 _TOOLS = {"contents", "toctree", "index", "highlight", "highlightlang", "raw", "meta", "include", "currentmodule"}
-_TOOLS |= {"sectnum", "section-numbering", "default-role", "role", "class", "rst-class", "tabularcolumns", "only-for"}
-_TOOLS |= {"testsetup", "testcleanup", "doctest-requires", "header", "footer", "target-notes", "restructuredtext-test"}
+_TOOLS |= {"sectnum", "section-numbering", "default-role", "role", "class", "rst-class", "tabularcolumns"}
+_TOOLS |= {"testsetup", "testcleanup", "header", "footer", "target-notes"}
 _RULE = re.compile(r"([!-/:-@\[-`{-~])\1{2,}\s*")
 _DECLARED = re.compile(rb"\A\.\. +-\*- *coding: *([-\w.]+)")
 
