@@ -61,7 +61,10 @@ def pdf(pages: Sequence[Page], title: str = "", password: str | None = None, per
         objects[number + 1] = (b"", "\n".join(content).encode("latin-1"))
         image = b"/Type/XObject/Subtype/Image/Width 8/Height 8/ColorSpace/DeviceGray/BitsPerComponent 8"
         objects[number + 2] = (image, bytes(range(0, 256, 4)))
-    objects[3] = (f"<</Title<FEFF{title.encode('utf-16-be').hex()}>>>".encode(), None)
+    objects[3] = (
+        f"<</Title<FEFF{title.encode('utf-16-be').hex()}>/CreationDate(D:20240229123456+01'00')>>".encode(),
+        None,
+    )
     return _file(objects, password, permissions)
 
 

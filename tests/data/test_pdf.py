@@ -37,6 +37,7 @@ def test_text_is_read_page_by_page_with_where_each_begins() -> None:
     assert record.text[middle:] == "\n".join(SCRIPTS) + "\n"
     metadata = json.loads(record.metadata)
     assert metadata["title"] == "Ölpumpe – 手册"
+    assert metadata["created"] == "2024-02-29T12:34:56+01:00"
     assert metadata["pages"] == 3
     assert metadata["compared"] == 2
 

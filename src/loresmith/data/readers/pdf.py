@@ -32,6 +32,7 @@ SCANNED_COVERAGE = 0.5
 figures among text rarely take half of it."""
 
 _MOST_PICTURES = 4096  # looked at on one page; scans in strips have hundreds
+_DATE = re.compile(r"\AD:(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(?:(Z)|([+-]\d\d)'(\d\d)'?)?.*", re.ASCII)
 _NO_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff\ud800-\udfff]")
 
 
@@ -173,5 +174,13 @@ def _information(document: PdfDocument) -> dict[str, Any]:
     names = {"Title": "title", "Author": "author", "CreationDate": "created", "ModDate": "modified"}
     found = document.get_metadata_dict(skip_empty=True)
     told = {names[key]: _NO_TEXT.sub("", found[key]).strip() for key in names if key in found}
+    told |= {key: _DATE.sub(_iso, told[key]) for key in ("created", "modified") if key in told}
     copying = raw.FPDF_GetDocPermissions(document.raw) & 1 << 4  # ISO 32000-1, table 22: bit 5
     return {key: value for key, value in told.items() if value} | ({} if copying else {"copying": False})
+
+
+def _iso(date: re.Match[str]) -> str:
+    """ISO 32000-1, 7.9.4, as ISO 8601."""
+    year, month, day, hour, minute, second, utc, hours, minutes = date.groups(default="")
+    zone = "Z" if utc else f"{hours}:{minutes}" if hours else ""
+    return f"{year}-{month}-{day}T{hour}:{minute}:{second}{zone}"
