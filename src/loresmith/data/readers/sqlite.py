@@ -33,7 +33,7 @@ def read_sqlite(data: bytes, rules: ReadingRules) -> Iterator[Record | Refused]:
             _open(connection, data, rules)
             tables = list(_tables(connection))
             shares.rows = sum(table.rows for table in tables)
-        except (sqlite3.Error, OverflowError, MemoryError) as error:
+        except (sqlite3.Error, OverflowError, UnicodeError) as error:  # its messages quote the file, decoded or not
             yield Refused("damaged", str(error), len(data))
             return
         for table in tables:
