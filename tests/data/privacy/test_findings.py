@@ -6,7 +6,7 @@ from functools import lru_cache
 from itertools import pairwise
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.data.labelled_text import labelled_set
@@ -63,7 +63,16 @@ def test_findings_are_sorted_apart_and_inside(text: str) -> None:
     assert all(finding.kind in KINDS and 0.2 <= finding.confidence <= 1 for finding in found)
 
 
+GLUED = "a solene+news@example.comsolene+news@example.com"
+TOKEN = (
+    "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIwODYxODYwOTA3IiwiaWF0Ijo2NDkwOX0.-C2V6vgtbb8lDeObi17cw7P6cgKMAEZ7"
+)
+
+
 @SLOW
+@example("Tel. DE89 3704 0044 0532 0130 00 030 6198 492")
+@example(GLUED)
+@example(f"{TOKEN}: hunter2x")
 @given(TEXTS)
 def test_masking_twice_is_masking_once(text: str) -> None:
     masked = write(text, USUAL, "mask")

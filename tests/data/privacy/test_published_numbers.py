@@ -107,6 +107,13 @@ def test_telephone_numbers_end_where_their_plan_says(text: str, value: str, coun
     assert (text[found.start : found.end], found.rule) == (value, f"phone/{country}")
 
 
+@pytest.mark.parametrize("around", ["x{}", "{}x", "3.{}", "{}.5", "{}-7", "7-{}", "0x{}", "_{}"])
+def test_a_part_of_something_longer_is_no_number(around: str) -> None:
+    for number in ("4111111111111111", "12345678Z", "529.982.247-25"):
+        text = around.replace("{}", number)
+        assert not [found for found in ANY.find(text) if text[found.start : found.end] == number], text
+
+
 def test_a_date_is_no_telephone_number() -> None:
     assert USUAL.find("called 2003-04-24, phone 24.04.2003, Tel 2003/04/24") == []
     assert [found.kind for found in USUAL.find("Tél. 01.02.03.04.05")] == ["phone"]
@@ -120,6 +127,8 @@ def test_numbers_for_fiction_and_documentation_are_nobodys() -> None:
 def test_four_numbers_are_an_address_only_where_something_says_so() -> None:
     assert USUAL.find("version 1.2.3.4, see section 10.1.2.3 of release 12.0.1.255") == []
     assert USUAL.find("the parts 1.2.3.4 and 5.6.7.8") == []
+    assert USUAL.find("firmware version 93.184.216.34, build 93.184.216.35") == []
+    assert [found.kind for found in USUAL.find("at 93.184.216.34 now")] == ["ip"]
     assert [found.kind for found in USUAL.find("ping 8.8.8.8, route 9.9.9.0/24")] == ["ip", "ip"]
     loopback, private, public = (ANY.find(f"server {address}")[0] for address in ("127.0.0.1", "10.0.0.7", "8.8.8.8"))
     assert loopback.confidence < private.confidence < public.confidence
