@@ -22,7 +22,7 @@ from loresmith.data.file_types import file_type
 from loresmith.data.readers.record import Member, ReadingRules, Record, Refused
 from tests.data.archive_files import DELTA, LZMA2, X86, seven_zipped, tarred, zipped
 from tests.data.mail_files import compound_file, mail, outlook_message
-from tests.data.test_media_and_languages import FLAC, MP3, recording
+from tests.data.test_media_and_languages import FLAC, M4A, MP3, OPUS, VORBIS, recording
 from tests.data.test_structured_records import as_csv, as_parquet, faults_in_sqlite
 
 MUTATIONS = 60
@@ -71,6 +71,9 @@ SEEDS: dict[str, bytes] = {
     **{f"a.{form.lower()}": _picture(form) for form in ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF")},
     "a.wav": recording(0.01),
     "a.flac": FLAC,
+    "a.ogg": VORBIS,
+    "a.opus": OPUS,
+    "a.m4a": M4A,
     "a.mp3": MP3[:4170],
     "a.txt": "Все люди рождаются свободными\n".encode("koi8-r") * 9,
     "u.txt": "plain words\n".encode("utf-16-le") * 9,

@@ -108,10 +108,45 @@ FLAC = (
 MP3 = (b"\xff\xfb\x90\x00" + bytes(413)) * 200
 
 
+def _page(kind: int, granule: int, number: int, packet: bytes) -> bytes:
+    lengths = bytes([255] * (len(packet) // 255) + [len(packet) % 255])
+    return struct.pack("<4sBBqIIIB", b"OggS", 0, kind, granule, 7, number, 0, len(lengths)) + lengths + packet
+
+
+def _box(kind: bytes, *parts: bytes) -> bytes:
+    return struct.pack(">I", 8 + sum(map(len, parts))) + kind + b"".join(parts)
+
+
+_NOBODY = struct.pack("<I", 1) + b"x" + struct.pack("<I", 0)  # a comment's writer, and no comments
+OPUS = (
+    _page(2, 0, 0, b"OpusHead" + struct.pack("<BBHIhB", 1, 2, 312, 48_000, 0, 0))
+    + _page(0, 0, 1, b"OpusTags" + _NOBODY)
+    + _page(4, 96_312, 2, bytes(300))
+)
+VORBIS = (
+    _page(2, 0, 0, b"\x01vorbis" + struct.pack("<IBIiiiBB", 0, 1, 22_050, 0, 64_000, 0, 0xB8, 1))
+    + _page(0, 0, 1, b"\x03vorbis" + _NOBODY + b"\1")
+    + _page(4, 44_100, 2, bytes(300))
+)
+_DECODER = b"\x04\x11\x40\x15" + bytes(3) + struct.pack(">II", 128_000, 128_000) + b"\x05\x02\x12\x10"
+_ENTRY = _box(
+    b"mp4a",
+    bytes(6) + struct.pack(">H8xHHHHI", 1, 2, 16, 0, 0, 44_100 << 16),
+    _box(b"esds", bytes(4), b"\x03\x19\0\1\0" + _DECODER + b"\x06\x01\x02"),
+)
+_TABLE = _box(b"minf", _box(b"stbl", _box(b"stsd", struct.pack(">II", 0, 1), _ENTRY)))
+_MEDIA = _box(b"mdia", _box(b"mdhd", bytes(12), struct.pack(">IIHH", 44_100, 132_300, 0, 0)), _TABLE)
+_MOVIE = _box(b"moov", _box(b"mvhd", bytes(12), struct.pack(">II", 1000, 3000), bytes(80)), _box(b"trak", _MEDIA))
+M4A = _box(b"ftyp", b"M4A \0\0\0\0M4A mp42") + _MOVIE + _box(b"mdat", bytes(100))
+
+
 def test_a_recording_says_how_long_it_is() -> None:
     for data, name, expected in (
         (recording(), "x.wav", {"seconds": 1.0, "sample_rate": 16_000, "channels": 2, "bits": 16, "codec": "pcm"}),
         (FLAC, "x.flac", {"seconds": 2.0, "sample_rate": 44_100, "channels": 2, "bits": 16, "codec": "flac"}),
+        (OPUS, "x.opus", {"seconds": 2.0, "sample_rate": 48_000, "channels": 2, "codec": "opus"}),
+        (VORBIS, "x.ogg", {"seconds": 2.0, "sample_rate": 22_050, "channels": 1, "codec": "vorbis"}),
+        (M4A, "x.m4a", {"seconds": 3.0, "sample_rate": 44_100, "channels": 2, "codec": "aac"}),
         (MP3, "x.mp3", {"seconds": 5.224, "sample_rate": 44_100, "channels": 2, "codec": "mp3"}),
     ):
         (record,) = file_type(name, data).read(data, RULES)
@@ -122,7 +157,8 @@ def test_a_recording_says_how_long_it_is() -> None:
 
 
 def test_a_recording_cut_short_is_refused() -> None:
-    for data in (recording()[:40_000], recording()[:30], FLAC[:42], b"OggS" + bytes(60), b"ID3\x03" + bytes(40), b""):
+    whole = (recording()[:40_000], recording()[:30], FLAC[:42], OPUS[:-9], VORBIS[:-200], M4A[:-9], M4A[:60])
+    for data in (*whole, b"OggS" + bytes(60), b"ID3\x03" + bytes(40), b""):
         (refused,) = read_audio(data, RULES)
         assert isinstance(refused, Refused)
         assert refused.reason == "damaged"
