@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from loresmith import Workspace
 from loresmith.cli import main as entry
-from tests.cli.conftest import CommandLine, environment
+from tests.cli.conftest import CommandLine, environment, tiny_model
 
 WRONG_REQUESTS = {
     "unknown command": (["rnus"], "did you mean 'runs'"),
@@ -100,6 +101,27 @@ def test_damage_is_status_1(fresh: CommandLine) -> None:
     assert blob.name[:8] in done.out
     assert "1 damaged" in done.out
     assert fresh("assets", "verify", "--json").json["sound"] is False
+
+
+def test_a_model_that_is_damaged_writes_nothing(fresh: CommandLine, tmp_path: Path) -> None:
+    with Workspace.open(fresh.folder) as workspace:
+        model = workspace.assets.add("model", tiny_model(tmp_path)).digest
+    assert fresh("complete", model, "hello", "--max-new-tokens", "4").status == 0
+    weights = (tmp_path / "model" / "model.safetensors").read_bytes()
+    (blob,) = (path for path in (fresh.folder / ".loresmith" / "blobs").rglob("*") if _holds(path, weights))
+    blob.chmod(0o644)
+    blob.write_bytes(weights[:-8] + bytes(8))
+    done = fresh("complete", model, "hello", "--max-new-tokens", "4")
+    assert done.status == 1
+    assert "the model is damaged" in done.err
+    assert done.out == ""
+
+
+@pytest.mark.parametrize("words", [("assets", "show"), ("complete",), ("trace", "document"), ("init",), ("books",)])
+def test_arguments_that_are_not_utf_8_are_refused_as_such(words: tuple[str, ...], fresh: CommandLine) -> None:
+    done = fresh(*words, "a\udcffb")
+    assert done.status == 2
+    assert f"argument {len(words) + 1} is not UTF-8: a\\xffb" in done.err
 
 
 def _holds(path: Path, content: bytes) -> bool:

@@ -109,7 +109,7 @@ def ended(statuses: dict[str, int], *others: int) -> dict[str, Any]:
         ([ended({"0": -6, "1": -9})], "killed", "number 2 was ended by SIGKILL;"),
         ([ended({"1": 3}, 0)], "raised", "number 2 ended with status 3 without a word"),
         ([failed(0), ended({"0": 1, "1": -11})], "raised", "number 2 was ended by SIGSEGV"),
-        ([], "killed", "number 1 ended without a word, number 2 ended without a word;"),
+        ([ended({}, 0, 1)], "killed", "number 1 ended without a word, number 2 ended without a word;"),
     ],
 )
 def test_who_is_to_blame_is_named_and_not_whoever_missed_him(
@@ -120,7 +120,7 @@ def test_who_is_to_blame_is_named_and_not_whoever_missed_him(
     for event in events:
         said.take(event)
     try:
-        said.outcome()
+        said.outcome(1)
         (told,) = EventReader().feed(os.read(read_end, 1 << 16))
         found = told["event"], told["what"]
     except Failure as error:
@@ -130,6 +130,22 @@ def test_who_is_to_blame_is_named_and_not_whoever_missed_him(
         os.close(write_end)
     assert found[0] == kind
     assert what in found[1]
+
+
+@pytest.mark.parametrize(("status", "kind"), [(1, "failed"), (-9, "killed")])
+def test_processes_that_could_not_be_started_were_not_killed_by_anybody(status: int, kind: str) -> None:
+    read_end, write_end = os.pipe()
+    said = Said(EventWriter(write_end), Compute(processes=2))
+    try:
+        if kind == "failed":
+            with pytest.raises(Failure, match="the 2 processes of the step could not be started"):
+                said.outcome(status)
+        else:  # torchrun itself was
+            said.outcome(status)
+            assert [told["event"] for told in EventReader().feed(os.read(read_end, 1 << 16))] == ["killed"]
+    finally:
+        os.close(read_end)
+        os.close(write_end)
 
 
 def test_a_request_to_stop_reaches_all_gives_them_time_and_leaves_nothing_behind(factory: Factory) -> None:

@@ -215,6 +215,15 @@ def test_a_training_that_diverges_fails_and_says_what_to_do(tokens: InputAsset, 
     with pytest.raises(Failure, match="diverged") as caught:
         run_step(PRETRAIN, tmp_path, settings, {"tokens": tokens})
     assert "lower the learning rates" in str(caught.value)
+    huge = {**TINY, "matrix_learning_rate": 1e30, "budget_tokens": 128, "precision": "float32"}
+    with pytest.raises(Failure, match="diverged: the model that it made computes NaN"):  # its losses were finite
+        run_step(PRETRAIN, tmp_path / "b", huge, {"tokens": tokens})
+
+
+def test_a_warmup_that_outlasts_the_training_is_said(tokens: InputAsset, tmp_path: Path) -> None:
+    context = RecordingContext(tmp_path)
+    run_step(PRETRAIN, tmp_path, {**TINY, "warmup_tokens": "1M"}, {"tokens": tokens}, context)
+    assert any("never reach their height" in line for line in context.logs)
 
 
 @pytest.mark.parametrize(

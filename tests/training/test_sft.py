@@ -235,6 +235,24 @@ def test_what_does_not_fit_together_is_found_before_the_first_step(
     assert f"{file}: the weights are damaged or cut short" in refused("cut out", base=cut)
 
 
+def test_held_out_records_longer_than_the_window_are_named(tmp_path: Path, base: InputAsset) -> None:
+    records = [talk(1), talk(2), talk(3), *(asked(f"Where is {n}?", "There. " * 60) for n in range(6))]
+    dataset = write_dataset(tmp_path, records, validation_share=0.5)
+    with pytest.raises(UserError, match="records are longer than the window"):
+        tuned(tmp_path / "a", dataset, base)
+    context = RecordingContext(tmp_path / "b")
+    tuned(tmp_path / "b", dataset, base, context, longer_than_window="drop", batch_tokens=192)
+    assert any("longer than the window, and not in held_out_bits_per_byte: talks.jsonl:" in s for s in context.logs)
+
+
+def test_a_template_that_is_no_jinja_is_named_by_its_line(
+    tmp_path: Path, dataset: InputAsset, base: InputAsset
+) -> None:
+    (tmp_path / "broken.jinja").write_text("{{ messages[0].content }}\n{% if %}", encoding="utf-8")
+    with pytest.raises(UserError, match="line 2 of the chat template is not valid Jinja"):
+        tuned(tmp_path, dataset, base, chat_template=str(tmp_path / "broken.jinja"))
+
+
 def test_an_architecture_that_mixes_conversations_is_not_given_several_in_a_row(
     dataset: InputAsset, tmp_path: Path
 ) -> None:

@@ -12,7 +12,7 @@ import click
 
 from loresmith import __version__
 from loresmith.cli.groups import Entry, LazyGroup
-from loresmith.errors import Interrupted, LoresmithError, os_failure
+from loresmith.errors import Interrupted, LoresmithError, UserError, os_failure
 
 ENTRIES = {
     "init": Entry("workspace", "Make a workspace in a folder, with a starter recipe that runs."),
@@ -92,6 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _status(arguments: list[str]) -> int:
     try:
+        _require_text(arguments)
         answer = LORESMITH.main(arguments, prog_name="loresmith", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         print(error.format_message())
@@ -106,6 +107,20 @@ def _status(arguments: list[str]) -> int:
     except Exception as error:  # noqa: BLE001 - the last place before a person would see a traceback
         return _refuse(error, arguments)
     return answer if isinstance(answer, int) else 0
+
+
+def _require_text(arguments: Sequence[str]) -> None:
+    """Raise UserError for what is not UTF-8: it could not be written down, in the ledger or anywhere else."""
+    variables = {f"the variable {name}": value for name, value in os.environ.items() if name.startswith("LORESMITH_")}
+    for called, text in {**{f"argument {n}": given for n, given in enumerate(arguments, 1)}, **variables}.items():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            shown = text.encode(errors="surrogateescape").decode(errors="backslashreplace")
+            raise UserError(
+                f"{called} is not UTF-8: {shown}",
+                hint="a path that `loresmith` wrote down has `\\xff` for such a byte: give it as it is written there",
+            ) from None
 
 
 def _refuse(error: Exception, arguments: list[str]) -> int:

@@ -216,10 +216,13 @@ def _split(unsplit: Path, target: Path, groups: Counter[str], validation_share: 
 
 
 def _refusal(bad: list[str], good: int) -> UserError:
+    """What is said of bad records; leaving them out helps only where there are good ones."""
     more = f"\nand {len(bad) - LISTED_AT_MOST} more" if len(bad) > LISTED_AT_MOST else ""
     return UserError(
         "\n".join([f"{len(bad)} of {len(bad) + good} records cannot be learnt from:", *bad[:LISTED_AT_MOST]]) + more,
-        hint="mend them, or leave them out with `on_error: quarantine`, which lists them in books.parquet",
+        hint="mend them, or leave them out with `on_error: quarantine`, which lists them in books.parquet"
+        if good
+        else "mend them: there is none that can be learnt from",
     )
 
 

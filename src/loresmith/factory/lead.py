@@ -60,7 +60,7 @@ def lead(request: dict[str, Any], request_path: Path, compute: Compute, events: 
         os.close(held)
         os.close(reading)
         pipe.unlink()
-    return said.outcome()
+    return said.outcome(process.returncode)
 
 
 class Said:
@@ -76,8 +76,10 @@ class Said:
         self._peaks: dict[int, int] = {}
         self._gave_up: set[int] = set()
         self._statuses: dict[int, int] = {}
+        self._began = False
 
     def take(self, event: dict[str, Any]) -> None:
+        self._began = True
         match event["event"]:
             case "finished":
                 self._finished = event
@@ -95,12 +97,21 @@ class Said:
             case _:
                 self._events.pass_on(event)
 
-    def outcome(self) -> int:
+    def outcome(self, status: int) -> int:
         """Say how it ended; the exit status.
 
+        Args:
+            status: that of torchrun.
+
         Raises:
-            Failure: a process crashed.
+            Failure: a process crashed, or none was ever started.
         """
+        if not self._began and not was_killed(status):
+            raise Failure(
+                f"the {self._world} processes of the step could not be started",
+                hint="the log has the reason; they meet over the network, on one machine over its loopback device, "
+                "which must be up (`ip link set lo up`)",
+            )
         if self._finished is not None:
             environment = {**self._finished["environment"], **self._division}
             peak = sum(self._peaks.values())

@@ -23,7 +23,14 @@ from loresmith.models.control_tokens import ControlTokens, Piece
 from loresmith.models.generation_markers import has_generation_markers, with_generation_markers
 from loresmith.models.piece_encoder import PieceEncoder
 from loresmith.models.template_omissions import Omissions
-from loresmith.models.template_text import Message, Span, TemplateRefusalError, TemplateText, template_text
+from loresmith.models.template_text import (
+    Message,
+    Span,
+    TemplateRefusalError,
+    TemplateText,
+    require_jinja,
+    template_text,
+)
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -85,6 +92,7 @@ class ConversationRenderer:
         if not (template or tokenizer.chat_template):
             raise UserError("the tokenizer carries no chat template", hint=_GIVE_TEMPLATE)
         self.template: str = template or tokenizer.get_chat_template()
+        require_jinja(self.template)
         self.variables: dict[str, Any] = dict(tokenizer.special_tokens_map)
         self.omissions = Omissions(self.template, self.variables)
         self._encoder = PieceEncoder(tokenizer)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from loresmith.errors import UserError
 from loresmith.models.offline import transformers
 
 Message = Mapping[str, Any]
@@ -68,3 +69,13 @@ def template_text(
         # Jinja lets through what Python says of an operation that a value does not have.
         raise TemplateRefusalError(str(error)) from error
     return TemplateText(text, tuple(spans))
+
+
+def require_jinja(template: str) -> None:
+    """Raise UserError, with the line, if a chat template is no Jinja."""
+    import jinja2
+
+    try:
+        transformers.utils.chat_template_utils._compile_jinja_template(template)
+    except jinja2.TemplateSyntaxError as error:
+        raise UserError(f"line {error.lineno} of the chat template is not valid Jinja: {error.message}") from None

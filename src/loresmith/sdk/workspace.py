@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from loresmith.errors import UserError, os_failure
+from loresmith.factory.inputs import require_undamaged
 from loresmith.factory.plan import Plan, make_plan, read_plan, require_unchanged, stored_plan
 from loresmith.factory.recipe import read_recipe
 from loresmith.factory.run import CACHES, Observer, execute
@@ -151,6 +152,7 @@ class Workspace:
             from loresmith.models.storage import load_model
 
             adapter = self.ledger.assets.get(digest).kind == "adapter"
+            require_undamaged(self.ledger, digest, "the model", f"asset {digest[:12]}")
             directory = self.ledger.assets.directory(digest)
             self._models = {digest: self._adapted(directory) if adapter else load_model(directory)}
         return self._models[digest]
@@ -160,6 +162,7 @@ class Workspace:
 
         base = base_of(adapter)
         try:
+            require_undamaged(self.ledger, base, "the adapter's base", f"asset {base[:12]}")
             directory = self.ledger.assets.directory(base)
         except UserError as error:
             hint = "import it as it was, or merge the adapter where its base is"

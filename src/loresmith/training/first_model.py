@@ -128,4 +128,7 @@ def require_window(model: PreTrainedModel, sequence_length: int) -> None:
     """Raise UserError if rows are longer than what a model sees at once."""
     positions = getattr(model.config, "max_position_embeddings", None)
     if positions is not None and sequence_length > positions:
-        raise UserError(f"sequence_length {sequence_length} is more than the model's {positions} positions")
+        raise UserError(
+            f"sequence_length {sequence_length} is more than the model's {positions} positions",
+            hint=f"set sequence_length to {positions} or less, or train the base with longer rows",
+        )

@@ -120,6 +120,11 @@ def fit(
     require_balance(batches, config.steps)
 
     budget = config.steps * config.batch_tokens
+    if config.warmup_tokens is not None and config.warmup_tokens > budget:
+        surroundings.log(
+            f"warmup_tokens {config.warmup_tokens} is more than the {budget} tokens of the training: "
+            "the learning rates never reach their height"
+        )
     trainer = Trainer(
         predictor, optimiser, config, budget, surroundings.seed, batches.ranks, skips_in_a_row=config.skips_in_a_row
     )

@@ -5,7 +5,7 @@ by the UTF-8 bytes of the answers, without the control tokens that end them. So 
 different tokenizers and templates, as bits per byte of documents do.
 
 The sample is always the same: conversations in the order of the sha256 of their id until the next would go beyond the
-tokens allowed, and at least one; those longer than the window are left out.
+tokens allowed, and at least one; those longer than the window are left out, and known by name.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class HeldOutAnswers:
 
     Args:
         records: of that split.
-        renderer: makes tokens of them, of as many as the sample needs.
+        renderer: makes tokens of them.
         tokens: how many tokens the sample has, at most.
         window: positions that the model sees at once.
         batch_tokens: positions in a batch.
@@ -41,6 +41,7 @@ class HeldOutAnswers:
     Attributes:
         records: how many there are in the sample.
         bytes: UTF-8 bytes of the answers.
+        too_long: the records of the whole split that are longer than the window, with their lengths.
     """
 
     def __init__(
@@ -54,14 +55,17 @@ class HeldOutAnswers:
         self._rows: list[Row] = []
         self._batch_tokens = batch_tokens
         self.bytes = 0
-        taken = 0
+        self.too_long: list[str] = []
+        taken, full = 0, False
         ordered = sorted(records, key=lambda record: hashlib.sha256(record.id.encode()).digest())
-        for _, rendered in rendered_records(ordered, renderer):
+        for record, rendered in rendered_records(ordered, renderer):
             counted = rendered.assistant_mask[1:].astype(np.float32)
-            if len(counted) > window or not counted.any():
+            if len(counted) > window:
+                self.too_long.append(f"{record.where}: {len(rendered.ids)} tokens")
                 continue
-            if self._rows and taken + len(counted) > tokens:
-                break
+            full = full or bool(self._rows and taken + len(counted) > tokens)
+            if full or not counted.any():
+                continue
             self._rows.append(shifted(rendered.ids, counted))
             self.bytes += len(renderer.words(rendered).encode())
             taken += len(counted)

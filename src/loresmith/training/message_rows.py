@@ -84,7 +84,7 @@ def message_rows(
     for record, rendered in rendered_records(read_records(dataset, split), renderer, look):
         _collect(collected, record, rendered, settings, name)
     if collected.too_long:
-        raise _refusal(collected.too_long, settings.sequence_length)
+        raise refusal_of_length(collected.too_long, settings.sequence_length)
     if not collected.pieces:
         raise UserError(f"no record of the {split} split is left to learn from", where=str(dataset))
     ids = np.concatenate(collected.ids)
@@ -152,7 +152,8 @@ def _collect(
     collected.learnt.append(mask)
 
 
-def _refusal(too_long: list[str], sequence_length: int) -> UserError:
+def refusal_of_length(too_long: list[str], sequence_length: int) -> UserError:
+    """What is said of records that are longer than the window."""
     more = f"\nand {len(too_long) - _LISTED_AT_MOST} more" if len(too_long) > _LISTED_AT_MOST else ""
     return UserError(
         "\n".join(

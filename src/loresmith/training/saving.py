@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,6 +77,11 @@ def save_trained(
                 parameter.data = fitted.trainer.optimiser.masters[name].detach().to(parameter.device)
         save_adapter(model, directory, base.digest, tokenizer)
         parity = measure_parity(model, directory, ids_BT, base.directory, config.adapter.quantise_base)
+    if math.isnan(parity.largest_difference):
+        raise Failure(
+            f"the training diverged: the {role} that it made computes NaN",
+            hint="lower the learning rates or lengthen the warm-up, and train anew",
+        )
     if not parity.passed:
         raise Failure(f"the saved {role} computes something else than the trained one: {parity.evidence()}")
     books_directory = write_books(surroundings.output("books"), fitted)

@@ -28,7 +28,7 @@ from loresmith.training.causal_lm import CausalLM
 from loresmith.training.first_model import Base, require_adaptable, require_window
 from loresmith.training.fit import fit
 from loresmith.training.message_held_out import HeldOutAnswers
-from loresmith.training.message_rows import MessageRowSettings, message_rows
+from loresmith.training.message_rows import MessageRowSettings, message_rows, refusal_of_length
 from loresmith.training.ranks import Ranks
 from loresmith.training.saving import Saved, save_trained
 
@@ -108,6 +108,11 @@ def _measures(
     held_out = HeldOutAnswers(
         records, renderer, config.held_out_tokens, config.sequence_length, 2 * config.micro_batch_tokens
     )
+    if held_out.too_long and config.longer_than_window == "refuse":
+        raise refusal_of_length(held_out.too_long, config.sequence_length)
+    if held_out.too_long:
+        more = f" and {len(held_out.too_long) - 1} more" if len(held_out.too_long) > 1 else ""
+        surroundings.log(f"longer than the window, and not in {HELD_OUT}: {held_out.too_long[0]}{more}")
     if not held_out.records:
         surroundings.log(f"there will be no {HELD_OUT}: no record of the validation split fits into the window")
         return []
