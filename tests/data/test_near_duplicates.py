@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loresmith.data.duplicates.clusters import Clusters
+from loresmith.data.duplicates.clusters import Clusters, neighbours
 from loresmith.data.duplicates.containment import contained_documents
 from loresmith.data.duplicates.near_duplicates import near_duplicates
 from loresmith.data.duplicates.shingles import shingles
@@ -91,7 +91,8 @@ import sys
 from pathlib import Path
 from loresmith.data.duplicates.near_duplicates import near_duplicates
 from tests.data.test_near_duplicates import mixed_corpus, sketched
-near_duplicates(sketched(mixed_corpus(3), Path(sys.argv[1])), Path(sys.argv[1]) / "work", 0.7)
+texts = [*mixed_corpus(3), "...", "--- ***", "\u00a7", ""]
+near_duplicates(sketched(texts, Path(sys.argv[1])), Path(sys.argv[1]) / "work", 0.7)
 """
     digests = set()
     for seed in ("1", "2"):
@@ -117,6 +118,13 @@ def test_similar_pairs_are_found_and_others_not(tmp_path: Path) -> None:
     assert len(wanted) > 80
     assert len(wanted & pairs) >= 0.97 * len(wanted)
     assert all(jaccard(*(texts[number] for number in pair)) >= 0.75 for pair in pairs)
+
+
+def test_of_a_bucket_each_is_compared_with_the_first_and_with_the_one_before() -> None:
+    """So that neither a first one that is unlike the others hides them, nor one in the middle."""
+    keys, numbers = np.array([5, 9, 5, 7, 5, 9, 5], dtype=np.uint64), np.array([2, 3, 4, 6, 7, 8, 9])
+    left, right = neighbours(keys, numbers)
+    assert set(zip(left.tolist(), right.tolist(), strict=True)) == {(2, 4), (2, 7), (4, 7), (2, 9), (7, 9), (3, 8)}
 
 
 def test_one_document_in_many_copies_takes_time_in_proportion(tmp_path: Path) -> None:
