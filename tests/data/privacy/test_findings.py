@@ -19,7 +19,7 @@ from loresmith.errors import UserError
 
 ALL = Recognisers(PrivacyRules(minimum_confidence=0.2))
 USUAL = Recognisers(PrivacyRules())
-SLOW = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+SLOW = settings(max_examples=150, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @lru_cache
@@ -71,6 +71,7 @@ TOKEN = (
 
 @SLOW
 @example("Tel. DE89 3704 0044 0532 0130 00 030 6198 492")
+@example("Phone 476-353-5484 (office hours only).000::07 97 33 90 15From")
 @example(GLUED)
 @example(f"{TOKEN}: hunter2x")
 @given(TEXTS)

@@ -28,7 +28,7 @@ _OTHERS = """
 
 TITLE_WORDS = frozenset(_TITLES.split())
 LABEL_WORDS = frozenset(_LABELS.split())
-NOT_SURNAMES = frozenset(_OTHERS.split())
+NOT_SURNAMES = TITLE_WORDS | frozenset(_OTHERS.split())
 """Words that stand after a given name with a capital, and are no surname."""
 
 ORGANISATION = re.compile(

@@ -133,5 +133,5 @@ class SeenText:
 
         So a word tells no more after something was masked than before, and masking twice is masking once.
         """
-        piece = self.lowered[max(0, place - characters) : place]
-        return _MASK.split(piece)[-1] if b"]" in piece else piece
+        piece = self.lowered[max(0, place - characters - _LONGEST_MASK) : place]
+        return (_MASK.split(piece)[-1] if b"]" in piece else piece)[-characters:]
