@@ -25,7 +25,11 @@ from loresmith.data.readers.record import Member, ReadingRules, Record, Refused
 from tests.data.archive_files import AES, COPY, DELTA, LZMA2, PPMD, X86, seven_zipped, special, tarred, zipped
 
 RULES = ReadingRules()
-FILES = {"a.txt": b"first\n" * 1000, "folder/b.md": b"# second\n", "c.bin": bytes(range(256)) * 50}
+FILES = {
+    "a.txt": b"first\n" * 1000,
+    "folder/b.md": b"# second\n",
+    "c.bin": bytes(range(256)) * 50 + b"\xe8\x10\0\0\0" * 99,
+}
 
 
 def read(data: bytes, name: str = "x", rules: ReadingRules = RULES) -> list[Member | Refused]:

@@ -71,7 +71,6 @@ class _Rows:
         self._delimiter = delimiter or "\0"
         self._position, self._line = 0, 0
         self._allowed = 0  # lines that the row under way may still take
-        self._quotes = True  # may go over lines
         self._reader = self._new_reader()
 
     def __iter__(self) -> Iterator[_Row]:
@@ -80,7 +79,7 @@ class _Rows:
     def __next__(self) -> _Row:
         while self._position < len(self._text):
             position, line = self._position, self._line
-            self._allowed = _MOST_LINES if self._quotes else 1
+            self._allowed = _MOST_LINES
             try:
                 cells = next(self._reader, [])
             except csv.Error as error:
@@ -90,11 +89,12 @@ class _Rows:
         raise StopIteration
 
     def _damaged(self, position: int, line: int, error: str) -> _Row:
-        """The line at which the row began; what follows it is read anew, and after a quotation that never ends without
-        quotations of several lines, since otherwise each line might look for the end again."""
+        """The line at which the row began; what follows it is read anew.
+
+        No line is read often: one that opens a quotation ends that of a line before it.
+        """
         self._position, self._line, self._allowed = position, line, 1
         whole = next(self._lines())
-        self._quotes = self._quotes and "end of data" not in error
         self._reader = self._new_reader()
         return _Row([whole], line + 1, self._position, f"line {line + 1}: {error}")
 

@@ -17,8 +17,6 @@ from loresmith.data.readers.fields import FieldsToText
 from loresmith.data.readers.record import ReadingRules, Record, Refused
 
 _STEPS = 1_000_000  # of SQLite's machine, between two rows
-_ALLOWED = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION}
-_UNSAFE_FUNCTIONS = {"load_extension", "readfile", "writefile", "edit", "fts3_tokenizer", "randomblob", "zeroblob"}
 _MOST_COLUMNS = 2000
 
 
@@ -92,13 +90,6 @@ def _open(connection: sqlite3.Connection, data: bytes, rules: ReadingRules) -> N
     connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
 
 
-def _authorize(action: int, _first: str | None, second: str | None, _database: str | None, _origin: str | None) -> int:
-    """Reading of tables, and the functions that columns may be computed with, but for those that reach out."""
-    if action == sqlite3.SQLITE_FUNCTION and (second or "").lower() in _UNSAFE_FUNCTIONS:
-        return sqlite3.SQLITE_DENY
-    return sqlite3.SQLITE_OK if action in _ALLOWED else sqlite3.SQLITE_DENY
-
-
 def _tables(connection: sqlite3.Connection) -> Iterator[_Table]:
     found = connection.execute("SELECT name, type, wr FROM pragma_table_list WHERE schema = 'main' ORDER BY name")
     described = []
@@ -106,7 +97,6 @@ def _tables(connection: sqlite3.Connection) -> Iterator[_Table]:
         if kind == "table" and not name.startswith("sqlite_"):
             listed = connection.execute("SELECT name FROM pragma_table_xinfo(?) WHERE hidden IN (0, 2, 3)", [name])
             described.append((name, tuple(column for (column,) in listed.fetchmany(_MOST_COLUMNS)), without_row_id))
-    connection.set_authorizer(_authorize)
     for name, columns, without_row_id in described:
         taken = {column.lower() for column in columns}
         row_id = next((one for one in ("rowid", "_rowid_", "oid") if one not in taken), "")
