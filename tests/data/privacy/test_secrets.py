@@ -50,6 +50,7 @@ def test_the_value_alone_is_found(text: str, value: str) -> None:
         f"key {uuid.UUID(int=7**60 % 2**128)}",
         f"cache_key = '{DIGEST[:32]}'",
         f'integrity="sha512-{DIGEST}{DIGEST}"',
+        "[SECRET]: hunter2x",
         "password = getpass.getpass()",
         "password = os.environ['DB_PASSWORD']",
         "password: <your password here>",
