@@ -23,6 +23,7 @@ def found(text: str) -> list[str]:
     [
         ("password = 'hunter2x'", "hunter2x"),
         ('"db_password": "Xk29!mmn"', "Xk29!mmn"),
+        ("password: hunter2\n", "hunter2"),
         ("PGPASSWORD=s3cr3t-9q psql", "s3cr3t-9q"),
         ("Das Passwort lautet bücher1526!", "bücher1526!"),
         ("Mot de passe : Ete2024!\n", "Ete2024!"),
@@ -52,6 +53,7 @@ def test_the_value_alone_is_found(text: str, value: str) -> None:
         f'integrity="sha512-{DIGEST}{DIGEST}"',
         "[SECRET]: hunter2x",
         "password = getpass.getpass()",
+        "password = password2 or passwd1",
         "password = os.environ['DB_PASSWORD']",
         "password: <your password here>",
         "password=${DB_PASSWORD}",

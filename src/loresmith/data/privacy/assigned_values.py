@@ -38,6 +38,7 @@ _LINK = re.compile(
     r"[\w.\-]{0,24}(?:[\"'\])]{0,2}[ \t]{0,4}(?P<sign>:=|=>|===?|=|:)[ \t]{0,4}|>"
     r"|[ \t]{1,2}(?:is|was|ist|lautet|est|es|era|.|is:|to|:)[ \t]{1,2})"
 )
+_CODE_LINK = re.compile(r"=[ \t]+$")
 _OPTION = re.compile(r"[\w-]{0,24} ")
 _VALUE = re.compile(
     r"[bru]{0,2}\"(?P<double>[^\"\n]{4,512})\"|[bru]{0,2}'(?P<single>[^'\n]{4,512})'|`(?P<back>[^`\n]{4,512})`"
@@ -87,7 +88,7 @@ def _assigned(seen: SeenText, place: int, after: int, is_password: bool) -> Find
         said = said.rstrip(".:")
         stop = start + len(said)
     if is_password:
-        confidence = password_confidence(said, quoted, text[link.end() - 1] in " \t" and not option)
+        confidence = password_confidence(said, quoted, _CODE_LINK.search(link[0]) is not None)
     else:
         named = seen.lowered[max(0, place - 12) : after]
         if _PUBLIC.search(named):

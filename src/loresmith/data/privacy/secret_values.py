@@ -49,7 +49,7 @@ def password_confidence(value: str, quoted: bool, spaced: bool) -> float:
     Args:
         value: the value, without quotes.
         quoted: it stood in quotes.
-        spaced: there is a space before it, as in code, where a bare word is a name and not a value.
+        spaced: an equals sign and a space stand before it, as in code, where a bare word is a name and not a value.
     """
     if len(value) < _MINIMUM_PASSWORD or is_placeholder(value) or " " in value:
         return 0.0
