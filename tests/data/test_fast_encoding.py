@@ -189,6 +189,16 @@ def test_a_token_that_can_be_made_in_two_ways_is_made_in_the_right_one() -> None
     assert_equal(tokenizer, FastEncoding(tokenizer), "abc abcd ab bc aabcc")
 
 
+def test_a_token_whose_last_merge_is_not_its_first_rank_is_refused() -> None:
+    """`abc` comes of a and bc, late; by the rank of ab and c, which never meet, it would come before `bcd`."""
+    merges = [("ab", "c"), ("b", "c"), ("bc", "d"), ("a", "bc"), ("a", "b")]
+    vocabulary = {token: number for number, token in enumerate([*byte_letters(), "bc", "bcd", "ab", "abc"])}
+    tokenizer = _of_merges(vocabulary, merges)
+    assert exact(tokenizer, "abcd") == [vocabulary["a"], vocabulary["bcd"]]
+    with pytest.raises(NotFast, match="two merges make the token 'abc'"):
+        FastEncoding(tokenizer)
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.data())
 def test_any_merges_at_all_give_the_same_ids_or_are_refused(data: st.DataObject) -> None:
@@ -221,6 +231,9 @@ def test_added_tokens_and_normalizers_are_the_tokenizers_own() -> None:
     tokenizer = literal(MADE["code"]())
     tokenizer.add_tokens([AddedToken("ACME-7", normalized=False), AddedToken("Straße", normalized=True)])
     tokenizer.add_special_tokens(["<|new|>"])
+    plain = FastEncoding(tokenizer)
+    assert plain.ids("an ACME-7 pump") is plain.ids("Straße") is None
+    assert_equal(tokenizer, plain, "an acme-7 pump <|new|>")
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
     fast = FastEncoding(tokenizer)
     for text in ("an ACME-7 pump", "STRASSE und STRAßE", "Straße"):
