@@ -273,7 +273,7 @@ def test_what_is_no_text_is_not_guessed_to_be_one() -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"a" * 3_000_000 + b"\xff", b"\xff\n" * 500_000, b"\xe9" * 3_000_000, b"a\0" * 500_000]
+    "data", [b"\xff\n" + b"a" * 300_000, b"\xff\n" * 500_000, b"\xe9" * 3_000_000, b"a\0" * 500_000]
 )
 def test_guessing_takes_no_longer_for_long_texts(data: bytes) -> None:
     started = time.process_time()

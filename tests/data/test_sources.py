@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import tempfile
@@ -79,6 +80,7 @@ def test_a_template_that_names_no_column_of_a_query_is_a_users_mistake(faults: s
         "nosuchdatabase://ada:s3cr3t-word@h/db",
         "mysql+pymysql://ada:s3cr3t-word@h/db",
         "sqlite:////nowhere/s3cr3t.db",
+        "sqlite:///file:/nowhere/x.db?mode=s3cr3t-word&uri=true",
         "s3cr3t-word",
     ],
 )
@@ -97,6 +99,20 @@ def test_a_database_is_never_made_or_changed(tmp_path: Path, faults: str) -> Non
         list(read_query(f"sqlite:///{tmp_path}/other.db", "SELECT 1 ORDER BY 1", RULES))
     assert [path.name for path in tmp_path.iterdir()] == ["faults.db"]
     assert (tmp_path / "faults.db").read_bytes() == before
+
+
+def test_what_a_database_has_still_to_write_is_read_and_left_to_it(tmp_path: Path) -> None:
+    connection = sqlite3.connect(tmp_path / "live.db")
+    connection.executescript("PRAGMA journal_mode=WAL; CREATE TABLE t (x); INSERT INTO t VALUES (1);")
+    (tmp_path / "copy").mkdir()
+    for name in ("live.db", "live.db-wal"):
+        shutil.copy(tmp_path / name, tmp_path / "copy" / name)
+    connection.close()
+    before = (tmp_path / "copy" / "live.db-wal").read_bytes()
+    (record,) = read_query(f"sqlite:///{tmp_path}/copy/live.db", "SELECT x FROM t ORDER BY x", RULES)
+    assert isinstance(record, Record)
+    assert record.text == "x: 1\n"
+    assert (tmp_path / "copy" / "live.db-wal").read_bytes() == before
 
 
 @pytest.mark.slow
