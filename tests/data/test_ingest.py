@@ -322,7 +322,8 @@ def test_a_stop_is_obeyed(tmp_path: Path) -> None:
     selection = Selection([folder], ["**"], [], 100)
     with pytest.raises(Interrupted):
         ingest_files(
-            selection,
+            selection.files(),
+            100,
             ReadingRules(),
             Rights(),
             context.output("source"),

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from loresmith.data.raw_files import RawFile, UnreadFile, read_raw
+from loresmith.data.raw_files import RawFile, UnreadFile
 from loresmith.data.reading.memory import Known, KnownFiles
-from loresmith.data.scan import Entry, scan
+from loresmith.data.reading.sources import NoBytes, SourceFile
 
 
 class ContentDigest:
@@ -33,40 +31,25 @@ def raw_digest(raw: RawFile | UnreadFile) -> str:
     return hashlib.sha256(raw.data).hexdigest() if isinstance(raw, RawFile) else ""
 
 
-def content_fingerprint(
-    places: Sequence[Path],
-    include: Sequence[str],
-    exclude: Sequence[str],
-    max_file_bytes: int,
-    cache: Path | None = None,
-) -> str:
-    """The digest of all that `ingest` would read from the same places with the same settings.
+def content_fingerprint(files: Sequence[SourceFile], max_file_bytes: int, cache: Path | None = None) -> str:
+    """The digest of all that `ingest` would read of these files.
 
     Modification times are left out: a fresh checkout of the same files is the same input.
 
     Args:
+        files: sorted by path.
+        max_file_bytes: a larger file is not read.
         cache: a folder in which it is remembered what files were, so that those that have not changed are not read.
-
-    Raises:
-        UserError: as `scan`.
     """
-
-    def look(entry: Entry) -> tuple[Known, os.stat_result | None]:
-        raw = read_raw(entry, max_file_bytes)
-        if isinstance(raw, UnreadFile):
-            return Known("", raw.reason, raw.detail, raw.size), raw.status
-        return Known(raw_digest(raw), "", "", raw.size), raw.status
-
     total = ContentDigest()
-    entries = scan(places, include, exclude)
-    with KnownFiles(cache) as known, ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-        found = [None if entry.refusal else known.look(entry.location, max_file_bytes) for entry in entries]
-        changed = [entry for entry, remembered in zip(entries, found, strict=True) if remembered is None]
-        looked = pool.map(look, changed)
-        for entry, remembered in zip(entries, found, strict=True):
-            if remembered is None:
-                remembered, status = next(looked)
-                if status is not None:
-                    known.remember(entry.location, status, max_file_bytes, remembered)
-            total.add(entry.path, remembered.reason, remembered.size, remembered.sha256)
+    with KnownFiles(cache) as known:
+        for file in files:
+            found = file.known(known, max_file_bytes)
+            what = found[0] if found is not None else _read(file, known, max_file_bytes)
+            total.add(file.path, what.reason, what.size, what.sha256)
     return total.hexdigest()
+
+
+def _read(file: SourceFile, known: KnownFiles, max_file_bytes: int) -> Known:
+    read = file.read(known, max_file_bytes)
+    return Known("", read.reason, read.detail, read.size) if isinstance(read, NoBytes) else Known.of(read.data)

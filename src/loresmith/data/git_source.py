@@ -111,6 +111,11 @@ def _open(path: Path) -> Repo:
     raise UserError("this is no Git repository", where=str(path), hint="name a work tree or a bare repository")
 
 
+def commit_id(path: Path, revision: str = "HEAD") -> str:
+    """The id of the commit that a revision means, in hexadecimal digits; raises as `read_repository`."""
+    return _commit(_open(path), revision, path).id.decode("ascii")
+
+
 def _commit(repository: Repo, revision: str, path: Path) -> Commit:
     from dulwich.objectspec import parse_commit
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence, Sized
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,15 @@ from typing import Any
 from loresmith.data.documents import DOCUMENT_COLUMNS, DocumentWriter
 from loresmith.data.fingerprint import ContentDigest
 from loresmith.data.observer import Observer, safe_point
+from loresmith.data.path_names import path_name
 from loresmith.data.readers.record import ReadingRules, Record, Refused
 from loresmith.data.reading.limits import Limits
 from loresmith.data.reading.memory import Extractions, KnownFiles
 from loresmith.data.reading.pool import ReadingPool
+from loresmith.data.reading.sources import LocalFile, RemoteFile, SourceFile, with_metadata
 from loresmith.data.reading.units import Place, ReadFile, UnitReader
 from loresmith.data.record_books import RecordBooks
+from loresmith.data.remote_places import remote_entries
 from loresmith.data.rights import Rights
 from loresmith.data.scan import scan
 from loresmith.errors import UserError
@@ -29,12 +33,48 @@ from loresmith.ledger.books import Books
 
 @dataclass(frozen=True)
 class Selection:
-    """Which files: places, patterns as `globs` explains them, and the size beyond which a file is not read."""
+    """Which files.
 
-    places: Sequence[Path]
+    Attributes:
+        places: folders and files of this machine, and URLs.
+        include, exclude: patterns, as `globs` explains them.
+        max_file_bytes: a larger file is not read.
+        allow_http: whether places on the web may be read.
+    """
+
+    places: Sequence[Path | str]
     include: Sequence[str]
     exclude: Sequence[str]
     max_file_bytes: int
+    allow_http: bool = False
+
+    def files(self) -> list[SourceFile]:
+        """All of them, sorted by path; with several places, paths begin with the name of theirs.
+
+        Raises:
+            UserError: a place is missing, two have the same name, or nothing matches.
+            Failure: a URL cannot be listed.
+        """
+        remote = [place for place in self.places if isinstance(place, str)]
+        local = [place for place in self.places if isinstance(place, Path)]
+        several = len(self.places) > 1
+        names = [Path(os.path.realpath(place)).name for place in local]
+        names += [path_name(url.rstrip("/").rpartition("/")[2]) for url in remote]
+        if remote and len(set(names)) < len(names):
+            raise UserError(
+                f"two of the places have the same name: {', '.join(map(str, self.places))}",
+                hint="ingest them in steps of their own",
+            )
+        files: list[SourceFile] = []
+        if local:
+            top = f"{names[0]}/" if several and len(local) == 1 else ""  # of several, `scan` says it
+            entries = scan(local, self.include, self.exclude)
+            files += (LocalFile(replace(entry, path=top + entry.path)) for entry in entries)
+        for url, name in zip(remote, names[len(local) :], strict=True):
+            top = f"{name}/" if several else ""
+            found = remote_entries(url, self.include, self.exclude, allow_http=self.allow_http)
+            files += (RemoteFile(top + entry.path, entry, url) for entry in found)
+        return sorted(files, key=lambda file: file.path)
 
 
 @dataclass
@@ -79,7 +119,8 @@ class Workplace:
 
 
 def ingest(
-    selection: Selection,
+    files: Iterable[SourceFile],
+    max_file_bytes: int,
     rules: ReadingRules,
     rights: Rights,
     source: Path,
@@ -94,13 +135,15 @@ def ingest(
     that was read.
 
     Args:
+        files: what to read, in an order that never changes.
+        max_file_bytes: a larger file is not read.
         source: empty folder; gets files/<path> and listing.jsonl.
         documents: empty folder; gets documents-*.parquet and books.parquet.
 
     Raises:
-        UserError: a place is missing, nothing matches, or no file gave a document.
+        UserError: no file gave a document.
     """
-    entries = scan(selection.places, selection.include, selection.exclude)
+    total = len(files) if isinstance(files, Sized) else None
     content = ContentDigest()
     result = Ingested()
     (source / "files").mkdir()
@@ -109,7 +152,7 @@ def ingest(
     begun = 0
 
     def tick() -> None:
-        safe_point(observer, begun, len(entries), "files")
+        safe_point(observer, begun, total, "files")
 
     with (
         (source / "listing.jsonl").open("w", encoding="utf-8") as listing,
@@ -123,7 +166,7 @@ def ingest(
             rules,
             workplace.limits,
             source / "files",
-            selection.max_file_bytes,
+            max_file_bytes,
             known,
             extractions,
             workplace.place,
@@ -131,7 +174,7 @@ def ingest(
             tick,
             ahead=4 * observer.threads,
         )
-        for unit in reader.units(entries):
+        for unit in reader.units(files):
             if not unit.inside:
                 if begun % 64 == 0:
                     tick()
@@ -143,14 +186,15 @@ def ingest(
                     result.file_bytes += unit.size
                     result.source_labels.update(rights.labels_of(unit.path))
             _enter(unit, rights, books, writer, result)
-        observer.progress(len(entries), len(entries), "files")
+        observer.progress(begun, begun, "files")
     shutil.rmtree(workplace.spool)
     extractions.remove_unused()
+    if not begun:
+        raise UserError("there is no file that matches include and exclude")
     if not result.documents:
         raise UserError(
-            f"none of the {len(entries)} files that match gave a document: "
+            f"none of the {begun} files that match gave a document: "
             + ", ".join(f"{count} {reason}" for reason, count in result.quarantined.most_common()),
-            where=", ".join(map(str, selection.places)),
             hint="change include or exclude, max_file_bytes, encodings or text_field",
         )
     result.read, result.extracted = reader.read, reader.extracted
@@ -198,7 +242,7 @@ def _row(id_: str, path: str, record: Record, unit: ReadFile, rights: Rights, la
         "licence": rights.licence,
         "labels": sorted({*labels, *record.labels}),
         "collected_at": timestamp(unit.modified) if unit.modified is not None else "",
-        "metadata": record.metadata,
+        "metadata": with_metadata(record.metadata, unit.metadata),
         "owner": rights.owner,
         "uses": sorted(rights.uses),
         "retain_until": rights.retain_until,

@@ -89,7 +89,8 @@ def ingest_messages(
     Raises:
         UserError: a place is missing, nothing matches, no record is good, or one is bad and rules say to refuse.
     """
-    entries = scan(selection.places, selection.include, selection.exclude)
+    places = [Path(place) for place in selection.places]
+    entries = scan(places, selection.include, selection.exclude)
     content, result = ContentDigest(), IngestedMessages()
     groups: Counter[str] = Counter()
     bad: list[str] = []

@@ -12,6 +12,7 @@ LONGEST_PATH = 2000
 """In bytes. Operating systems stop at 4,096, and what is stored lies below a folder of its own."""
 
 _LONGEST_NAME = 240
+_FOLDER = re.compile("!$")  # `a!/b` is a file b in the archive a
 _WRITTEN = re.compile(r"\\x([0-9a-f]{2})")
 _AWKWARD = re.compile(r"[\x00-\x1f\x7f\\\ud800-\udfff]")
 
@@ -22,7 +23,8 @@ def path_name(path: str) -> str:
     Control characters, backslashes and undecodable bytes are written `\\xNN`. A component that grows past what file
     systems take keeps its beginning and gets a digest for the rest.
     """
-    return "/".join(_component_name(component) for component in path.split("/"))
+    *folders, name = map(_component_name, path.split("/"))
+    return "/".join([*(_FOLDER.sub(r"\\x21", folder) for folder in folders), name])
 
 
 def raw_path(name: str) -> str:

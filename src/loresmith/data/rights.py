@@ -35,15 +35,8 @@ class Rights:
         return [(glob_regex([pattern]), labels) for pattern, labels in self.label_rules.items()]
 
     def labels_of(self, path: str) -> list[str]:
-        """All labels of what a file holds, sorted; a file inside another has the labels of both."""
-        paths = [path]
-        while "!/" in path:
-            path = path.rpartition("!/")[0]
-            paths.append(path)
-        ruled = (
-            label
-            for pattern, labels in self._rules
-            for label in labels
-            if any(pattern.fullmatch(inner.replace("!/", "/")) for inner in paths)
-        )
+        """All labels of what a file holds, sorted; one inside another has those of both, and of where it lies in it."""
+        parts = path.split("!/")
+        paths = ["/".join(parts[start:end]) for end in range(1, len(parts) + 1) for start in range(end)]
+        ruled = (label for pattern, labels in self._rules for label in labels if any(map(pattern.fullmatch, paths)))
         return sorted({*self.labels, *ruled})

@@ -47,6 +47,11 @@ class Known(NamedTuple):
     detail: str
     size: int
 
+    @classmethod
+    def of(cls, data: bytes) -> Known:
+        """What is known of a file with these bytes."""
+        return cls(hashlib.sha256(data).hexdigest(), "", "", len(data))
+
 
 class KnownFiles:
     """What the bytes of files were when they were last read. A context manager.
@@ -68,20 +73,21 @@ class KnownFiles:
 
     def look(self, location: str, max_bytes: int) -> Known | None:
         """What a file's bytes are, if it is as it was; None if it must be read."""
+        try:
+            return self.find(location, _signature(Path(location).lstat(), max_bytes))
+        except OSError:
+            return None
+
+    def find(self, location: str, signature: str) -> Known | None:
+        """What was kept of a place under this signature."""
         if self._database is None:
             return None
         try:
-            signature = _signature(Path(location).lstat(), max_bytes)
             row = self._database.execute(
                 "SELECT signature, outcome FROM file WHERE location = ?", (os.fsencode(location),)
             ).fetchone()
-        except (OSError, sqlite3.Error):
-            return None
-        if row is None or row[0] != signature:
-            return None
-        try:
-            return Known(*json.loads(row[1]))
-        except (ValueError, TypeError):
+            return Known(*json.loads(row[1])) if row is not None and row[0] == signature else None
+        except (sqlite3.Error, ValueError, TypeError):
             return None
 
     def remember(self, location: str, before: os.stat_result, max_bytes: int, known: Known) -> None:
@@ -90,9 +96,14 @@ class KnownFiles:
         Args:
             before: what the system said of the file before it was read.
         """
-        if self._database is None or time.time_ns() - max(before.st_ctime_ns, before.st_mtime_ns) < _RACY_NANOSECONDS:
+        if time.time_ns() - max(before.st_ctime_ns, before.st_mtime_ns) >= _RACY_NANOSECONDS:
+            self.keep(location, _signature(before, max_bytes), known)
+
+    def keep(self, location: str, signature: str, known: Known) -> None:
+        """Keep what lies at a place as long as it has this signature."""
+        if self._database is None:
             return
-        self._new.append((os.fsencode(location), _signature(before, max_bytes), json.dumps(known)))
+        self._new.append((os.fsencode(location), signature, json.dumps(known)))
         if len(self._new) >= 1000:
             self._write()
 
@@ -117,7 +128,12 @@ class KnownFiles:
 
 def _signature(status: os.stat_result, max_bytes: int) -> str:
     identity = (status.st_dev, status.st_ino, status.st_mode, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-    return json.dumps([*identity, max_bytes])
+    return signature_of([*identity, max_bytes])
+
+
+def signature_of(parts: Sequence[str | float]) -> str:
+    """What tells one state of a file from another."""
+    return json.dumps(list(parts))
 
 
 class Extractions:

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from loresmith.data.path_names import path_name
-from loresmith.data.raw_files import RawFile, UnreadFile, read_raw
+from loresmith.data.readers.member_names import member_path
 from loresmith.data.readers.record import ReadingRules
 from loresmith.data.reading.extraction import Extraction, FoundMember, refusal
 from loresmith.data.reading.limits import Limits
-from loresmith.data.reading.memory import Extractions, Known, KnownFiles
+from loresmith.data.reading.memory import Extractions, KnownFiles
 from loresmith.data.reading.pool import ReadingPool
-from loresmith.data.scan import Entry
+from loresmith.data.reading.sources import NoBytes, SourceFile
 from loresmith.errors import Failure
-
-INSIDE = "!/"
-"""Between the path of a file and that of one in it."""
 
 Place = Callable[[str, Path], bool]
 """Puts a file that is held already at a path, by its sha256; False where it is not held."""
@@ -37,6 +34,7 @@ class ReadFile:
         extraction: its records, and the names of the files in it.
         unread: why its bytes were not read; empty where they were.
         inside: whether it lies in another file.
+        metadata: what its source says of it, or of the file it lies in.
     """
 
     path: str
@@ -46,6 +44,7 @@ class ReadFile:
     extraction: Extraction
     unread: str = ""
     inside: bool = False
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -63,6 +62,7 @@ class _Unit:
     bytes_at: Path | None = None
     used: int = 0
     top: _Unit | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
     members_at: list[Path] = field(default_factory=list)
 
 
@@ -96,49 +96,50 @@ class UnitReader:
     read: int = 0
     extracted: int = 0
 
-    def units(self, entries: Iterable[Entry]) -> Iterator[ReadFile]:
+    def units(self, files: Iterable[SourceFile]) -> Iterator[ReadFile]:
         """Every file, followed by the files in it."""
-        coming = iter(entries)
+        coming = iter(files)
         under_way: deque[_Unit] = deque()
         while True:
-            while len(under_way) < self.ahead and (entry := next(coming, None)) is not None:
-                under_way.append(self._begin(entry))
+            while len(under_way) < self.ahead and (file := next(coming, None)) is not None:
+                under_way.append(self._begin(file))
             if not under_way:
                 return
             unit = under_way.popleft()
             extraction = self._finish(unit)
             yield ReadFile(
-                unit.path, unit.size, unit.sha256, unit.modified, extraction, unit.unread, inside=unit.top is not None
+                unit.path,
+                unit.size,
+                unit.sha256,
+                unit.modified,
+                extraction,
+                unit.unread,
+                inside=unit.top is not None,
+                metadata=(unit.top or unit).metadata,
             )
             members = [self._begin_member(unit, index, found) for index, found in enumerate(extraction.members)]
             under_way.extendleft(reversed(members))
 
-    def _begin(self, entry: Entry) -> _Unit:
+    def _begin(self, file: SourceFile) -> _Unit:
         """Have a file read, or find that it is as it was."""
-        target = self.keep / entry.path
-        known = None if entry.refusal else self.known.look(entry.location, self.max_file_bytes)
-        if known is not None and known.reason:
-            return _refused(entry.path, known.reason, known.detail, known.size)
-        if known is not None and known.sha256:
+        target = self.keep / file.path
+        known = file.known(self.known, self.max_file_bytes)
+        if known is not None:
+            what, modified = known
+            if what.reason:
+                return _refused(file.path, what.reason, what.detail, what.size)
             target.parent.mkdir(parents=True, exist_ok=True)
-            if self.place(known.sha256, target):
-                modified = Path(entry.location).stat().st_mtime
-                return self._extracting(_Unit(entry.path, 0, known.size, known.sha256, modified), target)
-        raw = read_raw(entry, self.max_file_bytes)
-        if isinstance(raw, UnreadFile):
-            if raw.status is not None:
-                known = Known("", raw.reason, raw.detail, raw.size)
-                self.known.remember(entry.location, raw.status, self.max_file_bytes, known)
-            return _refused(entry.path, raw.reason, raw.detail, raw.size)
-        return self._extracting(self._kept(entry, raw, target), target)
-
-    def _kept(self, entry: Entry, raw: RawFile, target: Path) -> _Unit:
+            if self.place(what.sha256, target):
+                return self._extracting(_Unit(file.path, 0, what.size, what.sha256, modified), target)
+        found = file.read(self.known, self.max_file_bytes)
+        if isinstance(found, NoBytes):
+            return _refused(file.path, found.reason, found.detail, found.size)
         self.read += 1
-        sha256 = hashlib.sha256(raw.data).hexdigest()
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(raw.data)
-        self.known.remember(entry.location, raw.status, self.max_file_bytes, Known(sha256, "", "", raw.size))
-        return _Unit(entry.path, 0, raw.size, sha256, raw.modified)
+        target.write_bytes(found.data)
+        unit = _Unit(file.path, 0, len(found.data), hashlib.sha256(found.data).hexdigest(), found.modified)
+        unit.metadata = found.metadata
+        return self._extracting(unit, target)
 
     def _extracting(self, unit: _Unit, bytes_at: Path) -> _Unit:
         """A unit whose bytes are there: what is in them is known, or a worker is at it."""
@@ -157,7 +158,7 @@ class UnitReader:
         found = self.extractions.find(sha256, path)
         if found is None:
             return None
-        inner = ((member.sha256, f"{path}{INSIDE}{path_name(member.name)}") for member in found.members)
+        inner = ((member.sha256, member_path(path, member.name)) for member in found.members)
         return found if all(self._remembered(*member) is not None for member in inner) else None
 
     def _finish(self, unit: _Unit) -> Extraction:
@@ -175,7 +176,7 @@ class UnitReader:
         """A file inside another, within what is left of the outermost one's allowance."""
         top = outer.top or outer
         top.used += found.size
-        path = f"{outer.path}{INSIDE}{path_name(found.name)}"
+        path = member_path(outer.path, found.name)
         unit = _Unit(path, outer.depth + 1, found.size, found.sha256, found.modified or outer.modified, top=top)
         at = outer.members_at[index] if outer.members_at else None
         if unit.depth > self.limits.depth:

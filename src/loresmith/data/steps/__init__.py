@@ -3,7 +3,9 @@
 from loresmith.data.steps.curate import CURATE, CurateConfig
 from loresmith.data.steps.extend_vocabulary import EXTEND_VOCABULARY, ExtendVocabularyConfig
 from loresmith.data.steps.ingest import INGEST, IngestConfig
+from loresmith.data.steps.ingest_git import INGEST_GIT, IngestGitConfig
 from loresmith.data.steps.ingest_messages import INGEST_MESSAGES, IngestMessagesConfig
+from loresmith.data.steps.ingest_query import INGEST_QUERY, IngestQueryConfig
 from loresmith.data.steps.pack import PACK, PackConfig
 from loresmith.data.steps.train_tokenizer import TRAIN_TOKENIZER, TrainTokenizerConfig
 
@@ -11,13 +13,17 @@ __all__ = [
     "CURATE",
     "EXTEND_VOCABULARY",
     "INGEST",
+    "INGEST_GIT",
     "INGEST_MESSAGES",
+    "INGEST_QUERY",
     "PACK",
     "TRAIN_TOKENIZER",
     "CurateConfig",
     "ExtendVocabularyConfig",
     "IngestConfig",
+    "IngestGitConfig",
     "IngestMessagesConfig",
+    "IngestQueryConfig",
     "PackConfig",
     "TrainTokenizerConfig",
 ]

@@ -110,8 +110,10 @@ def _ingest_messages(context: StepContext, config: IngestMessagesConfig, _inputs
 
 def _fingerprint(config: IngestMessagesConfig) -> str:
     from loresmith.data.fingerprint import content_fingerprint
+    from loresmith.data.ingest import Selection
 
-    return content_fingerprint(config.places, config.wanted, config.exclude, config.max_file_bytes)
+    files = Selection(config.places, config.wanted, config.exclude, config.max_file_bytes).files()
+    return content_fingerprint(files, config.max_file_bytes)
 
 
 def _restore_places(config: IngestMessagesConfig, outputs: Mapping[str, Path], folder: Path) -> IngestMessagesConfig:

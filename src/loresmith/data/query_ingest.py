@@ -1,0 +1,120 @@
+"""The rows of a query to documents: what was read is kept as JSON Lines, a row a line."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from loresmith.data.documents import DOCUMENT_COLUMNS, DocumentWriter
+from loresmith.data.ingest import Ingested, document_id
+from loresmith.data.observer import Observer, safe_point
+from loresmith.data.readers.record import Record, Refused
+from loresmith.data.record_books import RecordBooks
+from loresmith.data.rights import Rights
+from loresmith.errors import UserError
+
+ROWS = "rows.jsonl"
+MEDIA_TYPE = "application/x-database-row"
+
+
+def ingest_rows(
+    rows: Iterable[Record | Refused], name: str, rights: Rights, source: Path, documents: Path, observer: Observer
+) -> Ingested:
+    """Write the rows of a query into a `source` and a `documents` asset; the books count rows and bytes of text.
+
+    Args:
+        rows: as `database_source.read_query` gives them.
+        name: what paths begin with.
+        source, documents: empty folders.
+
+    Raises:
+        UserError: no row gave a document.
+    """
+    result = Ingested()
+    content = hashlib.sha256()
+    labels = rights.labels_of(name)
+    (source / "files").mkdir()
+    with (
+        (source / "files" / ROWS).open("wb") as kept,
+        DocumentWriter(documents, DOCUMENT_COLUMNS) as writer,
+        RecordBooks(documents) as books,
+    ):
+        for number, (row, line) in enumerate(_with_lines(rows)):
+            if number % 1024 == 0:
+                safe_point(observer, number, None, "rows")
+            content.update(line)
+            start = kept.tell()
+            kept.write(line)
+            path = f"{name}{row.anchor}"
+            id_ = document_id(path, hashlib.sha256(line).hexdigest())
+            books.enter(records=1, bytes_=row.bytes)
+            if isinstance(row, Record) and not row.text.strip():
+                row = Refused("empty", "no text in it", row.bytes, row.anchor)
+            if isinstance(row, Refused):
+                books.leave(id_, path, "quarantined", row.bytes, row.reason, row.detail)
+                result.quarantined[row.reason] += 1
+                continue
+            books.leave(id_, path, "kept", row.bytes)
+            own = sorted({*labels, *row.labels})
+            writer.add(
+                {
+                    "id": id_,
+                    "path": path,
+                    "text": row.text,
+                    "bytes": len(row.text.encode()),
+                    "media_type": MEDIA_TYPE,
+                    "language": row.language,
+                    "licence": rights.licence,
+                    "labels": own,
+                    "collected_at": "",
+                    "metadata": row.metadata,
+                    "owner": rights.owner,
+                    "uses": sorted(rights.uses),
+                    "retain_until": rights.retain_until,
+                    "source_start": start,
+                    "source_bytes": len(line),
+                    "pages": [],
+                }
+            )
+            result.documents += 1
+            result.text_bytes += len(row.text.encode())
+            result.labels.update(own)
+            result.media_types[MEDIA_TYPE] += 1
+            result.languages[row.language] += 1
+        size = kept.tell()
+    listed = {
+        "path": ROWS,
+        "bytes": size,
+        "sha256": content.hexdigest(),
+        "media_type": "application/jsonl",
+        "modified": "",
+    }
+    (source / "listing.jsonl").write_text(json.dumps(listed) + "\n", encoding="utf-8")
+    if not result.documents:
+        refused = ", ".join(f"{count} {reason}" for reason, count in result.quarantined.most_common())
+        raise UserError(f"the query gave no document{': ' if refused else ''}{refused}")
+    result.files = result.read = 1
+    result.file_bytes, result.source_labels = size, set(labels) | result.labels
+    result.books, result.content = books.accounts(), content.hexdigest()
+    return result
+
+
+def rows_digest(rows: Iterable[Record | Refused]) -> str:
+    """The digest of what a query gives."""
+    content = hashlib.sha256()
+    for _, line in _with_lines(rows):
+        content.update(line)
+    return content.hexdigest()
+
+
+def _with_lines(rows: Iterable[Record | Refused]) -> Iterator[tuple[Record | Refused, bytes]]:
+    """Rows with the lines in which they are kept."""
+    for row in rows:
+        said = (
+            {"refused": row.reason, "detail": row.detail}
+            if isinstance(row, Refused)
+            else {"text": row.text, "labels": list(row.labels), "metadata": json.loads(row.metadata)}
+        )
+        yield row, json.dumps(said, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"

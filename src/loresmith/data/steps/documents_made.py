@@ -1,0 +1,40 @@
+"""What the steps that read documents return."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from loresmith.factory.step import Made, Output, Result, StepContext
+
+if TYPE_CHECKING:
+    from loresmith.data.ingest import Ingested
+
+OUTPUTS = {
+    "source": Output("source", "The bytes of every file, as they were read."),
+    "documents": Output("documents", "One row for each document, with its text, licence and labels."),
+}
+PACKAGES = ("pyarrow", "pypdfium2", "pdf-oxide", "olefile", "pillow", "tinytag", "chardet", "jinja2")
+"""The libraries that decide what is read of a file."""
+
+
+def made(context: StepContext, source: Path, documents: Path, result: Ingested) -> Result:
+    """The outputs of what was read, and what is said of it."""
+    if result.read < result.files:
+        context.log(f"read {result.read} of {result.files} files; the others are as they were")
+    for reason, count in result.quarantined.most_common():
+        context.log(f"quarantined {count}: {reason}")
+    metadata = {
+        "documents": result.documents,
+        "bytes": result.text_bytes,
+        "media_types": dict(result.media_types),
+        "languages": {language or "unknown": count for language, count in result.languages.items()},
+    }
+    held = {"files": result.files, "bytes": result.file_bytes, "content": result.content}
+    return Result(
+        {
+            "source": Made(source, held, tuple(sorted(result.source_labels))),
+            "documents": Made(documents, metadata, tuple(sorted(result.labels))),
+        },
+        result.books,
+    )

@@ -1,0 +1,81 @@
+"""The step `ingest-git`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import Field, field_validator
+
+from loresmith.data.globs import glob_regex
+from loresmith.data.steps.documents_made import OUTPUTS, PACKAGES, made
+from loresmith.data.steps.reading_settings import FileSettings
+from loresmith.factory.step import Guess, InputAsset, Result, Step, StepConfig, StepContext
+
+
+class IngestGitConfig(StepConfig, FileSettings):
+    """The files of a Git repository as of one commit, as documents."""
+
+    path: str = Field(
+        json_schema_extra={"location": True}, description="A work tree or a bare repository. Only commits are read."
+    )
+    revision: str = Field(default="HEAD", min_length=1, description="A branch, a tag or a commit.")
+    history: bool = Field(
+        default=False,
+        description="Whether the commit and all before it are documents too: their messages and what they changed.",
+    )
+    include: tuple[str, ...] = Field(default=("**",), min_length=1, description="Patterns of the files wanted.")
+    exclude: tuple[str, ...] = Field(default=(), description="Patterns of files left alone; they win over `include`.")
+
+    @field_validator("include", "exclude")
+    @classmethod
+    def _patterns_mean_something(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
+        glob_regex(patterns)
+        return patterns
+
+
+def _ingest_git(context: StepContext, config: IngestGitConfig, _inputs: Mapping[str, InputAsset]) -> Result:
+    from loresmith.data.git_source import HISTORY, read_repository
+    from loresmith.data.ingest import ingest
+    from loresmith.data.reading.sources import CommittedFile
+
+    included, excluded = glob_regex(config.include), glob_regex(config.exclude)
+    found = map(CommittedFile, read_repository(Path(config.path), config.revision, history=config.history))
+    files = (
+        file
+        for file in found
+        if file.path.startswith(f"{HISTORY}/") or (included.fullmatch(file.path) and not excluded.fullmatch(file.path))
+    )
+    source, documents = context.output("source"), context.output("documents")
+    result = ingest(
+        files,
+        config.max_file_bytes,
+        config.rules(),
+        config.rights(),
+        source,
+        documents,
+        config.workplace(context),
+        context,
+    )
+    return made(context, source, documents, result)
+
+
+def _fingerprint(config: IngestGitConfig) -> str:
+    from loresmith.data.git_source import commit_id
+
+    return hashlib.sha256(commit_id(Path(config.path), config.revision).encode()).hexdigest()
+
+
+INGEST_GIT = Step(
+    name="ingest-git",
+    version=1,
+    summary="Read a Git repository as of one commit, and if wanted its history, into documents.",
+    config=IngestGitConfig,
+    inputs={},
+    outputs=OUTPUTS,
+    run=_ingest_git,
+    fingerprint=_fingerprint,
+    packages=(*PACKAGES, "dulwich"),
+    guess=lambda _config: Guess(seconds=10, peak_bytes=1 << 29, output_bytes=1 << 25),
+)
