@@ -37,7 +37,7 @@ def standard_library(limit: int) -> list[str]:
 
 TEXTS = standard_library(1_500_000)
 
-EACH_KIND = 400
+EACH_KIND = 150
 """Characters of each category of Unicode that are tried; all were tried once when this was written."""
 
 
@@ -101,7 +101,7 @@ words = st.sampled_from(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.one_of(st.text(max_size=12), st.text(alphabet=SCRIPTS, max_size=12), words), max_size=12))
 def test_every_text_has_the_same_ids(tokenizer: Tokenizer, parts: list[str]) -> None:
     assert_equal(tokenizer, _fast(tokenizer), "".join(parts))
@@ -116,7 +116,7 @@ def _fast(tokenizer: Tokenizer) -> FastEncoding:
 
 def test_the_standard_library_has_the_same_ids(tokenizer: Tokenizer) -> None:
     fast = FastEncoding(tokenizer)
-    for text in (*PROBES, *TEXTS[:30]):
+    for text in (*PROBES, *TEXTS[:15]):
         assert_equal(tokenizer, fast, text)
 
 
@@ -175,7 +175,7 @@ def test_both_libraries_cut_around_every_kind_of_character_alike(rule: str) -> N
 def test_both_libraries_cut_every_short_text_alike(rule: str) -> None:
     tokenizer = all_pairs(*RULES[rule])
     fast = FastEncoding(tokenizer)
-    for length in range(1, 6):
+    for length in range(1, 5):
         for letters in itertools.product("a1 \n.'\u00a0", repeat=length):
             assert_equal(tokenizer, fast, "".join(letters) + "s")
 
@@ -199,7 +199,7 @@ def test_a_token_whose_last_merge_is_not_its_first_rank_is_refused() -> None:
         FastEncoding(tokenizer)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(st.data())
 def test_any_merges_at_all_give_the_same_ids_or_are_refused(data: st.DataObject) -> None:
     """Merges that no training would learn: in any order, of any tokens, with several for one token."""

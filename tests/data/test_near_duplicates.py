@@ -58,7 +58,7 @@ def clusters_by_definition(texts: list[str], threshold: float) -> dict[int, int]
     return kept
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.integers(0, 10**6), st.sampled_from([0.7, 0.8]))
 def test_what_is_found_is_what_comparing_every_pair_finds(seed: int, threshold: float) -> None:
     texts = mixed_corpus(seed)
