@@ -224,7 +224,8 @@ def _enter(unit: ReadFile, rights: Rights, books: RecordBooks, writer: DocumentW
         result.labels.update(row["labels"])
         result.media_types[row["media_type"]] += 1
         result.languages[row["language"]] += 1
-    if members := len(unit.extraction.members):
+    members = len(unit.extraction.members)
+    if members or accounted == 0 < unit.size:  # an archive, of whose files perhaps none could be unpacked
         books.enter(records=1)
         id_ = document_id(unit.path, unit.sha256)
         detail = "1 file in it" if members == 1 else f"{members} files in it"
