@@ -36,7 +36,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 # pip compiles every module on one core; this compiles those that are used, on all cores, in a third of the time.
-UNUSED := transformers/models/(?!auto/|qwen3/|llama/)|/tests?/|torch/(testing|_inductor)/|networkx/algorithms/|sympy/physics/|pip/
+UNUSED := transformers/models/(?!auto/|qwen3/|llama/)|/tests?/|torch/(testing|_inductor)/|networkx/algorithms/|olefile/olefile2|sympy/physics/|pip/
 
 $(VENV)/.runtime: pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable .
