@@ -175,7 +175,7 @@ def test_a_corpus_that_cannot_be_made_is_explained(tmp_path: Path) -> None:
     folder = write_files(tmp_path / "in", {"a.txt": prose(1), "b.txt": prose(2)})
     with pytest.raises(UserError, match=r"2 groups .* cannot fill 3 splits"):
         curate(folder, tmp_path / "few")
-    with pytest.raises(UserError, match="none of the 2 documents has 100000 bytes"):
+    with pytest.raises(UserError, match="none of the 2 documents is left: 2 too short"):
         curate(folder, tmp_path / "short", minimum_bytes=100_000)
     with pytest.raises(ValidationError, match="nothing to train on"):
         CurateConfig(validation_share=0.5, test_share=0.5)

@@ -4,9 +4,12 @@ one side of the split between training and evaluation."""
 from __future__ import annotations
 
 import hashlib
+import shutil
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +19,7 @@ from loresmith.data.documents import CORPUS_COLUMNS, DOCUMENT_COLUMNS, DocumentW
 from loresmith.data.duplicates.clusters import Clusters, cluster_names, join_similar
 from loresmith.data.duplicates.minhash import HASHES, signatures
 from loresmith.data.observer import Observer, safe_point
+from loresmith.data.preparation import PREPARED_COLUMNS, Privacy, Unit, prepare
 from loresmith.data.record_books import RecordBooks
 from loresmith.data.shards import SPLITS
 from loresmith.data.splitting import Shares, split_groups
@@ -34,6 +38,10 @@ class CurationRules:
         group_by_folders: documents that share the first so many folders of their paths are one group, too; None:
             folders do not matter.
         shares: what is held out.
+        use: what the corpus is for; documents that may not be used so are left out.
+        as_of: documents that might be kept only until a day before this one (YYYY-MM-DD) are left out; empty: none is.
+        privacy: what is masked; None: nothing is looked for.
+        repeated: passages of which only the first one stays.
     """
 
     minimum_bytes: int
@@ -41,6 +49,10 @@ class CurationRules:
     drop_near_duplicates: bool
     group_by_folders: int | None
     shares: Shares
+    use: str = "train"
+    as_of: str = ""
+    privacy: Privacy | None = None
+    repeated: Sequence[Unit] = ()
 
 
 @dataclass
@@ -71,6 +83,8 @@ class Curated:
         near_identical: how many documents are near-identical to an earlier one.
         moved: the groups that changed sides so that no split is empty.
         labels: all that the corpus carries.
+        findings: how many of each kind point at a person or open a door, in the documents as they were read.
+        cut: how many repeated passages were cut out, by unit.
     """
 
     books: Books
@@ -78,9 +92,11 @@ class Curated:
     near_identical: int
     moved: Mapping[str, str]
     labels: set[str]
+    findings: Mapping[str, int] = field(default_factory=dict)
+    cut: Mapping[str, int] = field(default_factory=dict)
 
 
-def curate(documents: Path, corpus: Path, rules: CurationRules, observer: Observer) -> Curated:
+def curate(documents: Path, corpus: Path, rules: CurationRules, work: Path, observer: Observer) -> Curated:
     """Make a corpus.
 
     A document that is there more than once stays under its first path, with the labels of all; of a near-identical
@@ -88,15 +104,26 @@ def curate(documents: Path, corpus: Path, rules: CurationRules, observer: Observ
 
     Args:
         documents: a `documents` asset.
-        corpus: empty folder; gets documents-*.parquet, with `split` and `group`, and books.parquet.
+        corpus: empty folder; gets documents-*.parquet, with `split` and `group`, books.parquet, and, where texts are
+            edited, edits.parquet.
+        work: a folder for what is in between.
 
     Raises:
         UserError: nothing is left, or there are fewer groups than splits.
     """
-    found, different, signs = _look(documents, rules.minimum_bytes, observer)
+    prepared = None
+    if rules.privacy is not None or rules.repeated:
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir(parents=True)
+        prepared = prepare(documents, work, corpus / "edits.parquet", rules.privacy, rules.repeated, observer)
+        documents = prepared.folder
+    found, different, signs = _look(documents, rules, prepared is not None, observer)
     if not different:
+        reasons = Counter(document.reason for document in found).most_common()
+        said = ", ".join(f"{count} {reason}" for reason, count in reasons)
         raise UserError(
-            f"none of the {len(found)} documents has {rules.minimum_bytes} bytes", hint="lower minimum_bytes"
+            f"none of the {len(found)} documents is left: {said}",
+            hint="lower minimum_bytes, or allow the documents what they are wanted for",
         )
     clusters = Clusters()
     join_similar(clusters, signs, rules.similarity)
@@ -115,26 +142,35 @@ def curate(documents: Path, corpus: Path, rules: CurationRules, observer: Observ
         for split in SPLITS
     }
     places = {document.id: (splitting.sides[groups[document.id]], groups[document.id]) for document in kept}
-    books = _write(documents, corpus, found, places, observer)
-    return Curated(books, splits, near_identical, splitting.moved, set().union(*(document.labels for document in kept)))
+    books = _write(documents, corpus, found, places, prepared is not None, observer)
+    labels = set().union(*(document.labels for document in kept))
+    curated = Curated(books, splits, near_identical, splitting.moved, labels)
+    if prepared is not None:
+        curated.findings, curated.cut = prepared.findings, prepared.cut
+        shutil.rmtree(work)
+    return curated
 
 
 def _look(
-    documents: Path, minimum_bytes: int, observer: Observer
+    documents: Path, rules: CurationRules, prepared: bool, observer: Observer
 ) -> tuple[list[_Document], list[_Document], NDArray[np.uint32]]:
     """All documents, those of them that are long enough and different from one another, and the latter's signatures."""
     found: list[_Document] = []
     different: list[_Document] = []
     signs = [np.empty((0, HASHES), dtype=np.uint32)]
     first: dict[str, _Document] = {}
-    for batch in read_documents(documents, ("id", "path", "text", "labels")):
+    columns = ("id", "path", "text", "labels", "uses", "retain_until", *(("dropped",) if prepared else ()))
+    for batch in read_documents(documents, columns):
         texts = []
         for row in batch.to_pylist():
             encoded = row["text"].encode()
             digest = hashlib.sha256(encoded).hexdigest()
             document = _Document(row["id"], row["path"], len(encoded), digest, set(row["labels"]))
             found.append(document)
-            if document.bytes < minimum_bytes:
+            reason = _refusal(row, rules)
+            if reason:
+                document.disposition, document.reason = "dropped", reason
+            elif document.bytes < rules.minimum_bytes:
                 document.disposition, document.reason = "dropped", "too short"
             elif digest in first:
                 document.merge_into(first[digest], "exact duplicate")
@@ -145,6 +181,15 @@ def _look(
         signs.append(signatures(texts))
         safe_point(observer, len(found), None, "documents")
     return found, different, np.concatenate(signs)
+
+
+def _refusal(row: Mapping[str, Any], rules: CurationRules) -> str:
+    """Why a document may not be in the corpus; empty if it may."""
+    if rules.use not in row["uses"]:
+        return f"not allowed: {rules.use}"
+    if row["retain_until"] and row["retain_until"] < rules.as_of:
+        return "kept too long"
+    return str(row.get("dropped", ""))
 
 
 def _merge_near_identical(different: Sequence[_Document], clusters: Clusters) -> None:
@@ -176,27 +221,29 @@ def _write(
     corpus: Path,
     found: Sequence[_Document],
     places: Mapping[str, tuple[str, str]],
+    prepared: bool,
     observer: Observer,
 ) -> Books:
     """Write the documents that are kept, with their (split, group), and the books of all."""
     written = iter(found)
     with DocumentWriter(corpus, CORPUS_COLUMNS) as writer, RecordBooks(corpus) as books:
         done = 0
-        for batch in read_documents(documents, DOCUMENT_COLUMNS.names):
+        columns = PREPARED_COLUMNS if prepared else DOCUMENT_COLUMNS
+        for batch in read_documents(documents, columns.names):
             for row in batch.to_pylist():
-                books.enter(records=1, bytes_=row["bytes"])
                 document = next(written)
-                books.leave(
-                    document.id,
-                    document.path,
-                    document.disposition,
-                    document.bytes,
-                    document.reason,
-                    document.detail,
-                )
+                entered = row.pop("ingested_bytes", row["bytes"])
+                gone = row.pop("gone", []) if document.disposition == "kept" else []
+                rest = entered - sum(part["bytes"] for part in gone)
+                books.enter(records=1, bytes_=entered)
+                books.leave(document.id, document.path, document.disposition, rest, document.reason, document.detail)
+                for part in gone:
+                    books.part(part["disposition"], part["bytes"], part["reason"])
                 if document.disposition == "kept":
                     split, group = places[row["id"]]
-                    writer.add({**row, "labels": sorted(document.labels), "split": split, "group": group})
+                    pieces = row.get("pieces", []) if gone else []
+                    own = {"labels": sorted(document.labels), "split": split, "group": group, "pieces": pieces}
+                    writer.add({**{name: row[name] for name in DOCUMENT_COLUMNS.names}, **own})
             done += batch.num_rows
             safe_point(observer, done, len(found), "documents")
         return books.accounts()

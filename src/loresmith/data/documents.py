@@ -37,8 +37,14 @@ The document takes up `source_bytes` bytes of its file from byte `source_start` 
 (YYYY-MM-DD) on which it may be kept, or empty.
 """
 
-CORPUS_COLUMNS = pa.schema([*_FIELDS, ("split", pa.string()), ("group", pa.string())])
-"""`split` is train, validation or test; documents of one `group` are near-identical and on the same side."""
+PIECES = pa.list_(pa.struct([(name, pa.int64()) for name in ("at", "start", "length")]))
+
+CORPUS_COLUMNS = pa.schema([*_FIELDS, ("split", pa.string()), ("group", pa.string()), ("pieces", PIECES)])
+"""`split` is train, validation or test; documents of one `group` are near-identical and on the same side.
+
+Where curation changed a text, `pieces` has what is left of it, in characters: `length` of them from `at` on stood at
+`start` in the text as it was read, to which `pages` belong. It is empty where nothing was changed.
+"""
 
 _FILE_BYTES = 1 << 30
 

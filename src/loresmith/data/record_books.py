@@ -57,6 +57,10 @@ class RecordBooks:
             }
         )
 
+    def part(self, disposition: Disposition, bytes_: int, reason: str) -> None:
+        """Count bytes of a record that went elsewhere than the rest of it."""
+        self._left["bytes"][disposition, reason] += bytes_
+
     def accounts(self) -> Books:
         """The accounts in records and in bytes."""
         return Books(

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from loresmith.errors import UserError
 from loresmith.factory.step import Guess, Input, InputAsset, Made, Output, Result, Step, StepConfig, StepContext
+
+if TYPE_CHECKING:
+    from loresmith.data.preparation import Privacy
+
+SHORTEST_KEY = 16
+"""Bytes; a shorter key can be tried out."""
 
 
 class CurateConfig(StepConfig):
@@ -25,11 +37,45 @@ class CurateConfig(StepConfig):
     drop_near_duplicates: bool = Field(
         default=False, description="Keep only the longest of near-identical documents, instead of all of them."
     )
+    drop_repeated: tuple[Literal["paragraph", "line"], ...] = Field(
+        default=(),
+        description="Passages that stand letter for letter in an earlier document, or earlier in the same one, are cut "
+        "out: paragraphs of 80 bytes or more, lines of 40 or more.",
+    )
     group_by_folders: int | None = Field(
         default=None,
         ge=1,
         description="Keep documents whose paths share this many first folders on one side, too; none: folders do not "
         "matter.",
+    )
+    use: Literal["train", "evaluate", "retrieve"] = Field(
+        default="train", description="What the corpus is for; documents that may not be used so are dropped."
+    )
+    as_of: date | None = Field(
+        default=None,
+        description="The day (YYYY-MM-DD) on which the corpus is made: documents that may be kept only until a day "
+        "before it are dropped. None: how long they may be kept is not looked at.",
+    )
+    privacy: dict[str, Literal["detect", "mask", "pseudonymise", "drop"]] = Field(
+        default={},
+        description="What is done with what points at a person or opens a door, by kind: `{email: mask, name: "
+        "pseudonymise, secret: drop}`. Kinds are card, email, iban, ip, mac, name, national_id, phone and secret, or "
+        "`all` for those not named. `detect` counts; `drop` drops the document.",
+    )
+    privacy_countries: tuple[str, ...] = Field(
+        default=(),
+        description="Whose telephone numbers and national ids count, such as `de`; empty: all that are known.",
+    )
+    privacy_names: str | None = Field(
+        default=None,
+        json_schema_extra={"location": True},
+        description="A file of names, one a line, that are found wherever they stand.",
+    )
+    pseudonym_key: str | None = Field(
+        default=None,
+        json_schema_extra={"location": True},
+        description="A file with the key of aliases, at least 16 bytes: one key gives one alias for one person, in "
+        "every corpus. Keep it apart from what is made with it.",
     )
     validation_share: float = Field(
         default=0.03, ge=0, lt=1, description="Share of the groups held out to watch training, from 0 to 1."
@@ -38,11 +84,73 @@ class CurateConfig(StepConfig):
         default=0.05, ge=0, lt=1, description="Share of the groups held out for evaluation alone, from 0 to 1."
     )
 
+    @field_validator("privacy")
+    @classmethod
+    def _kinds_exist(cls, privacy: dict[str, str]) -> dict[str, str]:
+        from loresmith.data.privacy.rules import KINDS
+        from loresmith.nearest import unknown_name
+
+        for kind in privacy:
+            if kind not in (*KINDS, "all"):
+                raise ValueError(unknown_name("kind", kind, (*KINDS, "all")))
+        return privacy
+
+    @field_validator("privacy_countries")
+    @classmethod
+    def _countries_exist(cls, countries: tuple[str, ...]) -> tuple[str, ...]:
+        from loresmith.data.privacy.packs import PACKS
+        from loresmith.nearest import unknown_name
+
+        for country in countries:
+            if country not in PACKS:
+                raise ValueError(unknown_name("country", country, PACKS))
+        return countries
+
     @model_validator(mode="after")
     def _something_is_left_to_train_on(self) -> CurateConfig:
         if self.validation_share + self.test_share >= 1:
             raise ValueError("validation_share and test_share leave nothing to train on; together they must be below 1")
+        if "pseudonymise" in self.privacy.values() and self.pseudonym_key is None:
+            raise ValueError("pseudonyms need a key: name a file in pseudonym_key")
         return self
+
+    def key(self) -> bytes:
+        """The key of aliases; raises UserError if its file is none."""
+        if self.pseudonym_key is None:
+            return b""
+        try:
+            key = Path(self.pseudonym_key).read_bytes().strip()
+        except OSError as error:
+            raise UserError(f"the key cannot be read: {error.strerror}", where=self.pseudonym_key) from None
+        if len(key) < SHORTEST_KEY:
+            raise UserError(
+                f"the key has {len(key)} bytes, and {SHORTEST_KEY} are the least",
+                where=self.pseudonym_key,
+                hint="`openssl rand -hex 32 > FILE` makes one",
+            )
+        return key
+
+    def names(self) -> tuple[str, ...]:
+        """The names of the operator's own list."""
+        if self.privacy_names is None:
+            return ()
+        from loresmith.data.privacy.names import read_gazetteer
+
+        return read_gazetteer(Path(self.privacy_names))
+
+    def privacy_settings(self) -> Privacy | None:
+        from loresmith.data.preparation import Privacy
+        from loresmith.data.privacy.recognisers import Recognisers
+        from loresmith.data.privacy.rules import KINDS, PrivacyRules
+
+        others = self.privacy.get("all")
+        actions = {kind: action for kind in KINDS if (action := self.privacy.get(kind, others)) is not None}
+        if not actions:
+            return None
+        rules = PrivacyRules(kinds=tuple(actions), gazetteer=self.names())
+        if self.privacy_countries:
+            rules = PrivacyRules(kinds=tuple(actions), gazetteer=self.names(), countries=self.privacy_countries)
+        return Privacy(Recognisers(rules), actions, self.key())
 
 
 def _curate(context: StepContext, config: CurateConfig, inputs: Mapping[str, InputAsset]) -> Result:
@@ -56,28 +164,46 @@ def _curate(context: StepContext, config: CurateConfig, inputs: Mapping[str, Inp
         config.drop_near_duplicates,
         config.group_by_folders,
         Shares(config.validation_share, config.test_share),
+        config.use,
+        config.as_of.isoformat() if config.as_of else "",
+        config.privacy_settings(),
+        config.drop_repeated,
     )
-    result = curate(inputs["documents"].directory, corpus, rules, context)
+    result = curate(inputs["documents"].directory, corpus, rules, context.work / "prepared", context)
     for group, split in result.moved.items():
         context.log(f"group {group[:12]} moved to {split}, which was empty")
-    metadata = {
+    for kind, count in sorted(result.findings.items()):
+        context.log(f"privacy: {count} findings of {kind}: {config.privacy.get(kind, config.privacy.get('all'))}")
+    metadata: dict[str, Any] = {
         "documents": sum(split["documents"] for split in result.splits.values()),
         "bytes": sum(split["bytes"] for split in result.splits.values()),
         "splits": result.splits,
         "near_identical": result.near_identical,
         "moved_groups": dict(result.moved),
     }
+    if rules.privacy is not None:
+        metadata["privacy_findings"] = dict(sorted(result.findings.items()))
+    if rules.repeated:
+        metadata["repeated_passages"] = dict(sorted(result.cut.items()))
     return Result({"corpus": Made(corpus, metadata, tuple(sorted(result.labels)))}, result.books)
+
+
+def _fingerprint(config: CurateConfig) -> str:
+    """Of the key and the list of names, without telling either."""
+    said = hmac.new(config.key() or b"none", b"curate", hashlib.sha256).hexdigest()
+    return hashlib.sha256("\n".join([said, *config.names()]).encode()).hexdigest()
 
 
 CURATE = Step(
     name="curate",
-    version=1,
-    summary="Merge duplicates, drop what is too short, and hold out groups of documents for evaluation.",
+    version=2,
+    summary="Merge duplicates, mask what points at people, drop what is too short or not allowed, and hold out groups "
+    "of documents for evaluation.",
     config=CurateConfig,
     inputs={"documents": Input("documents", "What to choose from.")},
     outputs={"corpus": Output("corpus", "The documents that are kept, with their split and group.")},
     run=_curate,
+    fingerprint=_fingerprint,
     packages=("numpy", "pyarrow"),
     guess=lambda _config: Guess(seconds=10, peak_bytes=1 << 29, output_bytes=1 << 24),
 )

@@ -1,0 +1,150 @@
+"""Curation masks, cuts and refuses, and accounts for every byte of it without telling what was there."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from loresmith.data.steps import CURATE, INGEST, CurateConfig
+from loresmith.errors import UserError
+from loresmith.factory.step import Result
+from tests.data.tables import rows, write_files
+from tests.data.test_curate import prose
+from tests.step_context import RecordingContext, as_input, run_step
+
+ADA, BOB = "ada@example.com", "bob@example.com"
+CARD = "4111 1111 1111 1111"
+WHOLE = {"validation_share": 0, "test_share": 0, "minimum_bytes": 1}
+
+
+def documents(folder: Path, files: dict[str, str], **config: Any) -> Any:
+    write_files(folder / "in", files)
+    made = run_step(INGEST, folder / "ingest", {"path": str(folder / "in"), **config}).outputs["documents"]
+    return as_input("documents", made)
+
+
+def curated(folder: Path, given: Any, context: RecordingContext | None = None, **config: Any) -> Result:
+    return run_step(CURATE, folder / "curate", {**WHOLE, **config}, {"documents": given}, context)
+
+
+def texts(result: Result) -> dict[str, str]:
+    return {row["path"]: row["text"] for row in rows(result.outputs["corpus"].directory)}
+
+
+def account(result: Result, unit: str) -> dict[tuple[str, str], int]:
+    (found,) = (account for account in result.books.accounts if account.unit == unit)
+    return {(entry.disposition, entry.reason): entry.count for entry in found.left}
+
+
+def test_what_points_at_people_is_masked_dropped_or_counted_and_nowhere_told(tmp_path: Path) -> None:
+    mail = f"Grüße von {ADA}, Karte {CARD}. {prose(1)}"
+    files = {
+        "a.txt": mail,
+        "b.txt": f"key: {prose(2)}",
+        "c.txt": f"Server 10.0.0.7 was down. {prose(3)}",
+        "d.txt": f"{CARD}. {prose(4)}",
+    }
+    given = documents(tmp_path, files)
+    context = RecordingContext(tmp_path / "curate")
+    result = curated(tmp_path, given, context, privacy={"email": "mask", "card": "drop", "ip": "detect"})
+    assert set(texts(result)) == {"b.txt", "c.txt"}
+    assert account(result, "documents") == {("kept", ""): 2, ("dropped", "privacy: card"): 2}
+    masked = curated(tmp_path / "m", given, privacy={"all": "mask", "name": "detect"})
+    text = texts(masked)["a.txt"]
+    assert text == mail.replace(ADA, "[EMAIL]").replace(CARD, "[CARD]")
+    gone = account(masked, "bytes")
+    assert gone["masked", "privacy: email"] == len(ADA)
+    assert gone["masked", "privacy: card"] == 2 * len(CARD)
+    facts = masked.outputs["corpus"].metadata["privacy_findings"]
+    assert (facts["email"], facts["card"]) == (1, 2)
+    assert any("findings of ip: detect" in line for line in context.logs)
+    for path in (masked.outputs["corpus"].directory / "edits.parquet", *tmp_path.rglob("books.parquet")):
+        assert not any(
+            secret in json.dumps(row, default=str) for row in rows(path.parent, path.name) for secret in (ADA, CARD)
+        )
+
+
+def test_each_part_of_an_edited_text_knows_where_it_stood(tmp_path: Path) -> None:
+    files = {"a.txt": f"Ä {ADA} ö {BOB} ü\n\n{prose(1)}\n\n{prose(2)}\n", "b.txt": f"{prose(2)}\n\n{prose(3)}\n"}
+    result = curated(tmp_path, documents(tmp_path, files), privacy={"email": "mask"}, drop_repeated=["paragraph"])
+    for row in rows(result.outputs["corpus"].directory):
+        before = files[row["path"]]
+        assert row["pieces"]
+        for piece in row["pieces"]:
+            now = row["text"][piece["at"] : piece["at"] + piece["length"]]
+            assert now == before[piece["start"] : piece["start"] + piece["length"]]
+    for edit in rows(result.outputs["corpus"].directory, "edits.parquet"):
+        was = files[edit["path"]][edit["start"] : edit["end"]]
+        assert was in (ADA, BOB) if edit["rule"] == "privacy: email" else was.strip() == prose(2).strip()
+        assert edit["before_bytes"] == len(was.encode())
+
+
+def test_of_repeated_passages_the_first_stays_and_copies_of_documents_are_still_merged(tmp_path: Path) -> None:
+    files = {
+        "a.txt": f"{prose(1)}\n\n{prose(2)}\n",
+        "b.txt": f"{prose(3)}\n\n{prose(1)}\n\n{prose(4)}\n",
+        "copy.txt": f"{prose(1)}\n\n{prose(2)}\n",
+    }
+    result = curated(tmp_path, documents(tmp_path, files), drop_repeated=["paragraph", "line"])
+    assert texts(result) == {"a.txt": files["a.txt"], "b.txt": f"{prose(3)}\n\n{prose(4)}\n"}
+    assert account(result, "documents") == {("kept", ""): 2, ("merged", "exact duplicate"): 1}
+    assert account(result, "bytes")["merged", "repeated paragraph"] == len(f"{prose(1)}\n\n".encode())
+    assert result.outputs["corpus"].metadata["repeated_passages"]["paragraph"] == 1
+    plain = curated(tmp_path / "plain", documents(tmp_path / "plain", files))
+    assert texts(plain)["b.txt"] == files["b.txt"]
+    assert not (plain.outputs["corpus"].directory / "edits.parquet").exists()
+
+
+def test_aliases_are_the_same_in_every_corpus_of_one_key_and_of_no_other(tmp_path: Path) -> None:
+    files = {"a.txt": f"{ADA} and {BOB} and {ADA.upper()} {prose(1)}"}
+    given = documents(tmp_path, files)
+    for name in ("one", "other"):
+        (tmp_path / name).write_text(f"{name} key that is long enough")
+    (tmp_path / "short").write_text("short")
+    found = {}
+    for name, key in (("first", "one"), ("second", "one"), ("third", "other")):
+        settings = {"privacy": {"email": "pseudonymise"}, "pseudonym_key": str(tmp_path / key)}
+        found[name] = texts(curated(tmp_path / name, given, **settings))["a.txt"].split()[:5:2]
+    ada, bob, again = found["first"]
+    assert ada == again != bob
+    assert found["first"] == found["second"]
+    assert not set(found["first"]) & set(found["third"])
+    assert CURATE.fingerprint is not None
+    prints = {
+        key: CURATE.fingerprint(CurateConfig(privacy={"name": "pseudonymise"}, pseudonym_key=str(tmp_path / key)))
+        for key in ("one", "other")
+    }
+    assert prints["one"] != prints["other"]
+    for key, said in (("short", "16 are the least"), ("nowhere", "cannot be read")):
+        with pytest.raises(UserError, match=said):
+            CURATE.fingerprint(CurateConfig(pseudonym_key=str(tmp_path / key)))
+
+
+def test_documents_are_used_only_as_they_may_be_and_kept_only_so_long(tmp_path: Path) -> None:
+    given = documents(tmp_path, {"a.txt": prose(1)}, uses=["retrieve"], retain_until="2026-06-30")
+    with pytest.raises(UserError, match="1 not allowed: train"):
+        curated(tmp_path, given)
+    assert (
+        curated(tmp_path / "r", given, use="retrieve", as_of="2026-06-30").outputs["corpus"].metadata["documents"] == 1
+    )
+    with pytest.raises(UserError, match="1 kept too long"):
+        curated(tmp_path / "late", given, use="retrieve", as_of="2026-07-01")
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"privacy": {"emial": "mask"}}, "did you mean 'email'"),
+        ({"privacy": {"email": "hide"}}, "'detect', 'mask'"),
+        ({"privacy": {"email": "pseudonymise"}}, "name a file in pseudonym_key"),
+        ({"privacy_countries": ["xx"]}, "country"),
+        ({"drop_repeated": ["word"]}, "'paragraph' or 'line'"),
+    ],
+)
+def test_settings_without_sense_are_refused(settings: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        CurateConfig.model_validate(settings)
