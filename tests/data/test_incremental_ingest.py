@@ -78,6 +78,20 @@ def test_what_is_remembered_may_be_gone_or_damaged(tmp_path: Path) -> None:
     assert again == first != second
 
 
+def test_a_damaged_copy_in_the_workspace_is_not_taken_for_the_file(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "in")
+    settle()
+    ingested(tmp_path / "w", folder)
+    blobs = (path for path in (tmp_path / "w" / ".loresmith" / "blobs").rglob("*") if path.is_file())
+    (blob,) = (path for path in blobs if path.read_bytes() == b"document 7\n")
+    blob.chmod(0o644)
+    blob.write_bytes(b"DOCUMENT 7\n")
+    (folder / "1.txt").write_text("changed\n")
+    warm, said = ingested(tmp_path / "w", folder)
+    assert f"read 2 of {FILES} files; the others are as they were" in said
+    assert warm == ingested(tmp_path / "cold", folder)[0]
+
+
 def test_a_file_is_known_only_while_nothing_about_it_changed(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "in")
     settle()

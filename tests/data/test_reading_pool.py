@@ -143,6 +143,7 @@ def test_workers_end_with_the_process_that_started_them(tmp_path: Path) -> None:
     parent = subprocess.Popen([sys.executable, "-c", PARENT, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
     worker = psutil.Process(int(parent.stdout.readline()))
+    worker.suspend()  # over a file that it would never be done with
     parent.kill()
     parent.wait()
     deadline = time.monotonic() + 10

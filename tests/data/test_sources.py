@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from loresmith.data.steps import INGEST, INGEST_GIT, INGEST_QUERY, IngestConfig, IngestGitConfig, IngestQueryConfig
 from loresmith.errors import Interrupted, UserError
+from tests.data.pdf_files import Page, pdf
 from tests.data.tables import ingest, rows, write_files
 from tests.step_context import RecordingContext, run_step
 
@@ -191,6 +192,15 @@ def test_a_page_of_a_document_is_found_by_its_bytes(tmp_path: Path) -> None:
     for row in documents:
         line = raw[row["source_start"] : row["source_start"] + row["source_bytes"]]
         assert json.loads(line)["text"] == row["text"]
+
+
+def test_pages_begin_at_bytes_of_the_text(tmp_path: Path) -> None:
+    lines = ["Die Förderschnecke fördert das Gut zum Ofen und wird täglich geprüft."] * 3
+    folder = write_files(tmp_path / "in", {"two.pdf": pdf([Page(lines), Page(["Zweite Seite", *lines])])})
+    (row,) = rows(ingest(folder, tmp_path).outputs["documents"].directory)
+    first, second = row["pages"]
+    assert (first["number"], first["start"], second["number"]) == (1, 0, 2)
+    assert row["text"].encode()[second["start"] :].decode().startswith("Zweite Seite")
 
 
 def test_a_request_to_stop_ends_reading_a_repository(tmp_path: Path) -> None:
