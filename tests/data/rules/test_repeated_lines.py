@@ -134,8 +134,8 @@ def test_keys_are_of_long_enough_lines_near_borders_and_know_case_and_white_spac
 def test_menus_and_banners_of_web_pages_go() -> None:
     text = (
         "Skip to content\nHome | Products | Contact | Login\n\n# Pump\n\nThe server uses cookies for a session.\n"
-        "Register\n\nHolds the address.\n\n- Index\n- Modules\n- Next\n\nThis website uses cookies. Accept all cookies\n"
-        "Wir verwenden Cookies, um Inhalte zu personalisieren.\n"
+        "Register\n\nHolds the address.\n\n- Index\n- Modules\n- Next\n\nThis website uses cookies. Accept all cookies"
+        "\nWir verwenden Cookies, um Inhalte zu personalisieren.\n"
     )
     finding = Navigation().look(text, "en", "text/html", ())
     assert _cut(text, finding) == [

@@ -50,7 +50,7 @@ TERMINAL = (".", "?", "!", '"', "'", "”", "’", "»", "…", "。", "？", "�
 _BULLETS = ("-", "*", "•", "‣", "▪", "●", "○", "◦", "–", "·")
 _SHORT_LINE = 30
 _FEW_WORDS = 3
-_SENTENCE_END = re.compile(r"[.!?]+(?:[\"'”’)\]]*(?=\s|\Z))|[。？！।؟۔]")
+_SENTENCE_END = re.compile(r"(?<![.!?])[.!?]++[\"'”’)\]]*+(?=\s|\Z)|[。？！।؟۔]")
 _LETTER = re.compile(r"[^\W\d_]")
 _DIGIT = re.compile(r"\d")
 _POLICY = ("terms of use", "privacy policy", "cookie policy", "uses cookies", "use of cookies", "use cookies")
