@@ -11,7 +11,7 @@ from loresmith.data.rules.rulebook import RULES
 
 RUNS = (
     ".", "\n", " ", "\t\n", "\r", "'", '"', '"""\\', "`", "/*", "*/", "--[[", "{-", "(*", "<!--", "(", "#", "-", "0x1,",
-    "Ã©", "Ã ", "e\u0301", "\u0301", "\x08", "\x1b]", "\u00ad", "\u200d", "水", "a ", "a\n", "a|", "cookie ", 
+    "Ã©", "Ã ", "cafÃ© ", "e\u0301", "\u0301", "\x08", "\x1b]", "\u00ad", "\u200d", "水", "a ", "a\n", "a|", "cookie ", 
     "copyright ", "i of ", "page 1\n", "print ", "generated ", "\n \n",
 )  # fmt: skip
 LANGUAGES = ("", "python", "javascript", "sql", "lua", "haskell", "ocaml", "xml", "lisp", "shell", "c", "tex")
