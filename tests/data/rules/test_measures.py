@@ -66,7 +66,7 @@ def test_a_phrase_said_over_and_over_covers_no_more_than_the_text() -> None:
 
 
 def test_ngrams_of_texts_too_long_for_one_number_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    words = words_of(REAL[5])
+    words = words_of(REAL[5].lower())
     expected = ngram_repetition(words)
     monkeypatch.setattr(repetition, "_PACKED_BITS", 0)
     assert ngram_repetition(words) == expected

@@ -19,6 +19,7 @@ Flags: `language:de` what it is; `mixed languages` where another language has at
 from __future__ import annotations
 
 import re
+import string
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from functools import lru_cache
 from importlib import import_module
 from typing import Protocol
 
+from loresmith.data.rules.character_counts import CharacterCounts
 from loresmith.data.rules.finding import Finding, Pages
 from loresmith.data.rules.source_documents import is_source_code
 
@@ -34,6 +36,8 @@ MIXED = 0.15
 _NAMED = 0.02
 _TOGETHER = 160  # characters: shorter paragraphs are joined with their neighbours
 _LONGEST = 2000  # characters; where paragraphs are longer, they are looked at in parts
+_ASCII_LETTERS = string.ascii_letters.encode()
+_ASCII_SPACES = string.whitespace.encode()
 _BLANK_LINES = re.compile(r"\n(?:[^\S\n]*\n)+")
 
 
@@ -119,10 +123,11 @@ def _stretches(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _is_prose(text: str) -> bool:
-    letters = sum(map(str.isalpha, text))
+    counts = CharacterCounts(text)
+    letters = counts.of(_ASCII_LETTERS, str.isalpha)
     if letters < LETTERS:
         return False
-    spaces = sum(map(str.isspace, text))
+    spaces = counts.of(_ASCII_SPACES, str.isspace)
     # A script without spaces has a word in every other character.
     words = spaces + 1 if text.isascii() or spaces * 20 > len(text) else letters // 2
     return words >= WORDS and 4 * (letters + spaces) >= 3 * len(text)

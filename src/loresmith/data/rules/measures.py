@@ -35,10 +35,12 @@ The flag `lorem ipsum` is C4's; `empty` says that nothing has ink.
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Sequence
 
 import numpy as np
 
+from loresmith.data.rules.character_counts import CharacterCounts
 from loresmith.data.rules.finding import Finding, Pages
 from loresmith.data.rules.repetition import ngram_repetition, passage_repetition
 from loresmith.data.rules.stop_words import STOP_WORDS
@@ -53,6 +55,9 @@ _FEW_WORDS = 3
 _SENTENCE_END = re.compile(r"(?<![.!?])[.!?]++[\"'”’)\]]*+(?=\s|\Z)|[。？！।؟۔]")
 _LETTER = re.compile(r"[^\W\d_]")
 _DIGIT = re.compile(r"\d")
+_DIGITS = string.digits.encode()
+_UPPER = string.ascii_uppercase.encode()
+_LOWER = string.ascii_lowercase.encode()
 _POLICY = ("terms of use", "privacy policy", "cookie policy", "uses cookies", "use of cookies", "use cookies")
 
 
@@ -65,8 +70,8 @@ class Measures:
         lines = [line for raw in text.split("\n") if (line := raw.strip())]
         if not lines:
             return Finding({"characters": float(len(text)), "words": 0.0, "lines": 0.0}, ("empty",))
-        words = words_of(text)
         folded = text.lower()
+        words = words_of(folded)
         scores = {
             **_characters(text),
             **_words(text, words, language),
@@ -79,16 +84,10 @@ class Measures:
 
 
 def _characters(text: str) -> dict[str, float]:
-    if text.isascii():
-        counts = np.bincount(np.frombuffer(text.encode("ascii"), dtype=np.uint8), minlength=128)
-        digits, upper = int(counts[48:58].sum()), int(counts[65:91].sum())
-        cased = upper + int(counts[97:123].sum())
-    else:
-        codes, counts = np.unique(np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32), return_counts=True)
-        kinds = [(chr(code), int(count)) for code, count in zip(codes.tolist(), counts.tolist(), strict=True)]
-        digits = sum(count for character, count in kinds if character.isdecimal())
-        upper = sum(count for character, count in kinds if character.isupper())
-        cased = upper + sum(count for character, count in kinds if character.islower())
+    counts = CharacterCounts(text)
+    digits = counts.of(_DIGITS, str.isdecimal)
+    upper = counts.of(_UPPER, str.isupper)
+    cased = upper + counts.of(_LOWER, str.islower)
     scores = {
         "characters": float(len(text)),
         "digit_characters": digits / len(text),
@@ -100,9 +99,12 @@ def _characters(text: str) -> dict[str, float]:
 
 
 def _words(text: str, words: Words, language: str) -> dict[str, float]:
-    different = len(words.different)
-    alphabetic = np.fromiter(map(_has_letter, words.different), dtype=bool, count=different)
-    real = alphabetic | np.fromiter(map(_has_digit, words.different), dtype=bool, count=different)
+    letter, digit = _LETTER.search, _DIGIT.search
+    letters = [word.isalpha() or letter(word) is not None for word in words.different]
+    alphabetic = np.array(letters, dtype=bool)
+    real = np.array(
+        [found or digit(word) is not None for word, found in zip(words.different, letters, strict=True)], dtype=bool
+    )
     count = words.count(real)
     scores = {
         "words": float(count),
@@ -118,14 +120,6 @@ def _words(text: str, words: Words, language: str) -> dict[str, float]:
     if language in STOP_WORDS:
         scores["stop_words"] = float(len(STOP_WORDS[language].intersection(words.different)))
     return scores
-
-
-def _has_letter(word: str) -> bool:
-    return word.isalpha() or _LETTER.search(word) is not None
-
-
-def _has_digit(word: str) -> bool:
-    return _DIGIT.search(word) is not None
 
 
 def _lines(lines: Sequence[str]) -> dict[str, float]:

@@ -1,7 +1,7 @@
 """The words of a text, numbered, so that what depends on words is worked out once for each different one.
 
 A word is what white space divides, as the measures of Gopher have it; a Chinese or Japanese character is a word of its
-own. Lower case: a repeated phrase is repeated, however it begins.
+own. Numbers are for lower case: a repeated phrase is repeated, however it begins.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Words:
     """The words of a text; legend: N words, V different ones.
 
     Attributes:
-        different: each word once, in lower case, in the order in which they first stand.
+        different: each word once, in the order in which they first stand.
         numbers: (N,) the place of each word among the different ones.
         lengths: (V,) of the different ones, in characters.
     """
@@ -37,9 +37,8 @@ class Words:
         return int(np.count_nonzero(chosen[self.numbers]))
 
 
-def words_of(text: str) -> Words:
-    """The words of a text."""
-    folded = text.lower()
+def words_of(folded: str) -> Words:
+    """The words of a text in lower case."""
     if not folded.isascii() and _ALONE.search(folded):
         folded = _ALONE.sub(r" \g<0> ", folded)
     words = folded.split()
