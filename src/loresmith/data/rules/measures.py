@@ -19,7 +19,7 @@ A line has ink, and ends with a line feed; white space around it does not count.
 | `ellipsis_lines` | lines that end with an ellipsis | Gopher: 0.3 |
 | `terminal_lines` | lines that end with a sentence's punctuation, or a quote | C4 keeps them; FineWeb: at least 0.12 |
 | `short_lines` | lines of at most 30 characters | FineWeb: 0.67 |
-| `line_breaks_per_word` | line feeds for each word or lone symbol | FineWeb: 0.3 |
+| `line_breaks_per_word` | line feeds for each word or lone symbol | FineWeb's code: 0.3 |
 | `short_word_lines` | lines of fewer than 3 words | C4 drops these lines |
 | `sentences` | sentence ends within C4's lines | C4: at least 5 |
 | `curly_brackets` | `{` and `}`, of all characters | C4: none |

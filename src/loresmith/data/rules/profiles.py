@@ -124,9 +124,7 @@ _C4 = (
 )
 _FINEWEB = (
     Bound("terminal_lines", "drop", "Fewer than 12 % of its lines end with punctuation (FineWeb).", 0.12),
-    Bound(
-        "duplicate_line_characters", "drop", "More than 1 % of it is in repeated lines (FineWeb's code).", None, 0.01
-    ),
+    Bound("duplicate_line_characters", "drop", "More than 10 % of it is in repeated lines (FineWeb).", None, 0.1),
     Bound("short_lines", "drop", "More than 67 % of its lines have at most 30 characters (FineWeb).", None, 0.67),
     Bound(
         "line_breaks_per_word", "drop", "It is a list: more than three line breaks in ten words (FineWeb).", None, 0.3
