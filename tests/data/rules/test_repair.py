@@ -131,7 +131,7 @@ def test_stretches_turn_one_text_into_the_other(before: str, after: str, at: int
 
 
 def test_long_texts_that_differ_are_one_stretch_that_is_exact_at_both_ends() -> None:
-    before, after = "same" + "a" * 3000 + "end", "same" + "b" * 3000 + "end"
+    before, after = "same" + "éö" * 1500 + "end", "same" + "öé" * 1501 + "end"
     assert [(edit.start, edit.end) for edit in changed_stretches(before, after, 0, "r")] == [(4, 3004)]
 
 
