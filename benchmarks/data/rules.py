@@ -25,7 +25,7 @@ import sysconfig
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from pydoc_data.topics import topics
 from typing import Any
@@ -47,6 +47,11 @@ MANY = 20
 ENDINGS = frozenset({".html", ".md", ".rst", ".txt", ".pod", ".pdf"})
 NO_DOCUMENTS = frozenset({"top_level.txt", "entry_points.txt", "requires.txt", "namespace_packages.txt", "RECORD"})
 LARGEST = 3 << 20
+SENTENCES = {  # a line with what is not ASCII, over and over
+    "de": "Die Pumpe ist vor dem Öffnen des Gehäuses zu trennen – immer.",
+    "zh": "请在打开外壳之前断开泵的电源。这是一个测试。",
+    "ru": "Перед открытием корпуса насос необходимо отключить от сети.",
+}
 
 
 @dataclass(frozen=True)
@@ -108,6 +113,11 @@ def measure_speed(prose: Sequence[Document], source: Sequence[Document]) -> dict
         speeds[f"profile_{name}_mb_s"] = _speed(prose, lambda document, chosen=chosen: _apply(chosen, document))
     chosen = [rules[rule] for rule in PROFILES["code"].rules if rule in rules]
     speeds["profile_code_mb_s"] = _speed(source, lambda document: _apply(chosen, document))
+    pages = [replace(document, media_type="text/html") for document in prose]
+    speeds["navigation_as_web_pages_mb_s"] = _speed(pages, lambda document: _look(rules["navigation"], document))
+    for language, sentence in SENTENCES.items():
+        documents = [Document("", f"{sentence}\n" * 2000, language, "text/plain", ())]
+        speeds[f"repair_{language}_mb_s"] = _speed(documents, lambda document: _look(rules["repair"], document))
     speeds["line_keys_mb_s"] = _speed(prose, lambda document: line_keys(document.text, document.pages))
     return speeds
 
