@@ -25,7 +25,7 @@ from tests.data.mail_files import compound_file, mail, outlook_message
 from tests.data.test_media_and_languages import FLAC, M4A, MP3, OPUS, VORBIS, recording
 from tests.data.test_structured_records import as_csv, as_parquet, faults_in_sqlite
 
-MUTATIONS = 60
+MUTATIONS = 40
 SECONDS = 5.0  # of one file; most take a millisecond
 MEMORY = 1 << 29
 RULES = ReadingRules(("utf-8", "auto"), max_unpacked_bytes=1 << 24, max_member_bytes=1 << 23, max_members=1000)

@@ -20,7 +20,7 @@ from tests.data.test_office_readers import NUMBERING, ODT, ODT_STYLES, STYLES
 from tests.data.test_readers import PAGE
 
 RULES = ReadingRules(encodings=("utf-8", "cp1252"))
-MUTATIONS = 60
+MUTATIONS = 40
 SHEET = '<row r="1"><c r="A1" t="s"><v>0</v></c><c r="B1" s="1"><v>45356.5</v></c><c><f>A1</f></c></row>'
 LINES = ["Die Förderschnecke fördert das Gut zum Ofen.", "泵的维护手册"] * 3
 FILES: dict[str, bytes] = {

@@ -186,7 +186,7 @@ names = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"
 extensions = st.sampled_from([".txt", ".jsonl", ".html", ".py", ".md", ""])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.dictionaries(st.tuples(st.sampled_from(["", "d/", "d/e/"]), names, extensions), contents, max_size=8))
 def test_the_books_balance_whatever_the_files_hold(files: dict[tuple[str, str, str], bytes]) -> None:
     with tempfile.TemporaryDirectory() as name:

@@ -51,9 +51,9 @@ def page(paragraphs: int) -> str:
 
 def busy(pool: ReadingPool, path: Path) -> int:
     """Have a worker read something that takes it a while, and wait until it is at it."""
-    number = give(pool, path, page(1_500_000))
+    number = give(pool, path, page(900_000))
     (worker,) = workers_of_this_process()
-    while worker.cpu_times().user < 0.8:
+    while worker.cpu_times().user < 0.6:
         time.sleep(0.05)
     return number
 

@@ -24,6 +24,7 @@ from loresmith.data.reading.worker import DISK, LENGTH_BYTES, MEMORY
 from loresmith.errors import Failure
 
 TICK_SECONDS = 0.25
+_PATIENCE_SECONDS = 0.7
 _TASKS_OF_A_WORKER = 2000
 """Then it is replaced: what native libraries leak is no later file's fault."""
 
@@ -121,6 +122,7 @@ class ReadingPool:
         self._answers: dict[int, Extraction] = {}
         self._selector = selectors.DefaultSelector()
         self._submitted = 0
+        self._began = time.monotonic()
 
     def submit(self, path: Path, name: str, size: int) -> int:
         """Have a file read; returns the number under which `result` has the answer.
@@ -175,13 +177,17 @@ class ReadingPool:
         while self._waiting:
             if idle:
                 worker = idle.pop()
-            elif len(self._workers) < self._most:
+            elif not self._workers or (len(self._workers) < self._most and self._slow()):
                 worker = _Worker(self._spool, self._rules, self._limits)
                 self._workers.append(worker)
                 self._selector.register(worker.replies, selectors.EVENT_READ, worker)
             else:
                 return
             worker.give(self._waiting.popleft())
+
+    def _slow(self) -> bool:
+        """Whether there is more to do than one worker does while another starts."""
+        return time.monotonic() - self._began > _PATIENCE_SECONDS
 
     def _listen(self, seconds: float) -> None:
         for key, _ in self._selector.select(timeout=seconds):
