@@ -15,6 +15,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,7 +49,17 @@ def commands(page: Path) -> Iterator[Command]:
             yield Command(line, ["bash", "-c", command], status, shown)
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if "<!-- tested" in page.read_text(encoding="utf-8")], ids=str)
+LONG = {"fill-in-the-middle.md", "scale.md", "training.md"}
+"""Pages whose commands take a third of a minute each; `make test-slow` tries them."""
+
+
+def pages_with_commands() -> Iterator[Any]:
+    for page in PAGES:
+        if "<!-- tested" in page.read_text(encoding="utf-8"):
+            yield pytest.param(page, id=page.name, marks=[pytest.mark.slow] if page.name in LONG else [])
+
+
+@pytest.mark.parametrize("page", pages_with_commands())
 def test_commands_do_what_the_page_says(page: Path, tmp_path: Path) -> None:
     programs = str(Path(sys.executable).parent)
     settings = {key: value for key, value in os.environ.items() if not key.startswith(("LORESMITH_", "PYTHONPATH"))}
