@@ -59,7 +59,7 @@ def pages_with_commands() -> Iterator[Any]:
             yield pytest.param(page, id=page.name, marks=[pytest.mark.slow] if page.name in LONG else [])
 
 
-@pytest.mark.parametrize("page", pages_with_commands())
+@pytest.mark.parametrize("page", list(pages_with_commands()))
 def test_commands_do_what_the_page_says(page: Path, tmp_path: Path) -> None:
     programs = str(Path(sys.executable).parent)
     settings = {key: value for key, value in os.environ.items() if not key.startswith(("LORESMITH_", "PYTHONPATH"))}
