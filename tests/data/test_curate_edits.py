@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
@@ -134,6 +135,14 @@ def test_documents_are_used_only_as_they_may_be_and_kept_only_so_long(tmp_path: 
     )
     with pytest.raises(UserError, match="1 kept too long"):
         curated(tmp_path / "late", given, use="retrieve", as_of="2026-07-01")
+
+
+def test_documents_of_an_earlier_version_are_named_as_such(tmp_path: Path) -> None:
+    given = documents(tmp_path, {"a.txt": prose(1)})
+    (file,) = given.directory.glob("documents-*.parquet")
+    pq.write_table(pq.read_table(file).drop_columns(["uses", "owner"]), file)
+    with pytest.raises(UserError, match="no column 'uses': an earlier version made them"):
+        curated(tmp_path, given)
 
 
 @pytest.mark.parametrize(

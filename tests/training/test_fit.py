@@ -109,6 +109,15 @@ def test_rows_too_short_for_a_table_of_positions_are_refused_by_name(tokens: Inp
         run_step(PRETRAIN, tmp_path, settings, {"tokens": tokens})
 
 
+def test_a_small_table_that_is_not_of_positions_is_none_of_the_canarys_business(
+    tokens: InputAsset, tmp_path: Path
+) -> None:
+    """BERT tells two types of tokens apart."""
+    heads = {"num_hidden_layers": 1, "hidden_size": 32, "num_attention_heads": 2, "intermediate_size": 64}
+    bert = {"model_type": "bert", "overrides": {**heads, "is_decoder": True}}
+    run_step(PRETRAIN, tmp_path, {**TINY, "architecture": bert, "precision": "float32"}, {"tokens": tokens})
+
+
 def test_the_newest_checkpoint_is_from_before_the_training_diverged(tokens: InputAsset, tmp_path: Path) -> None:
     settings = {**TINY, "matrix_learning_rate": 1e30, "embedding_learning_rate": 1e30, "warmup_tokens": 1}
     settings |= {"budget_tokens": "2k", "keep_every": 1, "keep_checkpoints": 5}

@@ -26,7 +26,7 @@ def read_documents(
         batch_documents: documents in a batch at most; memory is bounded by it.
 
     Raises:
-        UserError: the directory holds no documents.
+        UserError: the directory holds no documents, or not all of the columns.
     """
     import pyarrow.dataset as ds
 
@@ -34,6 +34,12 @@ def read_documents(
     if not files:
         raise UserError("there are no documents here: no documents-*.parquet", where=str(directory))
     table = ds.dataset([str(file) for file in files], format="parquet")
+    if missing := sorted(set(columns) - set(table.schema.names)):
+        raise UserError(
+            f"these documents have no column {missing[0]!r}: an earlier version made them, or another program",
+            where=str(directory),
+            hint="ingest them again",
+        )
     wanted = ds.field("split") == split if split is not None else None
     for batch in table.to_batches(columns=list(columns), filter=wanted, batch_size=batch_documents, use_threads=False):
         if batch.num_rows:

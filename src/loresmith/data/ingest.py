@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -99,6 +99,14 @@ class Ingested:
     read: int = 0
     extracted: int = 0
     quarantined: Counter[str] = field(default_factory=Counter)
+
+    def count(self, row: Mapping[str, Any]) -> None:
+        """Count a document."""
+        self.documents += 1
+        self.text_bytes += row["bytes"]
+        self.labels.update(row["labels"])
+        self.media_types[row["media_type"]] += 1
+        self.languages[row["language"]] += 1
 
 
 @dataclass(frozen=True)
@@ -217,13 +225,15 @@ def _enter(unit: ReadFile, rights: Rights, books: RecordBooks, writer: DocumentW
             result.quarantined[record.reason] += 1
             continue
         books.leave(id_, path, "kept", record.bytes)
-        row = _row(id_, path, record, unit, rights, labels)
-        writer.add(row)
-        result.documents += 1
-        result.text_bytes += row["bytes"]
-        result.labels.update(row["labels"])
-        result.media_types[row["media_type"]] += 1
-        result.languages[row["language"]] += 1
+        modified = timestamp(unit.modified) if unit.modified is not None else ""
+        known = {
+            "media_type": unit.extraction.media_type,
+            "language": unit.extraction.language,
+            "collected_at": modified,
+        }
+        row = document_row(record, rights, labels, {**known, "id": id_, "path": path})
+        writer.add({**row, "metadata": with_metadata(record.metadata, unit.metadata)})
+        result.count(row)
     members = len(unit.extraction.members)
     if members or accounted == 0 < unit.size:  # an archive, of whose files perhaps none could be unpacked
         books.enter(records=1)
@@ -232,18 +242,22 @@ def _enter(unit: ReadFile, rights: Rights, books: RecordBooks, writer: DocumentW
         books.leave(id_, unit.path, "unpacked", unit.size - accounted, "", detail)
 
 
-def _row(id_: str, path: str, record: Record, unit: ReadFile, rights: Rights, labels: Sequence[str]) -> dict[str, Any]:
+def document_row(record: Record, rights: Rights, labels: Sequence[str], known: Mapping[str, str]) -> dict[str, Any]:
+    """A document's row (`DOCUMENT_COLUMNS`).
+
+    Args:
+        labels: of its file.
+        known: `id`, `path` and `collected_at`; `media_type` and `language` where the record does not say.
+    """
     return {
-        "id": id_,
-        "path": path,
+        **known,
         "text": record.text,
         "bytes": len(record.text.encode()),
-        "media_type": record.media_type or unit.extraction.media_type,
-        "language": record.language or unit.extraction.language,
+        "media_type": record.media_type or known["media_type"],
+        "language": record.language or known["language"],
         "licence": rights.licence,
         "labels": sorted({*labels, *record.labels}),
-        "collected_at": timestamp(unit.modified) if unit.modified is not None else "",
-        "metadata": with_metadata(record.metadata, unit.metadata),
+        "metadata": record.metadata,
         "owner": rights.owner,
         "uses": sorted(rights.uses),
         "retain_until": rights.retain_until,

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from loresmith.data.documents import DOCUMENT_COLUMNS, DocumentWriter
-from loresmith.data.ingest import Ingested, document_id
+from loresmith.data.ingest import Ingested, document_id, document_row
 from loresmith.data.observer import Observer, safe_point
 from loresmith.data.readers.record import Record, Refused
 from loresmith.data.record_books import RecordBooks
@@ -57,32 +57,10 @@ def ingest_rows(
                 result.quarantined[row.reason] += 1
                 continue
             books.leave(id_, path, "kept", row.bytes)
-            own = sorted({*labels, *row.labels})
-            writer.add(
-                {
-                    "id": id_,
-                    "path": path,
-                    "text": row.text,
-                    "bytes": len(row.text.encode()),
-                    "media_type": MEDIA_TYPE,
-                    "language": row.language,
-                    "licence": rights.licence,
-                    "labels": own,
-                    "collected_at": "",
-                    "metadata": row.metadata,
-                    "owner": rights.owner,
-                    "uses": sorted(rights.uses),
-                    "retain_until": rights.retain_until,
-                    "source_start": start,
-                    "source_bytes": len(line),
-                    "pages": [],
-                }
-            )
-            result.documents += 1
-            result.text_bytes += len(row.text.encode())
-            result.labels.update(own)
-            result.media_types[MEDIA_TYPE] += 1
-            result.languages[row.language] += 1
+            known = {"id": id_, "path": path, "media_type": MEDIA_TYPE, "language": "", "collected_at": ""}
+            document = document_row(row, rights, labels, known)
+            writer.add({**document, "source_start": start, "source_bytes": len(line)})
+            result.count(document)
         size = kept.tell()
     listed = {
         "path": ROWS,

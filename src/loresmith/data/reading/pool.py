@@ -210,7 +210,7 @@ class ReadingPool:
         assert worker.task is not None
         self._answers[worker.task.number] = answer
         worker.task, worker.done = None, worker.done + 1
-        if not answer.lasting or worker.done >= _TASKS_OF_A_WORKER:
+        if worker.done >= _TASKS_OF_A_WORKER:
             self._replace(worker)
 
     def _died(self, worker: _Worker) -> None:
