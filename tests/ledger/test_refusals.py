@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import select
 import shutil
+import socket
+import struct
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -230,6 +234,50 @@ def test_a_connection_that_was_cut_is_made_again(postgres: PostgresServer, tmp_p
             connection.exec_driver_sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}")
         add_asset(ledger, place, "after")
         assert len(ledger.assets.list()) == 2
+
+
+class Relay:
+    """Stands between a client and a server's socket, and resets what goes through it when told."""
+
+    def __init__(self, target: str) -> None:
+        self._target = target
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self.cut = False
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            client, _ = self._listener.accept()
+            server = socket.socket(socket.AF_UNIX)
+            server.connect(self._target)
+            threading.Thread(target=self._pass_on, args=(client, server), daemon=True).start()
+
+    def _pass_on(self, client: socket.socket, server: socket.socket) -> None:
+        other = {client: server, server: client}
+        while True:
+            for ready in select.select([client, server], [], [])[0]:
+                said = ready.recv(1 << 16)
+                if self.cut:
+                    self.cut = False
+                    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    said = b""
+                if not said:
+                    client.close()
+                    server.close()
+                    return
+                other[ready].sendall(said)
+
+
+def test_a_connection_that_was_reset_is_made_again(postgres: PostgresServer, tmp_path: Path) -> None:
+    address = postgres.make_database()
+    relay = Relay(address.partition("unix_sock=")[2])
+    database = address.partition("?")[0].rpartition("/")[2]
+    place = Place(tmp_path, f"postgresql+pg8000://postgres@127.0.0.1:{relay.port}/{database}")
+    with place.open(create=True) as ledger:
+        relay.cut = True
+        add_asset(ledger, place, "after")
+        assert len(ledger.assets.list()) == 1
 
 
 def test_a_postgresql_that_may_only_be_read_is_read(postgres: PostgresServer, place: Place) -> None:

@@ -218,6 +218,25 @@ def _postgresql_engine(url: URL, lock_wait: float) -> Engine:
         # There is no TLS on a socket of this machine, and preparing for it costs more than the rest of connecting.
         arguments["ssl_context"] = False
     try:
-        return sql.create_engine(url, pool_pre_ping=True, connect_args=arguments)
+        engine = sql.create_engine(url, pool_pre_ping=True, connect_args=arguments)
     except ImportError as error:
         raise UserError("PostgreSQL needs the extra `postgres`", hint="pip install 'loresmith[postgres]'") from error
+    _ping_cut_connections(engine)
+    return engine
+
+
+def _ping_cut_connections(engine: Engine) -> None:
+    """Let a connection that was cut be told from one that lives, so that the pool makes a new one.
+
+    pg8000 lets an error of the socket through as it is where a reset meets the first bytes of an answer, and SQLAlchemy
+    asks errors of the driver only whether the connection is gone.
+    """
+    ping = engine.dialect.do_ping
+
+    def ping_or_say_cut(connection: Any) -> bool:
+        try:
+            return ping(connection)
+        except ConnectionError:
+            return False
+
+    engine.dialect.do_ping = ping_or_say_cut  # type: ignore[assignment, method-assign]
