@@ -12,8 +12,9 @@ demo: $(VENV)/.runtime
 		--set steps.files.path="$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')"
 	@$(BIN)/loresmith summary --workspace $(WORKSPACE)
 
+# A process a core, each with one thread: more threads than cores wait for one another.
 test: $(VENV)/.test
-	@$(BIN)/python -m pytest
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 test-slow: $(VENV)/.slow
 	@$(BIN)/python -m pytest -m slow
