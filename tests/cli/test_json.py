@@ -37,6 +37,7 @@ WORDS: dict[str, Words] = {
     "assets verify": lambda _: [],
     "assets import": lambda cli: [str(cli.folder / "tiny" / "model")],
     "assets export": lambda cli: ["words", str(cli.folder / "exported")],
+    "data show": lambda cli: [add_dataset(cli)],
     "books": lambda _: [],
     "trace document": lambda cli: [recorded(cli)],
     "lineage": lambda _: ["words", "--format", "mermaid"],

@@ -23,6 +23,7 @@ ENTRIES = {
         "summary", "Show one page on a run: what went in and out, the curve, the scores, what to do next."
     ),
     "assets": Entry("assets", "Assets: list, show, verify, import, export."),
+    "data": Entry("data", "Data: look at documents before and after they are curated."),
     "books": Entry("books", "Print a run's books: every record and token that went in, and where it went."),
     "trace": Entry("books", "Follow something through all runs."),
     "lineage": Entry("lineage", "Show how an asset came to be, from files to release."),

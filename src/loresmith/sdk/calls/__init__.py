@@ -13,6 +13,7 @@ NOUNS = (
     "runs",
     "summary",
     "assets",
+    "data_show",
     "books",
     "lineage",
     "reproduce",

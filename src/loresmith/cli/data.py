@@ -1,0 +1,10 @@
+"""`loresmith data`: how each answer is shown to people stands in the file of its topic."""
+
+from __future__ import annotations
+
+from loresmith.cli.data_show import SHOW
+from loresmith.cli.groups import noun
+
+COMMANDS = {
+    "data": noun("data", "Data: look at documents before and after they are curated.", SHOW),
+}

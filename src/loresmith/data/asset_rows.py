@@ -1,0 +1,134 @@
+"""The rows of a `documents`, `corpus` or `dataset` asset, with what curation said of them, a batch at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from loresmith.errors import Failure, UserError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SCORES = "scores.parquet"
+
+BATCH_ROWS = 256
+
+
+class AssetRows:
+    """The rows of an asset in their order.
+
+    Where a corpus has scores.parquet, its columns stand beside those of the documents: `scores`, `flags`, `near` and
+    what else there is. Those that both have, such as `path`, are the documents'.
+
+    Args:
+        directory: a `documents`, `corpus` or `dataset` asset.
+
+    Raises:
+        UserError: it is none of them.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        import pyarrow.parquet as pq
+
+        self.directory = directory
+        self._files = sorted(directory.glob("documents-*.parquet")) or sorted(directory.glob("records.parquet"))
+        if not self._files:
+            raise UserError(
+                "there are neither documents nor conversations here: no documents-*.parquet, no records.parquet",
+                where=str(directory),
+                hint="give a documents, a corpus or a dataset asset",
+            )
+        self._own = pq.read_schema(self._files[0])
+        scores = directory / SCORES
+        self._scored = pq.read_schema(scores) if scores.exists() else None
+
+    @property
+    def schema(self) -> pa.Schema:
+        """All columns that `batches` can give."""
+        import pyarrow as pa
+
+        if self._scored is None:
+            return self._own
+        more = [field for field in self._scored if field.name not in self._own.names]
+        return pa.schema([*self._own, *more])
+
+    @property
+    def conversations(self) -> bool:
+        """Whether the rows are conversations and not documents."""
+        return "messages" in self._own.names
+
+    def count(self) -> int:
+        """How many rows there are."""
+        import pyarrow.parquet as pq
+
+        return sum(pq.read_metadata(file).num_rows for file in self._files)
+
+    def batches(self, columns: Sequence[str], batch_rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
+        """All rows in order, with these columns, at most so many at a time."""
+        own = [name for name in columns if name in self._own.names]
+        more = [name for name in columns if name not in own]
+        import pyarrow as pa
+
+        if not more:
+            yield from self._own_batches(own, batch_rows)
+            return
+        said = _Scores(self.directory / SCORES, more)
+        needed = own if "id" in own else [*own, "id"]
+        for batch in self._own_batches(needed, batch_rows):
+            together = {name: batch.column(name) for name in own} | said.of(batch.column("id").to_pylist())
+            yield pa.RecordBatch.from_pydict({name: together[name] for name in columns})
+
+    def _own_batches(self, columns: Sequence[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
+        import pyarrow.parquet as pq
+
+        for file in self._files:
+            with pq.ParquetFile(file) as table:
+                yield from table.iter_batches(batch_rows, columns=list(columns), use_threads=False)
+
+
+class _Scores:
+    """The rows of scores.parquet that belong to documents which are asked for in the order of that file.
+
+    It has a row for every document that curation was given, and the corpus those that were kept, in the same order.
+    """
+
+    def __init__(self, file: Path, columns: Sequence[str]) -> None:
+        import pyarrow.parquet as pq
+
+        self._columns = list(columns)
+        self._where = str(file)
+        self._batches = pq.ParquetFile(file).iter_batches(4096, columns=["id", *columns], use_threads=False)
+        self._batch: pa.RecordBatch | None = None
+        self._ids: list[Any] = []
+        self._at = 0
+
+    def of(self, ids: Sequence[Any]) -> dict[str, pa.Array[Any]]:
+        """The columns, with a row for each of these documents, of which there is at least one."""
+        import pyarrow as pa
+
+        parts: list[pa.RecordBatch] = []
+        wanted: list[int] = []
+        for document in ids:
+            while not self._seek(document):
+                if self._batch is not None:
+                    parts.append(self._batch.take(pa.array(wanted, pa.int64())))
+                    wanted = []
+                self._batch = next(self._batches, None)
+                if self._batch is None:
+                    raise Failure(f"there is no row for the document {document}", where=self._where)
+                self._ids, self._at = self._batch.column("id").to_pylist(), 0
+            wanted.append(self._at)
+            self._at += 1
+        if self._batch is not None:
+            parts.append(self._batch.take(pa.array(wanted, pa.int64())))
+        return {name: pa.concat_arrays([part.column(name) for part in parts]) for name in self._columns}
+
+    def _seek(self, document: str) -> bool:
+        """Go to a document's row in the batch at hand; False where it is not in the rest of it."""
+        try:
+            self._at = self._ids.index(document, self._at)
+        except ValueError:
+            return False
+        return True
