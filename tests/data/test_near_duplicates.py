@@ -20,7 +20,6 @@ from loresmith.data.duplicates.containment import contained_documents
 from loresmith.data.duplicates.near_duplicates import near_duplicates
 from loresmith.data.duplicates.shingles import shingles
 from loresmith.data.duplicates.sketches import Sketches, write_sketches
-from loresmith.data.duplicates.spill import Spill
 from tests.data.duplicate_corpora import batches, containment, edited, jaccard, prose, shingles_of
 
 
@@ -156,27 +155,6 @@ def test_the_same_words_give_the_same_shingles_whatever_is_around_them(texts: li
         if not any(ord(character) > 0x2E7F for character in text) and shingles_of(text) != {()}:
             distinct = {tuple(words) for words in shingles_of(text)}
             assert len(set(together[number])) == len(distinct)
-
-
-def test_rows_come_back_once_and_keys_together(tmp_path: Path) -> None:
-    chance = np.random.default_rng(0)
-    keys = chance.integers(0, 1 << 64, 4000, dtype=np.uint64) >> chance.choice([0, 3, 40], 4000).astype(np.uint64)
-    keys[::5] = 7
-    rows = np.dtype([("key", np.uint64), ("number", np.int64)])
-    for memory in (500, 5000, 1 << 20):
-        with Spill(tmp_path / "rows", rows, memory) as spill:
-            for start in range(0, 4000, 333):
-                spill.add(key=keys[start : start + 333], number=np.arange(start, min(start + 333, 4000)))
-            parts = list(spill.parts())
-        assert not (tmp_path / "rows").exists()
-        assert sorted(np.concatenate(parts)["number"].tolist()) == list(range(4000))
-        for before, after in itertools.pairwise(parts):
-            assert before["key"].max() < after["key"].min()
-        for part in parts:
-            assert np.array_equal(keys[part["number"]], part["key"])
-            assert len(part) * rows.itemsize <= memory or len(np.unique(part["key"])) == 1
-            for key in np.unique(part["key"]):
-                assert (np.diff(part["number"][part["key"] == key]) > 0).all()
 
 
 def test_nothing_is_found_in_nothing(tmp_path: Path) -> None:

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from loresmith.data.duplicates.findings import write_findings
 from loresmith.data.duplicates.near_duplicates import MEMORY, whole_documents
 from loresmith.data.duplicates.sketches import Sketches
-from loresmith.data.duplicates.spill import Rows, Spill
+from loresmith.data.engine.rows import Rows
+from loresmith.data.engine.spill import Spill
 
 SAMPLED = 64
 """Shingles of a document that are looked for: a share of 0.9 is estimated to 0.04."""

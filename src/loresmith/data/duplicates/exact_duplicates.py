@@ -13,7 +13,8 @@ from loresmith.data.duplicates.findings import FINDINGS, write_findings
 from loresmith.data.duplicates.near_duplicates import MEMORY
 from loresmith.data.duplicates.passages import Unit, passages
 from loresmith.data.duplicates.sketches import texts_of
-from loresmith.data.duplicates.spill import Rows, Spill
+from loresmith.data.engine.rows import Rows
+from loresmith.data.engine.spill import Spill
 
 MINIMUM_BYTES: dict[Unit, int] = {"document": 1, "paragraph": 80, "line": 40}
 """From which length on, in bytes of UTF-8, a passage is looked at. Shorter lines, such as `else:`, repeat by nature."""

@@ -18,7 +18,7 @@ from loresmith.data.duplicates.clusters import Clusters, band_keys, neighbours
 from loresmith.data.duplicates.findings import FINDINGS, write_findings
 from loresmith.data.duplicates.minhash import HASHES, similarity
 from loresmith.data.duplicates.sketches import Sketches
-from loresmith.data.duplicates.spill import Spill
+from loresmith.data.engine.spill import Spill
 from loresmith.data.mixing import mix
 
 MEMORY = 32 << 20

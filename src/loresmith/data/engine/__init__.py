@@ -1,0 +1,1 @@
+"""How stages over many documents are carried out: shards side by side, and joins over files of rows."""

@@ -1,0 +1,58 @@
+"""Stages on this machine: shards in a pool of processes, joins over files of our own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from loresmith.data.engine.engine import R, T, Tables
+from loresmith.data.engine.native_tables import NativeTables
+from loresmith.data.engine.worker_pool import WorkerPool
+
+
+class LocalEngine:
+    """The engine of one machine. With one worker, this process does everything."""
+
+    def __init__(self, workers: int, memory: int, tables: Tables) -> None:
+        self.workers = max(1, workers)
+        self.memory = memory
+        self.tables = tables
+        self._pool = WorkerPool(self.workers)
+
+    def map(
+        self, function: Callable[[T], R], items: Sequence[T], tick: Callable[[], None] = lambda: None
+    ) -> Iterator[R]:
+        if self.workers > 1:
+            return self._pool.map(function, items, tick)
+        return _one_by_one(function, items, tick)
+
+    def close(self) -> None:
+        self._pool.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _one_by_one(function: Callable[[T], R], items: Sequence[T], tick: Callable[[], None]) -> Iterator[R]:
+    for item in items:
+        tick()
+        yield function(item)
+
+
+def local_engine(workers: int, memory: int, work: Path, tables: Tables | None = None) -> LocalEngine:
+    """An engine on this machine.
+
+    Args:
+        workers: processes at once; 1: only this one.
+        memory: bytes that they may take in all.
+        work: a folder for the tables alone, which need not be there.
+        tables: in place of our own.
+    """
+    return LocalEngine(workers, memory, tables or NativeTables(work, memory))
