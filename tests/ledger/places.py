@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sql
 
-from loresmith.ledger import Action, ActionRecord, Asset, Ledger, OutputRecord
+from loresmith.ledger import Action, ActionRecord, Asset, ErasedDocument, Ledger, OutputRecord
 from loresmith.ledger.books import Books
 from loresmith.ledger.digest import digest_of
 from loresmith.ledger.schema import APPEND_ONLY
@@ -114,6 +114,10 @@ def record_action(
 
 def furnish(ledger: Ledger, place: Place) -> None:
     """Do something of every kind, so that every table has rows."""
+    unwanted = add_asset(ledger, place, "no longer wanted")
+    blob = unwanted.files["text.txt"].digest
+    erasure = ledger.erasures.enter("Ada asked", [ErasedDocument(id="0" * 32)], [blob], {unwanted.digest: "erased"})
+    ledger.erasures.end(erasure.id, ledger.blobs.erase([blob]))
     first = add_asset(ledger, place, "in", metadata={"language": "en"}, labels=["restricted"])
     second = add_asset(ledger, place, "another")
     run = ledger.runs.start("0" * 64, "demo", {"steps": ["copy", "join"]})

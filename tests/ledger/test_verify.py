@@ -17,7 +17,14 @@ from loresmith.ledger.log import Log
 from loresmith.ledger.schema import DESCRIBED, LOG_HEAD, LOG_LEAF, RELEASE_CHANNEL, RUN_EVENT
 from tests.ledger.places import AT, Place, add_asset, furnish
 
-OTHERS = {"input": "output", "output": "input", "promote": "rollback", "rollback": "promote"}
+OTHERS = {
+    "input": "output",
+    "output": "input",
+    "promote": "rollback",
+    "rollback": "promote",
+    "erased": "tainted",
+    "tainted": "erased",
+}
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from loresmith.ledger.assets import Asset, AssetCheck, File
     from loresmith.ledger.checkpoints import Checkpoint
     from loresmith.ledger.claims import Claim
+    from loresmith.ledger.erasures import ErasedDocument, Erasure, Mark
     from loresmith.ledger.ledger import Ledger
     from loresmith.ledger.lineage import Lineage
     from loresmith.ledger.log import ConsistencyProof, Head, InclusionProof
@@ -29,12 +30,15 @@ _HOMES = {
     "Checkpoint": "checkpoints",
     "Claim": "claims",
     "ConsistencyProof": "log",
+    "ErasedDocument": "erasures",
+    "Erasure": "erasures",
     "File": "assets",
     "Head": "log",
     "InclusionProof": "log",
     "Ledger": "ledger",
     "Lineage": "lineage",
     "LogCheck": "verification",
+    "Mark": "erasures",
     "Metric": "runs",
     "OutputRecord": "actions",
     "Receipt": "receipts",
@@ -52,12 +56,15 @@ __all__ = [
     "Checkpoint",
     "Claim",
     "ConsistencyProof",
+    "ErasedDocument",
+    "Erasure",
     "File",
     "Head",
     "InclusionProof",
     "Ledger",
     "Lineage",
     "LogCheck",
+    "Mark",
     "Metric",
     "OutputRecord",
     "Receipt",

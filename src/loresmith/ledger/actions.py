@@ -60,7 +60,8 @@ class ActionRecord(_Facts):
 
     outputs: dict[str, OutputRecord] = Field(description="What it made, by role.")
     checks: tuple[tuple[str, str, bool, dict[str, Any]], ...] = Field(
-        default=(), description="Output role, kind, passed and evidence of each check; each becomes a signed receipt."
+        default=(), description="Role, kind, passed and evidence of each check of an output or an input; each becomes a signed "
+        "receipt.",
     )
 
 
@@ -135,9 +136,12 @@ class Actions:
     def _signed(self, record: ActionRecord, prepared: dict[str, Prepared]) -> list[dict[str, Any]]:
         receipts = []
         for ordinal, (role, kind, passed, evidence) in enumerate(record.checks):
-            if role not in prepared:
-                raise UserError(f"a check names the output {role}, which there is not", where=f"step {record.name}")
-            asset = prepared[role].asset
+            if role in prepared:
+                asset = prepared[role].asset
+            elif role in record.inputs:
+                asset = self._assets.get(record.inputs[role])
+            else:
+                raise UserError(f"a check names {role!r}, and there is no such asset", where=f"step {record.name}")
             receipts.append(
                 {**self._receipts.signed(asset.digest, asset.kind, kind, passed, evidence), "ordinal": ordinal}
             )

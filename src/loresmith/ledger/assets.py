@@ -22,6 +22,7 @@ from loresmith.ledger.faults import file_faults
 from loresmith.ledger.log import Log
 from loresmith.ledger.references import resolve
 from loresmith.ledger.schema import ASSET, BLOB
+from loresmith.ledger.tombstones import MADE_ANEW, Tombstone, require_not_erased, tombstones
 from loresmith.ledger.views import Views
 
 
@@ -57,6 +58,7 @@ class AssetCheck(BaseModel):
     files: int = Field(description="How many files it has.")
     bytes: int = Field(description="How many bytes they have, as recorded.")
     problems: tuple[str, ...] = Field(description="One sentence for each file that is missing or damaged.")
+    erased: tuple[str, ...] = Field(default=(), description="One sentence for each file that was erased, on record.")
 
 
 class Prepared(BaseModel):
@@ -78,6 +80,7 @@ class Prepared(BaseModel):
         for start in range(0, len(digests), 500):
             query = sql.select(BLOB.c.digest).where(BLOB.c.digest.in_(digests[start : start + 500]))
             known.update(connection.execute(query).scalars())
+        require_not_erased(connection, digests, f"this {asset.kind}")
         return {
             BLOB: [{"digest": digest, "size": sizes[digest]} for digest in digests if digest not in known],
             ASSET: [
@@ -133,6 +136,7 @@ class Assets:
     ) -> Prepared:
         """Store an asset's blobs, and nothing else (see `add`; with `link` blobs may share the directory's files)."""
         paths = _files(directory)
+        self._require_not_erased(kind, [directory / path for path in paths])
         digests = self._blobs.put_files([directory / path for path in paths], link=link)
         sizes = [self._blobs.size(digest) for digest in digests]
         files = {path: File(digest=digest, size=size) for path, digest, size in zip(paths, digests, sizes, strict=True)}
@@ -184,37 +188,87 @@ class Assets:
             return [_asset(row) for row in connection.execute(query)]
 
     def directory(self, digest: str) -> Path:
-        """A directory with the asset's files, to read and not to change. Made once, and again if it is not whole."""
-        asset = self.get(digest)
+        """A directory with the asset's files, to read and not to change. Made once, and again if it is not whole.
+
+        Raises:
+            UserError: there is no such asset, or files of it were erased.
+            Failure: a blob is missing.
+        """
+        asset = self.require_content(digest)
         return self._views.directory(digest, {path: (file.digest, file.size) for path, file in asset.files.items()})
 
     def export(self, digest: str, target: Path) -> None:
         """Copy the asset's files to `target`, a directory that is empty or not there yet.
 
         Raises:
-            UserError: the target is not empty, or not a directory.
+            UserError: the target is not empty, or not a directory; or files of the asset were erased.
             Failure: a blob is missing or damaged, or the copy cannot be written; nothing is left at the target.
         """
-        asset = self.get(digest)
+        asset = self.require_content(digest)
         self._views.export({path: file.digest for path, file in asset.files.items()}, target)
 
     def verify(self, digest: str) -> AssetCheck:
-        """Hash every file of the asset again."""
+        """Hash every file of the asset again. A file that was erased is no problem, unless its bytes are there."""
         asset = self.get(digest)
+        gone = self._tombstones(asset)
         problems: list[str] = []
         checked: dict[str, str | None] = {}
         for path, file in asset.files.items():
             if file.digest not in checked:
-                checked[file.digest] = self._problem(file.digest)
+                checked[file.digest] = (
+                    self._still_there(file.digest) if file.digest in gone else self._problem(file.digest)
+                )
             if (problem := checked[file.digest]) is not None:
                 problems.append(f"{path}: {problem}")
-        return AssetCheck(digest=digest, files=len(asset.files), bytes=asset.size, problems=tuple(problems))
+        erased = [f"{path}: {gone[file.digest].said}" for path, file in asset.files.items() if file.digest in gone]
+        return AssetCheck(
+            digest=digest,
+            files=len(asset.files),
+            bytes=asset.size,
+            problems=tuple(problems),
+            erased=tuple(erased),
+        )
+
+    def forget_view(self, digest: str) -> None:
+        """Remove the directory that `directory` made of an asset, if it did."""
+        self._views.remove(digest)
+
+    def require_content(self, digest: str) -> Asset:
+        """The asset. Raises UserError, naming the erasure, if files of it were erased."""
+        asset = self.get(digest)
+        gone = self._tombstones(asset)
+        for path, file in asset.files.items():
+            if (tombstone := gone.get(file.digest)) is not None:
+                raise UserError(
+                    f"the content of this {asset.kind} was {tombstone.said}",
+                    where=f"asset {digest[:12]}, {path}",
+                    hint=MADE_ANEW,
+                )
+        return asset
+
+    def _tombstones(self, asset: Asset) -> dict[str, Tombstone]:
+        with self._database.read() as connection:
+            return tombstones(connection, {file.digest for file in asset.files.values()})
+
+    def _require_not_erased(self, kind: str, files: Sequence[Path]) -> None:
+        """Raise UserError if files hold what was erased, before any of it is stored."""
+        with self._database.read() as connection:
+            if not tombstones(connection):
+                return
+            with file_faults(files[0].parent):
+                digests = {digest_file(file) for file in files}
+            require_not_erased(connection, digests, f"this {kind}")
 
     def require_blobs(self, digest: str) -> None:
-        """Raise Failure if a blob of the asset is missing or has another length than recorded."""
-        for path, file in self.get(digest).files.items():
+        """Raise if a blob of the asset was erased (UserError), is missing or has another length (Failure)."""
+        for path, file in self.require_content(digest).files.items():
             if not self._blobs.exists(file.digest) or self._blobs.size(file.digest) != file.size:
                 raise Failure(f"blob {file.digest} ({path}) is missing or cut short", where=f"asset {digest}")
+
+    def _still_there(self, blob: str) -> str | None:
+        if not self._blobs.exists(blob):
+            return None
+        return f"blob {blob} was erased, and its bytes are there: `loresmith data erase` removes them"
 
     def _problem(self, blob: str) -> str | None:
         try:

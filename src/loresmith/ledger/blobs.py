@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import BinaryIO, Literal, Protocol
 
@@ -57,6 +57,9 @@ class BlobStore(Protocol):
         (reflink where the file system can, else a copy) and is the caller's to change. Raises Failure if there is no
         such blob or the file exists.
         """
+
+    def erase(self, digests: Collection[str]) -> int:
+        """Remove blobs for good; returns how many bytes went. Those that are not there are gone already."""
 
 
 def open_blobs(address: str | Path) -> BlobStore:

@@ -12,6 +12,7 @@ from loresmith.ledger.blobs import BlobStore, open_blobs
 from loresmith.ledger.checkpoints import Checkpoints
 from loresmith.ledger.claims import Claims
 from loresmith.ledger.database import Database
+from loresmith.ledger.erasures import Erasures
 from loresmith.ledger.lineage import Lineage, lineage_of
 from loresmith.ledger.log import Log
 from loresmith.ledger.receipts import Receipts
@@ -35,6 +36,7 @@ class Ledger:
         checkpoints: states from which a step can go on.
         receipts: signed outcomes of checks.
         releases: names that point at assets.
+        erasures: what was taken out for good.
         log: the Merkle log of every change.
     """
 
@@ -48,7 +50,8 @@ class Ledger:
         self.runs = Runs(database, self.log, actor)
         self.claims = Claims(database)
         self.checkpoints = Checkpoints(database, self.log)
-        self.releases = Releases(database, self.log, self.assets, actor)
+        self.erasures = Erasures(database, self.log, actor)
+        self.releases = Releases(database, self.log, self.assets, self.erasures, actor)
 
     @classmethod
     def open(
@@ -80,7 +83,7 @@ class Ledger:
 
     def lineage(self, digest: str) -> Lineage:
         """All that an asset came from. Raises UserError if there is no such asset."""
-        return lineage_of(self._database, self.assets.get(digest).digest)
+        return lineage_of(self._database, self.assets.get(digest).digest, self.erasures.marks())
 
     def close(self) -> None:
         """Let go of the database. The ledger must not be used afterwards."""

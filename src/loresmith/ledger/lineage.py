@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import sqlalchemy as sql
@@ -10,6 +10,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 from sqlalchemy.engine import Connection
 
 from loresmith.ledger.database import Database
+from loresmith.ledger.erasures import Mark, effect_of
 from loresmith.ledger.schema import ACTION, ASSET, EDGE, RELEASE_CHANNEL
 
 _AT_ONCE = 500
@@ -25,6 +26,7 @@ class AssetNode(BaseModel):
     kind: str
     size: int
     created_at: str
+    mark: Literal["", "erased", "tainted"] = Field(default="", description="What erasures did to it.")
 
 
 class ActionNode(BaseModel):
@@ -78,7 +80,8 @@ class Lineage(BaseModel):
         lines = ["flowchart LR"]
         for node in self.nodes:
             if isinstance(node, AssetNode):
-                lines.append(f'    {names[node.id]}["{node.kind}<br/>{node.id[:12]}"]')
+                erased = f"<br/>{node.mark}" if node.mark else ""
+                lines.append(f'    {names[node.id]}["{node.kind}<br/>{node.id[:12]}{erased}"]')
             else:
                 lines.append(
                     f'    {names[node.id]}(["{_quoted(node.recipe)}/{_quoted(node.name)}<br/>{_quoted(node.step)}"])'
@@ -91,11 +94,11 @@ class Lineage(BaseModel):
         return "\n".join(lines) + "\n"
 
 
-def lineage_of(database: Database, digest: str) -> Lineage:
-    """Follow the edges from an asset back to what nothing made."""
+def lineage_of(database: Database, digest: str, erased: Mapping[str, Sequence[Mark]]) -> Lineage:
+    """Follow the edges from an asset back to what nothing made; `erased` has the marks of assets, by digest."""
     with database.read() as connection:
         edges, assets, actions = _ancestry(connection, digest)
-        nodes = [*_asset_nodes(connection, assets), *_action_nodes(connection, actions)]
+        nodes = [*_asset_nodes(connection, assets, erased), *_action_nodes(connection, actions)]
         columns = RELEASE_CHANNEL.c
         marks = _chunks(connection, sql.select(columns.name, columns.channel, columns.asset), columns.asset, assets)
     nodes.sort(key=lambda pair: pair[0])
@@ -132,12 +135,12 @@ def _ancestry(connection: Connection, digest: str) -> tuple[list[LineageEdge], s
 
 
 def _asset_nodes(
-    connection: Connection, digests: Iterable[str]
+    connection: Connection, digests: Iterable[str], marks: Mapping[str, Sequence[Mark]]
 ) -> list[tuple[tuple[int, int], AssetNode | ActionNode]]:
     columns = ASSET.c
     query = sql.select(columns.leaf, columns.digest, columns.kind, columns.size, columns.created_at)
     return [
-        ((leaf, 1), AssetNode(id=digest, kind=kind, size=size, created_at=at))
+        ((leaf, 1), AssetNode(id=digest, kind=kind, size=size, created_at=at, mark=effect_of(marks.get(digest, ()))))
         for leaf, digest, kind, size, at in _chunks(connection, query, columns.digest, digests)
     ]
 

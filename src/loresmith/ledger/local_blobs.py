@@ -13,8 +13,8 @@ import secrets
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -99,6 +99,25 @@ class LocalBlobs:
             elif mode == "copy" or not _linked(source, target):
                 _copy(source, target)
                 target.chmod(0o444 if mode == "link" else 0o644)
+
+    def erase(self, digests: Collection[str]) -> int:
+        removed = 0
+        with file_faults(self.root):
+            folders = set()
+            for digest in digests:
+                path = self._path(digest)
+                with suppress(FileNotFoundError):
+                    size = path.stat().st_size
+                    path.unlink()
+                    removed += size
+                    folders.add(path.parent)
+            if self._incoming.is_dir():
+                for left in self._incoming.iterdir():
+                    if _is_abandoned(left):  # half of a blob is some of its text
+                        left.unlink(missing_ok=True)
+            if folders:
+                _flush(self.root, list(folders))
+        return removed
 
     def _path(self, digest: str) -> Path:
         return self.root / blob_path(digest)

@@ -14,6 +14,7 @@ from loresmith.errors import Failure, UserError
 from loresmith.ledger.assets import Assets
 from loresmith.ledger.clock import timestamp
 from loresmith.ledger.database import Database
+from loresmith.ledger.erasures import Erasures
 from loresmith.ledger.log import Log
 from loresmith.ledger.schema import RELEASE_CHANNEL, RELEASE_EVENT
 from loresmith.nearest import unknown_name
@@ -52,17 +53,25 @@ class Release(BaseModel):
 class Releases:
     """The releases of one ledger."""
 
-    def __init__(self, database: Database, log: Log, assets: Assets, actor: str) -> None:
+    def __init__(self, database: Database, log: Log, assets: Assets, erasures: Erasures, actor: str) -> None:
         self._database = database
         self._log = log
         self._assets = assets
+        self._erasures = erasures
         self._actor = actor
 
-    def promote(self, name: str, asset_digest: str, channel: Channel, reason: str) -> ReleaseEvent:
+    def promote(
+        self, name: str, asset_digest: str, channel: Channel, reason: str, although_tainted: str = ""
+    ) -> ReleaseEvent:
         """Point a channel of a release, which need not exist yet, at an asset.
 
+        Args:
+            although_tainted: why an asset is promoted that was made from documents that have since been erased; it
+                goes on record with the reason.
+
         Raises:
-            UserError: the name or channel is not one, the reason is empty, or there is no such asset.
+            UserError: the name or channel is not one, the reason is empty, or there is no such asset; or the asset was
+                erased, or is tainted and nobody says why that may be.
             Failure: a blob of the asset is missing.
         """
         check_name(name)
@@ -70,21 +79,27 @@ class Releases:
         if not reason.strip():
             raise UserError("a promotion needs a reason", where=name, hint="say why: it stays on the record")
         self._assets.require_blobs(asset_digest)
+        reason = self._with_taint(name, asset_digest, reason, although_tainted)
         with self._database.write() as connection:
             return self._enter(connection, name, channel, "promote", asset_digest, reason)
 
-    def rollback(self, name: str, channel: Channel = "production", reason: str = "") -> ReleaseEvent:
+    def rollback(
+        self, name: str, channel: Channel = "production", reason: str = "", although_tainted: str = ""
+    ) -> ReleaseEvent:
         """Point a channel back at the target before the current one that was not itself rolled away from.
 
         Raises:
-            UserError: there is no such release or channel, or nothing to go back to.
+            UserError: there is no such release or channel, or nothing to go back to; or the target is tainted, as of
+                `promote`.
             Failure: the blobs of that target are missing or damaged; the channel stays as it is.
         """
         _check_channel(channel)
         with self._database.read() as connection:
             target = _before(connection, name, channel)
         # Hashing a model takes minutes: nobody else waits for it, and the target is looked up again below.
+        self._assets.require_content(target)
         self._require_whole(name, target)
+        reason = self._with_taint(name, target, reason, although_tainted)
         with self._database.write() as connection:
             if _before(connection, name, channel) != target:
                 raise UserError(
@@ -133,6 +148,21 @@ class Releases:
         else:
             connection.execute(sql.update(RELEASE_CHANNEL).where(where).values(asset=asset, event=index))
         return event.model_copy(update={"index": index})
+
+    def _with_taint(self, name: str, asset: str, reason: str, although_tainted: str) -> str:
+        """The reason as it goes on record. Raises UserError for a tainted asset of which nobody says why it may be."""
+        marks = self._erasures.marks().get(asset, ())
+        if not marks:
+            return reason
+        erased = "; ".join(f"{mark.erasure} on {mark.at[:10]}, because {mark.because}" for mark in marks)
+        if not although_tainted.strip():
+            raise UserError(
+                f"this asset was made from documents that have since been erased ({erased})",
+                where=f"{name}, asset {asset[:12]}",
+                hint="run its recipe again, without them; or say why it may be used all the same, with "
+                "`--although-tainted`, which stays on the record",
+            )
+        return f"{reason} (although tainted by {erased}: {although_tainted.strip()})"
 
     def _require_whole(self, name: str, asset: str) -> None:
         check = self._assets.verify(asset)

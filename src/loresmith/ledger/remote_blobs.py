@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
@@ -92,6 +93,16 @@ class RemoteBlobs:
             target.unlink()
             raise damaged(digest, found, self.root)
         target.chmod(0o444 if mode == "link" else 0o644)
+
+    def erase(self, digests: Collection[str]) -> int:
+        removed = 0
+        with file_faults(self.root):
+            for digest in digests:
+                with suppress(FileNotFoundError):
+                    size = int(self._files.size(self._path(digest)) or 0)
+                    self._files.rm_file(self._path(digest))
+                    removed += size
+        return removed
 
     def _path(self, digest: str) -> str:
         return f"{self.root}/{blob_path(digest)}"

@@ -205,6 +205,11 @@ def require_run(connection: Connection, run: str) -> Run:
     return _run(row)
 
 
+def under_way(connection: Connection) -> Sequence[str]:
+    """The ids of the runs that are at work now."""
+    return [run.id for run in map(_run, connection.execute(_query())) if run.status == "running"]
+
+
 def _query() -> sql.Select[Any]:
     """Runs with their heartbeat and the last event that ended them, if there are any."""
     ends = RUN_EVENT.alias("ends")

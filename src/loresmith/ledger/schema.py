@@ -19,7 +19,7 @@ from sqlalchemy import (
     Text,
 )
 
-VERSION = "0001"
+VERSION = "0002"
 """The newest migration; what a ledger that this Loresmith writes to has to be at."""
 
 VERSION_TABLE = "ledger_version"
@@ -182,7 +182,60 @@ CHECKPOINT = Table(
     Column("at", Text, nullable=False),
 )
 
-DESCRIBED = (BLOB, ASSET, RUN, RUN_EVENT, METRIC, ACTION, EDGE, RECEIPT, RELEASE_EVENT, CHECKPOINT)
+ERASURE = Table(
+    "erasure",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("because", Text, nullable=False),
+    # The canonical JSON of the documents: their ids, and the digests of their texts and files; never the texts.
+    Column("documents", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("at", Text, nullable=False),
+    _leaf(),
+)
+
+TOMBSTONE = Table(
+    "tombstone",
+    METADATA,
+    Column("erasure", Text, ForeignKey("erasure.id"), primary_key=True),
+    Column("blob", Text, ForeignKey("blob.digest"), primary_key=True, index=True),
+    _leaf(),
+)
+
+MARK = Table(
+    "mark",
+    METADATA,
+    Column("erasure", Text, ForeignKey("erasure.id"), primary_key=True),
+    Column("asset", Text, ForeignKey("asset.digest"), primary_key=True, index=True),
+    Column("effect", Text, CheckConstraint("effect IN ('erased', 'tainted')"), nullable=False),
+    _leaf(),
+)
+
+ERASURE_END = Table(
+    "erasure_end",
+    METADATA,
+    Column("erasure", Text, ForeignKey("erasure.id"), primary_key=True),
+    Column("bytes", BigInteger, nullable=False),
+    Column("at", Text, nullable=False),
+    _leaf(),
+)
+
+DESCRIBED = (
+    BLOB,
+    ASSET,
+    RUN,
+    RUN_EVENT,
+    METRIC,
+    ACTION,
+    EDGE,
+    RECEIPT,
+    RELEASE_EVENT,
+    CHECKPOINT,
+    ERASURE,
+    TOMBSTONE,
+    MARK,
+    ERASURE_END,
+)
 """The tables whose every row a leaf describes, in an order in which rows can be inserted."""
 
 APPEND_ONLY = (LOG_LEAF, *DESCRIBED)

@@ -47,6 +47,13 @@ class Views:
                     shutil.rmtree(left, ignore_errors=True)
         return view
 
+    def remove(self, digest: str) -> None:
+        """Remove the directory of an asset, and whatever of one a process left that was killed while it made it."""
+        with file_faults(self._root):
+            for left in (self._root / digest, *self._root.glob(f".{digest}-*")):
+                if left.exists():
+                    shutil.rmtree(left)
+
     def export(self, files: Mapping[str, str], target: Path) -> None:
         """Copy files (path to blob) into `target`, which must be empty or not exist yet."""
         if target.exists() and not target.is_dir():
