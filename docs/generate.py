@@ -93,7 +93,11 @@ def _step(step: StepDoc) -> Iterator[str]:
 
 
 def _role(role: RoleDoc) -> tuple[str, str, str]:
-    return (f"`{role.role}`", role.kind + (", optional" if role.optional else ""), role.summary)
+    return (
+        f"`{role.role}`",
+        role.kind + (", several" if role.many else "") + (", optional" if role.optional else ""),
+        role.summary,
+    )
 
 
 def recipe_page() -> Iterator[str]:

@@ -6,7 +6,7 @@ from loresmith.cli.command import command
 from loresmith.cli.live import live_run
 from loresmith.cli.runs import show_detail
 from loresmith.cli.screen import Screen, duration, plain, short, size
-from loresmith.factory.plan import PlannedStep
+from loresmith.factory.planned import PlannedStep
 from loresmith.sdk.calls.recipes import PLAN, RUN, PlanAnswer, PlanRequest
 
 

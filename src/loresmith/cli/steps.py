@@ -26,8 +26,8 @@ def _document(step: StepDoc, screen: Screen) -> None:
             screen.line()
             screen.line(title, style="bold")
             for role in roles:
-                optional = ", optional" if role.optional else ""
-                screen.line(f"  {role.role} ({role.kind}{optional}): {role.summary}")
+                more = (", several" if role.many else "") + (", optional" if role.optional else "")
+                screen.line(f"  {role.role} ({role.kind}{more}): {role.summary}")
     if step.settings:
         screen.line()
         screen.line("settings", style="bold")

@@ -22,6 +22,7 @@ class WorkerContext:
     Args:
         cache: the step's.
         blobs: where the workspace's blobs lie, if that is a folder of this machine.
+        erased: by what is known again what was erased from the workspace.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class WorkerContext:
         blobs: Path | None = None,
         tensor_parallel: int = 1,
         expert_parallel: int = 1,
+        erased: frozenset[str] = frozenset(),
     ) -> None:
         self._action = action
         self._cache = cache
@@ -45,6 +47,7 @@ class WorkerContext:
         self.threads = threads
         self.tensor_parallel = tensor_parallel
         self.expert_parallel = expert_parallel
+        self.erased = erased
 
     @classmethod
     def of(
@@ -59,9 +62,8 @@ class WorkerContext:
         """What a request asks for; `action` where this process has a folder of its own."""
         blobs = Path(request["blobs"]) if request["blobs"] is not None else None
         folder = action or Path(request["action"])
-        return cls(
-            folder, request["seed"], threads, events, Path(request["cache"]), blobs, tensor_parallel, expert_parallel
-        )
+        caches, erased = Path(request["cache"]), frozenset(request["erased"])
+        return cls(folder, request["seed"], threads, events, caches, blobs, tensor_parallel, expert_parallel, erased)
 
     @property
     def cache(self) -> Path:

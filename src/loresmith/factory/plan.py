@@ -15,9 +15,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from loresmith.errors import UserError
 from loresmith.factory.compute import Compute
 from loresmith.factory.environment import deciding_environment
-from loresmith.factory.forecast import Forecast, forecast
+from loresmith.factory.forecast import forecast
+from loresmith.factory.planned import PlannedInput, PlannedStep, registered_assets
 from loresmith.factory.recipe import Recipe, RecipeStep, ReleaseTarget, locations, produced_by
 from loresmith.factory.registry import find_step
+from loresmith.factory.standing import StandingCheck, checks_of
 from loresmith.factory.step import Step
 from loresmith.ledger import Ledger, Run
 from loresmith.ledger.digest import digest_of
@@ -25,69 +27,6 @@ from loresmith.ledger.faults import row_faults
 from loresmith.nearest import unknown_name
 from loresmith.validation import validate
 from loresmith.yaml_lines import load_yaml
-
-
-class PlannedInput(BaseModel):
-    """Where an input comes from: another step of the plan, or an asset that is pinned by its digest."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    step: str | None = Field(default=None, description="The step of this plan that makes it.")
-    output: str | None = Field(default=None, description="Which of that step's outputs.")
-    reference: str | None = Field(default=None, description="The reference to the ledger, as the recipe has it.")
-    asset: str | None = Field(default=None, description="The digest that the reference stood for when planning.")
-
-
-class PlannedStep(BaseModel):
-    """One step, resolved."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str = Field(description="The step's name in the recipe.")
-    step: str = Field(description="Which kind of step.")
-    version: int = Field(description="The version of that kind.")
-    config: dict[str, Any] = Field(description="The settings, to the last default, without locations.")
-    locations: dict[str, Any] = Field(description="The settings that say where something lies.")
-    fingerprint: str | None = Field(description="Digest of what lies there.")
-    environment: dict[str, Any] = Field(description="The software that decides the result.")
-    inputs: dict[str, PlannedInput] = Field(description="Where each input comes from, by role.")
-    key: str | None = Field(description="The action key, once all inputs are known.")
-    state: Literal["cached", "to do"] = Field(description="Whether the ledger already has its outputs.")
-    outputs: dict[str, str] = Field(description="Digests of the outputs by role, when cached.")
-    forecast: Forecast | None = Field(description="What it will take; absent when cached.")
-
-    def resolved_config(self) -> dict[str, Any]:
-        """All settings, as the step's function gets them."""
-        return {**self.config, **self.locations}
-
-    def identity(self) -> dict[str, Any]:
-        """What of this step decides the result."""
-        return {
-            "name": self.name,
-            "step": self.step,
-            "version": self.version,
-            "config": self.config,
-            "fingerprint": self.fingerprint,
-            "environment": self.environment,
-            "inputs": {
-                role: {"asset": source.asset} if source.step is None else {"step": source.step, "output": source.output}
-                for role, source in self.inputs.items()
-            },
-        }
-
-    def action_key(self, seed: int, inputs: Mapping[str, str]) -> str:
-        """The key under which the ledger finds the result: same key, same assets."""
-        return digest_of(
-            {
-                "step": self.step,
-                "version": self.version,
-                "config": self.config,
-                "fingerprint": self.fingerprint,
-                "environment": self.environment,
-                "inputs": dict(inputs),
-                "seed": seed,
-            }
-        )
 
 
 class Plan(BaseModel):
@@ -142,7 +81,14 @@ def make_plan(recipe: Recipe, ledger: Ledger, caches: Path | None = None) -> Pla
     planned: dict[str, PlannedStep] = {}
     for step in recipe.steps.values():
         planned[step.name] = _planned_step(recipe, step, planned, ledger, caches)
-    steps = tuple(planned.values())
+    steps = tuple(
+        each
+        for step in recipe.steps.values()
+        for each in (
+            planned[step.name],
+            *(_planned_check(recipe, check, planned, ledger) for check in checks_of(step, planned, ledger)),
+        )
+    )
     return Plan(
         digest=_plan_digest(recipe.name, recipe.seed, steps, recipe.release),
         recipe=recipe.name,
@@ -166,7 +112,7 @@ def _planned_step(
         locations={key: value for key, value in settings.items() if key in places},
         fingerprint=_fingerprint(step.step, step.config, recipe.where("steps", step.name), caches),
         environment=deciding_environment(step.step),
-        inputs={role: _input(recipe, step, role, ledger) for role in step.inputs},
+        inputs=_inputs(recipe, step, planned, ledger),
         key=None,
         state="to do",
         outputs={},
@@ -175,9 +121,40 @@ def _planned_step(
     return _looked_up(draft, recipe.seed, planned, step.step, step.config, ledger)
 
 
+def _planned_check(
+    recipe: Recipe, check: StandingCheck, planned: Mapping[str, PlannedStep], ledger: Ledger
+) -> PlannedStep:
+    draft = PlannedStep(
+        name=check.name,
+        step=check.step.name,
+        version=check.step.version,
+        config=check.config.model_dump(mode="json"),
+        locations={},
+        fingerprint=None,
+        environment=deciding_environment(check.step),
+        inputs=dict(check.inputs),
+        key=None,
+        state="to do",
+        outputs={},
+        forecast=None,
+    )
+    return _looked_up(draft, recipe.seed, planned, check.step, check.config, ledger)
+
+
+def _inputs(
+    recipe: Recipe, step: RecipeStep, planned: Mapping[str, PlannedStep], ledger: Ledger
+) -> dict[str, PlannedInput]:
+    inputs = {role: _input(recipe, step, role, ledger) for role in step.inputs}
+    for role in sorted(step.every):
+        own = [source for key, source in inputs.items() if key.partition(".")[0] == role]
+        registered = registered_assets(ledger, step.step.inputs[role].kind, own, planned)
+        inputs |= {f"{role}.{number}": source for number, source in enumerate(registered, start=len(own) + 1)}
+    return inputs
+
+
 def _input(recipe: Recipe, step: RecipeStep, role: str, ledger: Ledger) -> PlannedInput:
     reference = step.inputs[role]
-    kind = step.step.inputs[role].kind
+    kind = step.step.input_of(role).kind
     made = produced_by(recipe, reference, ("steps", step.name, role), kind)
     if made is not None:
         return PlannedInput(step=made[0], output=made[1])

@@ -8,7 +8,7 @@ import selectors
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +31,14 @@ def step_request(
     compute: Compute,
     caches: Path,
     blobs: Path | None = None,
+    erased: Collection[str] = (),
 ) -> dict[str, Any]:
     """What a worker is told: which step, under which name, with what, and where it works.
 
     Args:
         caches: the folder with the caches of all steps.
         blobs: where the workspace's blobs lie, if that is a folder of this machine.
+        erased: what the step has to leave out.
     """
     return {
         "name": name,
@@ -48,6 +50,7 @@ def step_request(
         "action": str(work),
         "cache": str(caches / step),
         "blobs": str(blobs) if blobs is not None else None,
+        "erased": sorted(erased),
         "inputs": {
             role: {
                 "digest": asset.digest,

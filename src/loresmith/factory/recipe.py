@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import graphlib
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,7 +20,8 @@ from loresmith.nearest import unknown_name
 from loresmith.validation import validate
 from loresmith.yaml_lines import Mapped, YamlPath, load_yaml, read_yaml
 
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=64)]
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
+Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=64)]
 
 
 class ReleaseTarget(BaseModel):
@@ -50,12 +52,16 @@ class RecipeFile(BaseModel):
 
 @dataclass(frozen=True)
 class RecipeStep:
-    """One step of a recipe, its config complete to the last default."""
+    """One step of a recipe, its config complete to the last default.
+
+    `every` are the roles that also take what the workspace has when the plan is made (`Input.every`).
+    """
 
     name: str
     step: Step
     config: StepConfig
     inputs: Mapping[str, str]
+    every: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -96,6 +102,7 @@ def parse_recipe(written: Mapped, folder: Path, settings: Sequence[str] = ()) ->
     data = _changed(written.data, settings)
     file = validate(RecipeFile, data, written.lines, written.source)
     steps = {name: _recipe_step(name, keys, written, folder) for name, keys in file.steps.items()}
+    steps = {name: _with_own(step, steps) for name, step in steps.items()}
     recipe = Recipe(file.name, file.seed, file.compute, _ordered(steps, written), file.release, written)
     if file.release is not None:
         try:
@@ -147,23 +154,52 @@ def _recipe_step(name: str, keys: dict[str, Any], written: Mapped, folder: Path)
     inputs: dict[str, str] = {}
     for role, declared in step.inputs.items():
         reference = keys.get(role)
-        if reference is None:
-            if not declared.optional:
-                raise UserError(
-                    f"steps.{name}: the input {role!r} is missing: a {declared.kind} ({declared.summary})",
-                    where=written.where(path),
-                )
-            continue
-        if not isinstance(reference, str):
+        if reference is not None:
+            inputs |= _references(name, role, declared.many, reference, written.where((*path, role)))
+        elif not (declared.optional or declared.every):
             raise UserError(
-                f"steps.{name}.{role} should be the name of a step or asset, got {reference!r}",
-                where=written.where((*path, role)),
+                f"steps.{name}: the input {role!r} is missing: a {declared.kind} ({declared.summary})",
+                where=written.where(path),
             )
-        inputs[role] = reference
     settings = {key: value for key, value in keys.items() if key != "step" and key not in step.inputs}
     located = _located(settings, step.config, folder, written.where(path))
     config = validate(step.config, located, written.lines, written.source, path)
-    return RecipeStep(name, step, config, inputs)
+    every = frozenset(role for role, declared in step.inputs.items() if declared.every and keys.get(role) is None)
+    return RecipeStep(name, step, config, inputs, every)
+
+
+def _with_own(step: RecipeStep, steps: Mapping[str, RecipeStep]) -> RecipeStep:
+    """The step with what the recipe itself makes for those of its roles that take every asset of a kind."""
+    inputs = dict(step.inputs)
+    for role in sorted(step.every):
+        own = [
+            f"{other.name}.{output}"
+            for other in steps.values()
+            for output, made in other.step.outputs_of(other.config).items()
+            if made.kind == step.step.inputs[role].kind and other is not step
+        ]
+        inputs |= {f"{role}.{number}": reference for number, reference in enumerate(own, start=1)}
+    return replace(step, inputs=inputs)
+
+
+def _references(name: str, role: str, many: bool, written: Any, where: str) -> dict[str, str]:
+    """What a recipe wires to an input: a reference by role, or several for one that takes many."""
+    if isinstance(written, str):
+        return {f"{role}.1" if many else role: written}
+    parts: Mapping[Any, Any] = {}
+    if many and isinstance(written, list):
+        parts = {str(number): reference for number, reference in enumerate(written, start=1)}
+    elif many and isinstance(written, dict):
+        parts = written
+    if not parts or not all(isinstance(reference, str) for reference in parts.values()):
+        wanted = (
+            "the names of steps or assets, as a list or each under a name" if many else "the name of a step or asset"
+        )
+        raise UserError(f"steps.{name}.{role} should be {wanted}, got {written!r}", where=where)
+    for part in parts:
+        if not re.fullmatch(NAME_PATTERN, str(part)):
+            raise UserError(f"steps.{name}.{role}: {part!r} is no name: letters, digits, - and _", where=where)
+    return {f"{role}.{part}": reference for part, reference in parts.items()}
 
 
 def locations(config: type[StepConfig]) -> set[str]:

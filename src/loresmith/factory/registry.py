@@ -1,4 +1,7 @@
-"""Which steps there are: our own and those of installed plug-ins, found by the entry point `loresmith.steps`."""
+"""Which steps there are: our own and those of installed plug-ins, found by the entry point `loresmith.steps`.
+
+Those that are named under `loresmith.standing_checks` as well are carried out without being asked for; see `standing`.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from loresmith.factory.step import Step
 from loresmith.nearest import unknown_name
 
 GROUP = "loresmith.steps"
+STANDING = "loresmith.standing_checks"
 
 
 @functools.cache
@@ -29,6 +33,12 @@ def _entries() -> dict[str, EntryPoint]:
 def step_names() -> list[str]:
     """The names of all installed steps, sorted."""
     return sorted(_entries())
+
+
+@functools.cache
+def standing_checks() -> tuple[str, ...]:
+    """The names of the steps that are standing checks, sorted."""
+    return tuple(sorted({entry.name for entry in entry_points(group=STANDING)}))
 
 
 @functools.cache

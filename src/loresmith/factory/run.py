@@ -20,7 +20,8 @@ from loresmith.factory.acceptance import accepted
 from loresmith.factory.environment import full_environment
 from loresmith.factory.inputs import input_asset
 from loresmith.factory.launcher import seconds_to_stop
-from loresmith.factory.plan import Plan, PlannedStep, require_same_sources
+from loresmith.factory.plan import Plan, require_same_sources
+from loresmith.factory.planned import PlannedStep
 from loresmith.factory.process import StepProcess, step_request
 from loresmith.factory.record import StepRecord
 from loresmith.factory.registry import find_step

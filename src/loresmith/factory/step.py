@@ -40,11 +40,21 @@ class StepConfig(BaseModel):
 
 @dataclass(frozen=True)
 class Input:
-    """One input role of a step."""
+    """One input role of a step.
+
+    Attributes:
+        many: a recipe may wire several assets to it, as a list (`suites: [a, b]`) or by name (`corpora: {manuals: a,
+            tickets: b}`). The step gets them in roles of their own, `suites.1` or `corpora.manuals`, which `several`
+            puts together.
+        every: where a recipe wires none, it is every asset of the kind that the recipe makes or that the workspace has
+            when the plan is made. For roles of many only.
+    """
 
     kind: AssetKind
     summary: str
     optional: bool = False
+    many: bool = False
+    every: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,7 +81,12 @@ class Made:
 
 @dataclass(frozen=True)
 class Check:
-    """A check that a step made on one of its outputs; the factory signs it and keeps it as a receipt."""
+    """A check that a step made; the factory signs it and keeps it as a receipt.
+
+    `output` is the role of the asset that it is about. When an output fails a check, the step fails and nothing is
+    registered. A check of an input is what the step found of an asset that there is already, and stays on record
+    either way.
+    """
 
     output: str
     kind: str
@@ -131,6 +146,11 @@ class StepContext(Protocol):
     def expert_parallel(self) -> int:
         """Of a step that runs in several processes: among how many of them the experts of a model are divided."""
 
+    @property
+    def erased(self) -> frozenset[str]:
+        """By what is known again what was erased from this workspace, for a step that `leaves_out_erased`: ids of
+        documents, and SHA-256 of their texts and of files."""
+
     def output(self, role: str) -> Path:
         """An empty directory in which to write the output of this role."""
 
@@ -162,6 +182,13 @@ class StepContext(Protocol):
         """Leave the step at a safe point (raises Interrupted)."""
 
 
+def several(inputs: Mapping[str, InputAsset], role: str) -> dict[str, InputAsset]:
+    """The inputs of a role of many, by the number or the name that each has in it; numbers first, ascending."""
+    found = {key.partition(".")[2]: asset for key, asset in inputs.items() if key.partition(".")[0] == role}
+    order = sorted(found, key=lambda name: (not name.isdigit(), int(name) if name.isdigit() else 0, name))
+    return {name: found[name] for name in order}
+
+
 StepFunction = Callable[[StepContext, Any, Mapping[str, InputAsset]], Result]
 
 
@@ -189,6 +216,8 @@ class Step:
         fingerprint: digest of what the step reads from outside the ledger (None: it reads nothing there).
         remembers: whether `fingerprint` takes, as `cache`, the folder that the step's context has under that name.
             It is called with a config whose locations are absolute, and raises UserError for what is not there.
+        leaves_out_erased: whether it reads documents from outside the ledger, and leaves out what the context says was
+            erased. It is run anew after an erasure, and its `fingerprint` takes what was erased as `erased`.
         restore_sources: lays out again what the step read from outside the ledger, so that `loresmith reproduce` can
             run it when the originals have changed or gone. It gets the config, the read-only directories of the
             outputs that were made then, by role, and an empty folder, and returns the config with its locations in
@@ -214,12 +243,33 @@ class Step:
     run: StepFunction
     fingerprint: Callable[..., str] | None = None
     remembers: bool = False
+    leaves_out_erased: bool = False
     restore_sources: Callable[[Any, Mapping[str, Path], Path], Any] | None = None
     packages: tuple[str, ...] = ()
     workload: Callable[[Any], float] | None = None
     guess: Callable[[Any], Guess] | None = None
     makes: Callable[[Any], frozenset[str]] | None = None
     join: Callable[[], AbstractContextManager[None]] | None = None
+
+    def input_of(self, role: str) -> Input:
+        """What is declared of a role, or of the role of many that it is part of."""
+        return self.inputs[role.partition(".")[0]]
+
+    def fingerprint_of(self, config: Any, caches: Path | None, erased: frozenset[str]) -> str | None:
+        """The digest of what the step reads from outside the ledger; None where it reads nothing there.
+
+        Args:
+            caches: the workspace's folder of caches, if the step may use it.
+            erased: by what is known again what was erased from the workspace.
+        """
+        if self.fingerprint is None:
+            return None
+        told: dict[str, Any] = {}
+        if self.remembers and caches is not None:
+            told["cache"] = caches / self.name
+        if self.leaves_out_erased:
+            told["erased"] = erased
+        return self.fingerprint(config, **told)
 
     def outputs_of(self, config: StepConfig) -> dict[str, Output]:
         """The outputs that the step makes with these settings, in the order in which they are declared."""

@@ -60,7 +60,8 @@ class ActionRecord(_Facts):
 
     outputs: dict[str, OutputRecord] = Field(description="What it made, by role.")
     checks: tuple[tuple[str, str, bool, dict[str, Any]], ...] = Field(
-        default=(), description="Role, kind, passed and evidence of each check of an output or an input; each becomes a signed "
+        default=(),
+        description="Role, kind, passed and evidence of each check of an output or an input; each becomes a signed "
         "receipt.",
     )
 

@@ -8,7 +8,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from loresmith.factory.plan import Plan, PlannedStep
+from loresmith.factory.plan import Plan
+from loresmith.factory.planned import PlannedStep
 from loresmith.ledger import Ledger, RunEvent
 from loresmith.ledger.books import Books
 

@@ -27,6 +27,7 @@ class RoleDoc(Answer):
     kind: str = Field(description="The kind of asset.")
     summary: str = Field(description="What it is for.")
     optional: bool = Field(description="Whether it can be left out.")
+    many: bool = Field(default=False, description="Whether several can be given, in a list or each under a name.")
 
 
 class StepDoc(Answer):
@@ -53,7 +54,13 @@ def document(step: Step) -> StepDoc:
         version=step.version,
         summary=step.summary,
         inputs=tuple(
-            RoleDoc(role=role, kind=given.kind, summary=given.summary, optional=given.optional)
+            RoleDoc(
+                role=role,
+                kind=given.kind,
+                summary=given.summary,
+                optional=given.optional or given.every,
+                many=given.many,
+            )
             for role, given in step.inputs.items()
         ),
         outputs=tuple(
