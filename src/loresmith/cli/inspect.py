@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from loresmith.cli.command import command
-from loresmith.cli.screen import Screen
+from loresmith.cli.screen import Screen, visible
 from loresmith.sdk.calls.inspect import INSPECT, InspectAnswer, InspectedRecord, InspectRequest
 
 _LEARNT = "bold green"
@@ -37,22 +37,15 @@ def _show(answer: InspectAnswer, _request: InspectRequest, screen: Screen) -> No
 
 def _conversation(record: InspectedRecord, screen: Screen, colours: bool) -> None:
     if not colours:
-        marked = (f"{_OPEN}{_visible(p.text)}{_CLOSE}" if p.learnt else _visible(p.text) for p in record.pieces)
+        marked = (f"{_OPEN}{visible(p.text)}{_CLOSE}" if p.learnt else visible(p.text) for p in record.pieces)
         screen.line("".join(marked))
         return
     from rich.text import Text
 
     text = Text()
     for piece in record.pieces:
-        text.append(_visible(piece.text), style=_LEARNT if piece.learnt else _SHOWN)
+        text.append(visible(piece.text), style=_LEARNT if piece.learnt else _SHOWN)
     screen.console.print(text, soft_wrap=True)
-
-
-def _visible(text: str) -> str:
-    """What a record holds must not steer the terminal."""
-    return "".join(
-        character if character.isprintable() or character in "\n\t" else repr(character)[1:-1] for character in text
-    )
 
 
 COMMANDS = {"inspect": command(INSPECT, _show)}

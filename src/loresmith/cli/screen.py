@@ -112,3 +112,10 @@ def moment(timestamp: str | None) -> str:
 def short(digest: str) -> str:
     """The beginning of a digest, which is enough to name it."""
     return digest[:12]
+
+
+def visible(text: str) -> str:
+    """A text that somebody else wrote, without what would steer the terminal; tabs and line ends stay."""
+    return "".join(
+        character if character.isprintable() or character in "\n\t" else repr(character)[1:-1] for character in text
+    )

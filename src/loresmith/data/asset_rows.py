@@ -24,21 +24,22 @@ class AssetRows:
 
     Args:
         directory: a `documents`, `corpus` or `dataset` asset.
+        called: what a message calls it; empty: its directory.
 
     Raises:
         UserError: it is none of them.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, called: str = "") -> None:
         import pyarrow.parquet as pq
 
         self.directory = directory
         self._files = sorted(directory.glob("documents-*.parquet")) or sorted(directory.glob("records.parquet"))
         if not self._files:
             raise UserError(
-                "there are neither documents nor conversations here: no documents-*.parquet, no records.parquet",
-                where=str(directory),
-                hint="give a documents, a corpus or a dataset asset",
+                "there are neither documents nor conversations here",
+                where=called or str(directory),
+                hint="give an asset of documents, a corpus or a dataset",
             )
         self._own = pq.read_schema(self._files[0])
         scores = directory / SCORES
