@@ -39,12 +39,15 @@ from loresmith.data.duplicates.exact_duplicates import exact_duplicates
 from loresmith.data.duplicates.near_duplicates import near_duplicates
 from loresmith.data.duplicates.shingles import shingles
 from loresmith.data.duplicates.sketches import Sketches, write_sketches
+from loresmith.data.engine.native_tables import NativeTables
 
 THRESHOLD = 0.7
 NAMES = ["peer", "growth", "others"]
 GROWTH = (1, 4, 16)
 BATCH = 256
 ROUNDS = 3
+MEMORY = 1 << 30
+"""Bytes that a join may take."""
 
 Pairs = list[tuple[int, int]]
 """Documents that are removed, each with the one that is kept for it."""
@@ -121,9 +124,13 @@ def _edited(text: str, vocabulary: list[str], chance: random.Random) -> str:
     return "".join(parts)
 
 
+def _tables(work: Path) -> NativeTables:
+    return NativeTables(work / "tables", MEMORY)
+
+
 def ours(corpus: Corpus, work: Path) -> Pairs:
     write_sketches(corpus.batches(), work / "sketches")
-    found = near_duplicates(Sketches([work / "sketches"]), work / "near", THRESHOLD)
+    found = near_duplicates(Sketches([work / "sketches"]), work / "near", THRESHOLD, _tables(work))
     return [
         (int(row), int(kept))
         for row, kept in zip(found.column("document").to_pylist(), found.column("kept").to_pylist(), strict=True)
@@ -252,11 +259,12 @@ def others(size: int) -> dict[str, float]:
         speeds[name] = round(corpus.bytes / 1e6 / (time.process_time() - started), 1)
 
     with tempfile.TemporaryDirectory() as folder:
+        tables = _tables(Path(folder))
         for unit in ("document", "paragraph", "line"):
-            timed(unit, lambda unit=unit: exact_duplicates(corpus.batches(), Path(folder), unit))  # type: ignore[misc]
+            timed(unit, lambda unit=unit: exact_duplicates(corpus.batches(), Path(folder), unit, tables))  # type: ignore[misc]
         timed("sketches", lambda: write_sketches(corpus.batches(), Path(folder) / "sketches"))
         sketches = Sketches([Path(folder) / "sketches"])
-        timed("contained", lambda: contained_documents(sketches, Path(folder) / "contained", 0.9))
+        timed("contained", lambda: contained_documents(sketches, Path(folder) / "contained", 0.9, tables))
     return speeds
 
 

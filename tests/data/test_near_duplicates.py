@@ -9,17 +9,17 @@ import sys
 import tempfile
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loresmith.data.duplicates.clusters import Clusters, neighbours
+from loresmith.data.duplicates.clusters import Clusters
 from loresmith.data.duplicates.containment import contained_documents
 from loresmith.data.duplicates.near_duplicates import near_duplicates
 from loresmith.data.duplicates.shingles import shingles
 from loresmith.data.duplicates.sketches import Sketches, write_sketches
+from loresmith.data.engine.native_tables import NativeTables
 from tests.data.duplicate_corpora import batches, containment, edited, jaccard, prose, shingles_of
 
 
@@ -31,6 +31,10 @@ def sketched(texts: list[str], folder: Path, shards: int = 1) -> Sketches:
         folders.append(folder / f"shard-{number}")
         write_sketches(batches(texts[first : first + per_shard], first=first), folders[-1])
     return Sketches(folders)
+
+
+def tables(folder: Path, memory: int = 1 << 28) -> NativeTables:
+    return NativeTables(folder / "tables", memory)
 
 
 def mixed_corpus(seed: int, originals: int = 30, copies: int = 40) -> list[str]:
@@ -62,7 +66,9 @@ def clusters_by_definition(texts: list[str], threshold: float) -> dict[int, int]
 def test_what_is_found_is_what_comparing_every_pair_finds(seed: int, threshold: float) -> None:
     texts = mixed_corpus(seed)
     with tempfile.TemporaryDirectory() as name:
-        found = near_duplicates(sketched(texts, Path(name)), Path(name) / "work", threshold).to_pylist()
+        found = near_duplicates(
+            sketched(texts, Path(name)), Path(name) / "work", threshold, tables(Path(name))
+        ).to_pylist()
     wanted = clusters_by_definition(texts, threshold)
     assert {(row["document"], row["kept"]) for row in found} == {
         (f"{document:05}", f"{kept:05}") for document, kept in wanted.items()
@@ -76,11 +82,11 @@ def test_what_is_found_is_what_comparing_every_pair_finds(seed: int, threshold: 
 def test_the_memory_and_the_shards_make_no_difference(tmp_path: Path) -> None:
     texts = mixed_corpus(1, originals=60, copies=90)
     sketches = sketched(texts, tmp_path / "one")
-    wanted = near_duplicates(sketches, tmp_path / "plenty", 0.7)
+    wanted = near_duplicates(sketches, tmp_path / "plenty", 0.7, tables(tmp_path))
     assert wanted.num_rows > 20
-    for shards, memory in ((1, 500), (4, 1 << 20), (3, 5000)):
+    for shards, memory in ((1, 0), (4, 1 << 20), (3, 5000)):
         case = tmp_path / f"{shards}-{memory}"
-        assert near_duplicates(sketched(texts, case, shards), case / "work", 0.7, memory).equals(wanted)
+        assert near_duplicates(sketched(texts, case, shards), case / "work", 0.7, tables(case, memory)).equals(wanted)
         assert [path.name for path in (case / "work").iterdir()] == ["near-duplicates.arrow"]
 
 
@@ -89,9 +95,10 @@ def test_every_process_finds_the_same(tmp_path: Path) -> None:
 import sys
 from pathlib import Path
 from loresmith.data.duplicates.near_duplicates import near_duplicates
-from tests.data.test_near_duplicates import mixed_corpus, sketched
+from tests.data.test_near_duplicates import mixed_corpus, sketched, tables
 texts = [*mixed_corpus(3), "...", "--- ***", "\u00a7", ""]
-near_duplicates(sketched(texts, Path(sys.argv[1])), Path(sys.argv[1]) / "work", 0.7)
+folder = Path(sys.argv[1])
+near_duplicates(sketched(texts, folder), folder / "work", 0.7, tables(folder))
 """
     digests = set()
     for seed in ("1", "2"):
@@ -111,7 +118,7 @@ def test_similar_pairs_are_found_and_others_not(tmp_path: Path) -> None:
         copy = edited(original, seed, edits=2 + seed % 7)
         texts += [original, copy]
         similarities.append(jaccard(original, copy))
-    found = near_duplicates(sketched(texts, tmp_path), tmp_path / "work", 0.75).to_pylist()
+    found = near_duplicates(sketched(texts, tmp_path), tmp_path / "work", 0.75, tables(tmp_path)).to_pylist()
     pairs = {frozenset((int(row["document"]), int(row["kept"]))) for row in found}
     wanted = {frozenset((2 * pair, 2 * pair + 1)) for pair, true in enumerate(similarities) if 0.8 <= true < 0.9}
     assert len(wanted) > 80
@@ -119,17 +126,10 @@ def test_similar_pairs_are_found_and_others_not(tmp_path: Path) -> None:
     assert all(jaccard(*(texts[number] for number in pair)) >= 0.75 for pair in pairs)
 
 
-def test_of_a_bucket_each_is_compared_with_the_first_and_with_the_one_before() -> None:
-    """So that neither a first one that is unlike the others hides them, nor one in the middle."""
-    keys, numbers = np.array([5, 9, 5, 7, 5, 9, 5], dtype=np.uint64), np.array([2, 3, 4, 6, 7, 8, 9])
-    left, right = neighbours(keys, numbers)
-    assert set(zip(left.tolist(), right.tolist(), strict=True)) == {(2, 4), (2, 7), (4, 7), (2, 9), (7, 9), (3, 8)}
-
-
 def test_one_document_in_many_copies_takes_time_in_proportion(tmp_path: Path) -> None:
     """Of a bucket not every pair is compared."""
     sketches = sketched([prose(1, 40)] * 3000, tmp_path)
-    found = near_duplicates(sketches, tmp_path / "work", 0.8)
+    found = near_duplicates(sketches, tmp_path / "work", 0.8, tables(tmp_path))
     assert found.column("kept").unique().to_pylist() == ["00000"]
     assert found.num_rows == 2999
 
@@ -162,8 +162,8 @@ def test_nothing_is_found_in_nothing(tmp_path: Path) -> None:
     assert write_sketches([empty], tmp_path / "empty") == 0
     for number, texts in enumerate(([], [""], ["one", ""])):
         sketches = sketched(texts, tmp_path / str(number))
-        assert near_duplicates(sketches, tmp_path / str(number) / "near", 0.8).num_rows == 0
-        assert contained_documents(sketches, tmp_path / str(number) / "contained", 0.8).num_rows == 0
+        assert near_duplicates(sketches, tmp_path / str(number) / "near", 0.8, tables(tmp_path)).num_rows == 0
+        assert contained_documents(sketches, tmp_path / str(number) / "contained", 0.8, tables(tmp_path)).num_rows == 0
 
 
 def test_documents_inside_others_are_found(tmp_path: Path) -> None:
@@ -176,7 +176,7 @@ def test_documents_inside_others_are_found(tmp_path: Path) -> None:
         start = chance.randrange(len(words) - length)
         parts.append(edited(" ".join(words[start : start + length]), number, edits=number % 8))
     texts = [text for pair in itertools.zip_longest(wholes, parts) for text in pair if text is not None]
-    found = contained_documents(sketched(texts, tmp_path, 3), tmp_path / "work", 0.8).to_pylist()
+    found = contained_documents(sketched(texts, tmp_path, 3), tmp_path / "work", 0.8, tables(tmp_path)).to_pylist()
     sets = [shingles_of(text) for text in texts]
     wanted = {
         f"{inner:05}": f"{outer:05}"
@@ -189,14 +189,19 @@ def test_documents_inside_others_are_found(tmp_path: Path) -> None:
         assert row["similarity"] == pytest.approx(
             containment(texts[int(row["document"])], texts[int(row["kept"])]), abs=1e-6
         )
-    assert contained_documents(sketched(texts, tmp_path / "again"), tmp_path / "little", 0.8, 1000).to_pylist() == found
+    assert (
+        contained_documents(
+            sketched(texts, tmp_path / "again"), tmp_path / "little", 0.8, tables(tmp_path, 0)
+        ).to_pylist()
+        == found
+    )
 
 
 def test_what_is_kept_never_goes_itself(tmp_path: Path) -> None:
     """A part of a part is inside the whole."""
     words = prose(1, 1000).split()
     texts = [" ".join(words[:size]) for size in (100, 1000, 300, 60, 600)]
-    found = contained_documents(sketched(texts, tmp_path), tmp_path / "work", 0.9).to_pylist()
+    found = contained_documents(sketched(texts, tmp_path), tmp_path / "work", 0.9, tables(tmp_path)).to_pylist()
     assert [(row["document"], row["kept"]) for row in found] == [
         ("00000", "00001"), ("00002", "00001"), ("00003", "00001"), ("00004", "00001")
     ]  # fmt: skip
@@ -205,4 +210,4 @@ def test_what_is_kept_never_goes_itself(tmp_path: Path) -> None:
 def test_boilerplate_does_not_make_a_document_part_of_another(tmp_path: Path) -> None:
     licence = prose(9, 150)
     texts = [licence + prose(100 + seed, 60) for seed in range(80)]
-    assert contained_documents(sketched(texts, tmp_path), tmp_path / "work", 0.8).num_rows == 0
+    assert contained_documents(sketched(texts, tmp_path), tmp_path / "work", 0.8, tables(tmp_path)).num_rows == 0

@@ -7,6 +7,7 @@ how much of the document is in it; those that come close are compared by their t
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -15,10 +16,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from loresmith.data.duplicates.findings import write_findings
-from loresmith.data.duplicates.near_duplicates import MEMORY, whole_documents
+from loresmith.data.duplicates.near_duplicates import whole_documents
 from loresmith.data.duplicates.sketches import Sketches
-from loresmith.data.engine.rows import Rows
-from loresmith.data.engine.spill import Spill
+from loresmith.data.engine.engine import Tables
+from loresmith.data.engine.rows import KEYED, SHARED, Rows, RowWriter, read_rows
 
 SAMPLED = 64
 """Shingles of a document that are looked for: a share of 0.9 is estimated to 0.04."""
@@ -32,13 +33,13 @@ MOST_OWNERS = 32
 _FEWEST = 12  # of a document's sample must be left to judge by
 _DOUBT = 3.0  # standard errors by which the estimate may be short of the threshold
 _COMPARED = 8  # candidates of a document that are compared by their true sets, the most likely first
-_INDEX_ROWS = np.dtype([("key", np.uint64), ("document", np.uint32)])
-_MATCH_ROWS = np.dtype([("key", np.uint64)])
 _READ_TOGETHER = 1 << 18
 _WRITTEN_AT_ONCE = 1 << 14
+_PLACES = (10, 29)
+"""Bits by which shingles are told that may be sampled, the fewest and the most: at most 64 MiB, one bit for each."""
 
 
-def contained_documents(sketches: Sketches, work: Path, threshold: float, memory: int = MEMORY) -> pa.Table:
+def contained_documents(sketches: Sketches, work: Path, threshold: float, tables: Tables) -> pa.Table:
     """Which documents are inside another one that is kept.
 
     A document is only looked for in larger ones (of more shingles; of equally many, earlier ones), and the one that has
@@ -48,92 +49,121 @@ def contained_documents(sketches: Sketches, work: Path, threshold: float, memory
         sketches: of all documents; exact and near duplicates had better be gone, since they hide one another.
         work: a folder for intermediate files and the table; made if need be.
         threshold: share of a document's shingles that the other must have, from 0 to 1.
-        memory: bytes of rows that are sorted at a time; ten times as much is used in all, besides 25 bytes a document
-            and what is found.
+        tables: joins the samples with all shingles. In memory there are, besides, 41 bytes a document, what is found,
+            and 96 MiB of sketches and of marks.
 
     Returns:
         `FINDINGS` of kind "contained", in the order of the documents; the similarity is the true containment.
     """
     work.mkdir(parents=True, exist_ok=True)
-    sampled = np.zeros(len(sketches), dtype=np.uint8)
-    found: dict[int, list[tuple[float, int]]] = {}
-    with Spill(work / "matches", _MATCH_ROWS, memory) as matches:
-        _spill_matches(sketches, work, memory, sampled, matches)
-        for part in matches.parts():
-            found.update(_compared(sketches, part, sampled, threshold))
+    sizes = _Sizes(sketches)
+    samples, shingles = work / "samples.parquet", work / "shingles.parquet"
+    sampled = _write_samples(sketches, sizes, samples, work / "all-samples.parquet", tables)
+    _write_shingles(sketches, sizes, shingles, _marks(samples, int(sampled.sum())))
+    likely = _likely(sizes, sampled, tables.shared([samples], [shingles]), threshold)
+    found = dict(_compared(sketches, likely, threshold))
+    samples.unlink()
+    shingles.unlink()
     return write_findings(work / "contained.arrow", _findings(sketches, _kept(sketches, found, threshold)))
 
 
-def _spill_matches(sketches: Sketches, work: Path, memory: int, sampled: NDArray[np.uint8], matches: Spill) -> None:
-    """Put aside each pair of an inner and an outer document as often as they share a sampled shingle, and count in
-    `sampled` how many shingles of each document were looked for."""
-    with Spill(work / "index", _INDEX_ROWS, memory) as index:
+class _Sizes:
+    """Documents by their size: of two, the larger one has the higher rank.
+
+    Attributes:
+        ranks: (documents,) the rank of each.
+        documents: (documents,) the document of each rank.
+    """
+
+    def __init__(self, sketches: Sketches) -> None:
+        numbers = np.arange(len(sketches))
+        self.documents: NDArray[np.intp] = np.lexsort((-numbers, sketches.counts))
+        self.ranks = np.empty(len(numbers), dtype=np.uint32)
+        self.ranks[self.documents] = numbers
+
+
+def _write_samples(
+    sketches: Sketches, sizes: _Sizes, path: Path, everything: Path, tables: Tables
+) -> NDArray[np.uint8]:
+    """Write the samples without boilerplate; how many shingles of each document are left in its own."""
+    with RowWriter(everything, KEYED) as rows:
         for owners, hashes in sketches.shingle_blocks(_READ_TOGETHER):
             starts = np.flatnonzero(np.r_[True, owners[1:] != owners[:-1]])
             places = np.arange(len(owners)) - np.repeat(starts, np.diff(starts, append=len(owners)))
             taken = (places < SAMPLED) & (sketches.counts[owners] >= SMALLEST)
-            index.add(key=hashes[taken].astype(np.uint64) << np.uint64(32), document=owners[taken])
-        for part in index.parts():
-            keys, first, documents = _indexed(part)
-            np.add.at(sampled, documents, 1)
-            for owners, hashes in sketches.shingle_blocks(_READ_TOGETHER):
-                _match(sketches, (keys, first, documents), owners, hashes, matches)
+            rows.add(key=_keys(hashes[taken]), document=owners[taken])
+    boilerplate = tables.common_keys([everything], MOST_OWNERS + 1)
+    sampled = np.zeros(len(sketches), dtype=np.uint8)
+    with RowWriter(path, KEYED) as rows:
+        for columns in read_rows([everything], KEYED):
+            telling = ~_among(columns["key"], boilerplate)
+            owners = columns["document"][telling]
+            np.add.at(sampled, owners, 1)
+            rows.add(key=columns["key"][telling], document=sizes.ranks[owners])
+    everything.unlink()
+    return sampled
 
 
-def _indexed(part: Rows) -> tuple[NDArray[np.uint32], NDArray[np.intp], NDArray[np.int64]]:
-    """Different hashes, ascending; where the documents of each begin (with an end); and these documents."""
-    hashes = (part["key"] >> np.uint64(32)).astype(np.uint32)
-    order = np.argsort(hashes, kind="stable")
-    hashes, documents = hashes[order], part["document"][order].astype(np.int64)
-    first = np.flatnonzero(np.r_[True, hashes[1:] != hashes[:-1]])
-    counts = np.diff(first, append=len(hashes))
-    telling = counts <= MOST_OWNERS
-    documents = documents[np.repeat(telling, counts)]
-    return hashes[first[telling]], np.cumsum(np.r_[0, counts[telling]]), documents
+def _write_shingles(sketches: Sketches, sizes: _Sizes, path: Path, marks: NDArray[np.uint8]) -> None:
+    """Write the shingles that may be sampled of a document."""
+    shift = _shift(marks)
+    with RowWriter(path, KEYED) as rows:
+        for owners, hashes in sketches.shingle_blocks(_READ_TOGETHER):
+            places = hashes >> shift
+            marked = (marks[places >> np.uint32(3)] >> (places & np.uint32(7)).astype(np.uint8)) & np.uint8(1) == 1
+            rows.add(key=_keys(hashes[marked]), document=sizes.ranks[owners[marked]])
 
 
-def _match(
-    sketches: Sketches,
-    index: tuple[NDArray[np.uint32], NDArray[np.intp], NDArray[np.int64]],
-    owners: NDArray[np.int64],
-    hashes: NDArray[np.uint32],
-    matches: Spill,
-) -> None:
-    keys, first, documents = index
-    if not len(keys):
-        return
-    within = (hashes >= keys[0]) & (hashes <= keys[-1])  # a part of the index has a part of all hashes
-    owners, hashes = owners[within], hashes[within]
-    places = np.searchsorted(keys, hashes)
-    places[places == len(keys)] = 0
-    known = keys[places] == hashes
-    places, outer = places[known], owners[known]
-    counts = first[places + 1] - first[places]
-    ends = np.cumsum(counts)
-    each = np.arange(int(ends[-1]) if len(ends) else 0) - np.repeat(ends - counts, counts)
-    inner = documents[np.repeat(first[places], counts) + each]
-    outer = np.repeat(outer, counts)
-    sizes = sketches.counts
-    larger = (sizes[outer] > sizes[inner]) | ((sizes[outer] == sizes[inner]) & (outer < inner))
-    matches.add(key=(inner[larger] << 32 | outer[larger]).astype(np.uint64))
+def _marks(samples: Path, count: int) -> NDArray[np.uint8]:
+    """One bit for each beginning of a hash, set where a sampled one begins so; sixteen times as many as are sampled."""
+    bits = min(max((16 * count).bit_length(), _PLACES[0]), _PLACES[1])
+    marks = np.zeros(1 << (bits - 3), dtype=np.uint8)
+    for columns in read_rows([samples], KEYED):
+        places = (columns["key"] >> np.uint64(64 - bits)).astype(np.uint32)
+        np.bitwise_or.at(marks, places >> np.uint32(3), np.uint8(1) << (places & np.uint32(7)).astype(np.uint8))
+    return marks
+
+
+def _shift(marks: NDArray[np.uint8]) -> np.uint32:
+    return np.uint32(32 - (len(marks).bit_length() - 1 + 3))
+
+
+def _keys(hashes: NDArray[np.uint32]) -> NDArray[np.uint64]:
+    return hashes.astype(np.uint64) << np.uint64(32)
+
+
+def _among(keys: NDArray[np.uint64], known: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Whether a key is among known ones, which ascend."""
+    places = np.searchsorted(known, keys)
+    places[places == len(known)] = 0
+    return known[places] == keys if len(known) else np.zeros(len(keys), dtype=bool)
+
+
+def _likely(
+    sizes: _Sizes, sampled: NDArray[np.uint8], blocks: Iterator[Rows], threshold: float
+) -> Iterator[tuple[int, list[int]]]:
+    """Documents with those that they may be inside of, the most likely first."""
+    held = np.empty(0, dtype=SHARED)  # of the last document, which may go on in the next block
+    for block in itertools.chain(blocks, [np.empty(0, dtype=SHARED)]):
+        looked_for = sampled[sizes.documents[block["left"]]].astype(np.float64)
+        least = threshold - _DOUBT * np.sqrt(threshold * (1 - threshold) / looked_for)
+        some = np.concatenate([held, block[(block["count"] / looked_for >= least) & (looked_for >= _FEWEST)]])
+        goes_on = int(np.searchsorted(some["left"], some["left"][-1])) if len(block) and len(some) else len(some)
+        some, held = some[:goes_on], some[goes_on:]
+        outer = sizes.documents[some["right"]]
+        order = np.lexsort((outer, -some["count"].astype(np.int64), some["left"]))
+        some, outer = some[order], outer[order]
+        begins = np.r_[True, some["left"][1:] != some["left"][:-1]][: len(some)]
+        for start, end in itertools.pairwise([*np.flatnonzero(begins).tolist(), len(some)]):
+            inner = int(sizes.documents[some["left"][start]])
+            yield inner, outer[start : min(end, start + _COMPARED)].tolist()
 
 
 def _compared(
-    sketches: Sketches, part: Rows, sampled: NDArray[np.uint8], threshold: float
+    sketches: Sketches, likely: Iterator[tuple[int, list[int]]], threshold: float
 ) -> Iterator[tuple[int, list[tuple[float, int]]]]:
     """For documents that are inside others: (containment, minus the other's number), the fullest first."""
-    codes, counts = np.unique(part["key"], return_counts=True)
-    inner, outer = (codes >> np.uint64(32)).astype(np.int64), (codes & np.uint64(0xFFFFFFFF)).astype(np.int64)
-    looked_for = sampled[inner].astype(np.float64)
-    least = threshold - _DOUBT * np.sqrt(threshold * (1 - threshold) / looked_for)
-    likely = (counts / looked_for >= least) & (looked_for >= _FEWEST)
-    inner, outer, counts = inner[likely], outer[likely], counts[likely]
-    order = np.lexsort((outer, -counts, inner))
-    inner, outer = inner[order], outer[order]
-    _, starts = np.unique(inner, return_index=True)
-    for start, end in zip(starts.tolist(), [*starts[1:].tolist(), len(inner)], strict=False):
-        document = int(inner[start])
-        others = outer[start : min(end, start + _COMPARED)].tolist()
+    for document, others in likely:
         true = [(sketches.containment(document, other), -other) for other in others]
         if passed := sorted((pair for pair in true if pair[0] >= threshold), reverse=True):
             yield document, passed

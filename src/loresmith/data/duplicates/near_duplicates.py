@@ -14,18 +14,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from loresmith.data.duplicates.clusters import Clusters, band_keys, neighbours
+from loresmith.data.duplicates.clusters import Clusters, band_keys
 from loresmith.data.duplicates.findings import FINDINGS, write_findings
 from loresmith.data.duplicates.minhash import HASHES, similarity
 from loresmith.data.duplicates.sketches import Sketches
-from loresmith.data.engine.spill import Spill
+from loresmith.data.engine.engine import Tables
+from loresmith.data.engine.rows import KEYED, RowWriter
 from loresmith.data.mixing import mix
 
-MEMORY = 32 << 20
-"""Bytes of rows that are sorted or joined at a time."""
-
-_BAND_ROWS = np.dtype([("key", np.uint64), ("document", np.uint32)])
-_PAIR_ROWS = np.dtype([("key", np.uint64)])
 _DOUBT = 3.0
 """Standard errors by which an estimate may be short of the threshold and the pair still be compared: one similar pair
 in a thousand is missed for it."""
@@ -33,7 +29,7 @@ _COMPARED_AT_ONCE = 1 << 14
 _WRITTEN_AT_ONCE = 1 << 14
 
 
-def near_duplicates(sketches: Sketches, work: Path, threshold: float, memory: int = MEMORY) -> pa.Table:
+def near_duplicates(sketches: Sketches, work: Path, threshold: float, tables: Tables) -> pa.Table:
     """Which documents are near-identical to one that is kept.
 
     Of a cluster the longest document in bytes is kept, of equally long ones the first. The similarity in the table is
@@ -45,39 +41,41 @@ def near_duplicates(sketches: Sketches, work: Path, threshold: float, memory: in
         work: a folder for intermediate files and the table; made if need be.
         threshold: Jaccard similarity of the sets of shingles from which on two documents are near-identical, from 0 to
             1. Below 0.5 locality-sensitive hashing misses too many to be of use.
-        memory: bytes of rows that are sorted at a time; ten times as much is used in all, besides 24 bytes a document
-            and what clusters hold.
+        tables: finds documents that share a band. In memory there are, besides, 24 bytes a document, what clusters
+            hold, and 32 MiB of sketches.
 
     Returns:
         `FINDINGS` of kind "near", in the order of the documents.
     """
     work.mkdir(parents=True, exist_ok=True)
+    bands = work / "bands.parquet"
+    _write_bands(sketches, bands)
     clusters = Clusters()
-    with Spill(work / "pairs", _PAIR_ROWS, memory) as pairs:
-        _spill_pairs(sketches, work, threshold, memory, pairs)
-        for part in pairs.parts():
-            for code in np.unique(part["key"]).tolist():
-                left, right = divmod(code, 1 << 32)
-                if clusters.find(left) != clusters.find(right) and sketches.jaccard(left, right) >= threshold:
-                    clusters.join(left, right)
+    for left, right in _likely_pairs(sketches, bands, threshold, tables):
+        if clusters.find(left) != clusters.find(right) and sketches.jaccard(left, right) >= threshold:
+            clusters.join(left, right)
+    bands.unlink()
     return write_findings(work / "near-duplicates.arrow", _findings(sketches, clusters))
 
 
-def _spill_pairs(sketches: Sketches, work: Path, threshold: float, memory: int, pairs: Spill) -> None:
-    """Put aside the pairs that share a band and whose signatures do not speak against them, some of them repeatedly."""
-    least = threshold - _DOUBT * float(np.sqrt(threshold * (1 - threshold) / HASHES))
-    with Spill(work / "bands", _BAND_ROWS, memory) as bands:
+def _write_bands(sketches: Sketches, path: Path) -> None:
+    with RowWriter(path, KEYED) as rows:
         for first, signatures in sketches.signature_blocks():
-            numbers = np.arange(first, first + len(signatures))
-            for band, keys in enumerate(band_keys(signatures)):
-                bands.add(key=mix(keys + np.uint64(band)), document=numbers)
-        for part in bands.parts():
-            left, right = neighbours(part["key"], part["document"].astype(np.int64))
-            codes = np.unique(left << 32 | right)
-            for start in range(0, len(codes), _COMPARED_AT_ONCE):
-                some = codes[start : start + _COMPARED_AT_ONCE]
-                estimated = similarity(sketches.signatures(some >> 32), sketches.signatures(some & 0xFFFFFFFF))
-                pairs.add(key=some[estimated >= least].astype(np.uint64))
+            keys = band_keys(signatures)
+            different = mix(keys + np.arange(len(keys), dtype=np.uint64)[:, None])
+            numbers = np.arange(first, first + len(signatures), dtype=np.uint32)
+            rows.add(key=different.T.ravel(), document=np.repeat(numbers, len(keys)))
+
+
+def _likely_pairs(sketches: Sketches, bands: Path, threshold: float, tables: Tables) -> Iterator[tuple[int, int]]:
+    """The pairs that share a band and whose signatures do not speak against them."""
+    least = threshold - _DOUBT * float(np.sqrt(threshold * (1 - threshold) / HASHES))
+    for block in tables.neighbours([bands]):
+        for start in range(0, len(block), _COMPARED_AT_ONCE):
+            some = block[start : start + _COMPARED_AT_ONCE]
+            left, right = some["left"].astype(np.int64), some["right"].astype(np.int64)
+            likely = similarity(sketches.signatures(left), sketches.signatures(right)) >= least
+            yield from zip(left[likely].tolist(), right[likely].tolist(), strict=True)
 
 
 def _findings(sketches: Sketches, clusters: Clusters) -> Iterator[pa.RecordBatch]:

@@ -54,12 +54,13 @@ class Tables(Protocol):
             Blocks of `rows.PAIRS`, ascending by left and right, each pair once; left is the smaller number.
         """
 
-    def shared(self, left: Sequence[Path], right: Sequence[Path], at_most: int) -> Iterator[Rows]:
+    def shared(self, left: Sequence[Path], right: Sequence[Path]) -> Iterator[Rows]:
         """How many keys a document of the left files has in common with each of higher number in the right files.
 
         Args:
-            left, right: of `rows.KEYED`; a document has a key at most once in each of them.
-            at_most: a key that more documents of the left files have does not count.
+            left, right: of `rows.KEYED`; a document has a key at most once in each of them. Here alone, their order
+                does not matter. All rows on the left of one key are in memory, and are joined with each on the right:
+                leave out what too many have (`common_keys`).
 
         Returns:
             Blocks of `rows.SHARED`, ascending by left and right.

@@ -87,7 +87,7 @@ class NativeTables:
             for block in _counted(pairs):
                 yield _as(block, PAIRS)
 
-    def shared(self, left: Sequence[Path], right: Sequence[Path], at_most: int) -> Iterator[Rows]:
+    def shared(self, left: Sequence[Path], right: Sequence[Path]) -> Iterator[Rows]:
         highest = 0
         with Spill(self._folder(), _SIDED, self._part) as spill:
             for side, files in enumerate((left, right)):
@@ -95,7 +95,7 @@ class NativeTables:
                     highest = max(highest, int(columns["document"].max(initial=0)))
                     spill.add(**columns, side=np.full(len(columns["key"]), side, dtype=np.uint8))
             with Spill(self._folder(), _CODED, self._part, 32 - max(1, highest.bit_length())) as pairs:
-                for codes in _matches(spill, at_most, self._part // 8):
+                for codes in _matches(spill, self._part // 8):
                     pairs.add(key=codes)
                 yield from _counted(pairs)
 
@@ -118,7 +118,7 @@ def _sorted_parts(spill: Spill) -> Iterator[tuple[Rows, int]]:
     its first and its last row of that part come again at the beginning; and how many rows do."""
     held: Rows | None = None
     for part in spill.parts():
-        part = part[np.argsort(part["key"], kind="stable")]
+        part = part[np.argsort(part["key"].copy(), kind="stable")]
         known = 0
         if held is not None and held["key"][0] == part["key"][0]:
             part, known = np.concatenate([held, part]), len(held)
@@ -141,30 +141,50 @@ def _follows(rows: Rows, known: int) -> tuple[NDArray[np.intp], NDArray[np.intp]
     return follows, first[follows]
 
 
-def _matches(spill: Spill, at_most: int, most: int) -> Iterator[NDArray[np.uint64]]:
+def _matches(spill: Spill, most: int) -> Iterator[NDArray[np.uint64]]:
     """Each pair of a left document and a right one of higher number as often as they share a key, about `most` at a
-    time. The left rows of a key come before the right ones."""
-    held = np.empty(0, dtype=_SIDED)
+    time. Of a key that has several parts, the left rows come before the right ones."""
+    keys, documents = np.empty(0, dtype=np.uint64), np.empty(0, dtype=np.uint64)  # left rows of the highest key so far
     for part in spill.parts():
-        part = part[np.argsort(part["key"], kind="stable")]
-        part = np.concatenate([held[held["key"] == part["key"][0]], part])
-        left = part[part["side"] == 0]
-        right = part[part["side"] == 1]
-        first = np.searchsorted(left["key"], right["key"])
-        counts = np.searchsorted(left["key"], right["key"], side="right") - first
-        counts[counts > at_most] = 0
-        ends = np.cumsum(counts)
-        start = 0
-        while start < len(right):
-            before = int(ends[start - 1]) if start else 0
-            end = max(start + 1, int(np.searchsorted(ends, before + most, side="right")))
-            some = counts[start:end]
-            each = np.arange(int(ends[end - 1]) - before) - np.repeat(ends[start:end] - some - before, some)
-            one = left["document"][np.repeat(first[start:end], some) + each].astype(np.uint64)
-            other = np.repeat(right["document"][start:end], some).astype(np.uint64)
-            yield (one << np.uint64(32) | other)[one < other]
-            start = end
-        held = left[left["key"] == part["key"][-1]][: at_most + 1]
+        is_left = part["side"] == 0
+        part_keys, part_documents = part["key"].copy(), part["document"].astype(np.uint64)
+        keys = np.concatenate([keys, part_keys[is_left]])
+        documents = np.concatenate([documents, part_documents[is_left]])
+        order = np.argsort(keys)
+        keys, documents = keys[order], documents[order]
+        yield from _expanded(keys, documents, part_keys[~is_left], part_documents[~is_left], most)
+        goes_on = keys == part_keys.max()
+        keys, documents = keys[goes_on], documents[goes_on]
+
+
+def _expanded(
+    keys: NDArray[np.uint64],
+    left: NDArray[np.uint64],
+    right_keys: NDArray[np.uint64],
+    right: NDArray[np.uint64],
+    most: int,
+) -> Iterator[NDArray[np.uint64]]:
+    """The pairs of left documents, under ascending keys, and right ones."""
+    if not len(keys):
+        return
+    begins = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]])
+    different = keys[begins]
+    places = np.searchsorted(different, right_keys)
+    places[places == len(different)] = 0
+    known = different[places] == right_keys
+    places, right = places[known], right[known]
+    first, counts = begins[places], np.diff(begins, append=len(keys))[places]
+    ends = np.cumsum(counts)
+    start = 0
+    while start < len(right):
+        before = int(ends[start - 1]) if start else 0
+        end = max(start + 1, int(np.searchsorted(ends, before + most, side="right")))
+        some = counts[start:end]
+        each = np.arange(int(ends[end - 1]) - before) - np.repeat(ends[start:end] - some - before, some)
+        one = left[np.repeat(first[start:end], some) + each]
+        other = np.repeat(right[start:end], some)
+        yield (one << np.uint64(32) | other)[one < other]
+        start = end
 
 
 def _counted(pairs: Spill) -> Iterator[Rows]:
