@@ -19,6 +19,7 @@ from loresmith.data.duplicates.findings import write_findings
 from loresmith.data.duplicates.near_duplicates import whole_documents
 from loresmith.data.duplicates.sketches import Sketches
 from loresmith.data.engine.engine import Tables
+from loresmith.data.engine.native_tables import own_tables
 from loresmith.data.engine.rows import KEYED, SHARED, Rows, RowWriter, read_rows
 
 SAMPLED = 64
@@ -39,7 +40,7 @@ _PLACES = (10, 29)
 """Bits by which shingles are told that may be sampled, the fewest and the most: at most 64 MiB, one bit for each."""
 
 
-def contained_documents(sketches: Sketches, work: Path, threshold: float, tables: Tables) -> pa.Table:
+def contained_documents(sketches: Sketches, work: Path, threshold: float, tables: Tables | None = None) -> pa.Table:
     """Which documents are inside another one that is kept.
 
     A document is only looked for in larger ones (of more shingles; of equally many, earlier ones), and the one that has
@@ -49,14 +50,15 @@ def contained_documents(sketches: Sketches, work: Path, threshold: float, tables
         sketches: of all documents; exact and near duplicates had better be gone, since they hide one another.
         work: a folder for intermediate files and the table; made if need be.
         threshold: share of a document's shingles that the other must have, from 0 to 1.
-        tables: joins the samples with all shingles. In memory there are, besides, 41 bytes a document, what is found,
-            and 96 MiB of sketches and of marks.
+        tables: joins the samples with all shingles; None: our own, in 256 MiB. In memory there are, besides, 41 bytes
+            a document, what is found, and 96 MiB of sketches and of marks.
 
     Returns:
         `FINDINGS` of kind "contained", in the order of the documents; the similarity is the true containment.
     """
     work.mkdir(parents=True, exist_ok=True)
     sizes = _Sizes(sketches)
+    tables = tables or own_tables(work)
     samples, shingles = work / "samples.parquet", work / "shingles.parquet"
     sampled = _write_samples(sketches, sizes, samples, work / "all-samples.parquet", tables)
     _write_shingles(sketches, sizes, shingles, _marks(samples, int(sampled.sum())))

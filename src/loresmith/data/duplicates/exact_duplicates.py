@@ -13,6 +13,7 @@ from loresmith.data.duplicates.findings import FINDINGS, write_findings
 from loresmith.data.duplicates.passages import Unit, passages
 from loresmith.data.duplicates.sketches import texts_of
 from loresmith.data.engine.engine import Tables
+from loresmith.data.engine.native_tables import own_tables
 from loresmith.data.engine.rows import PASSAGES, Rows, RowWriter
 
 MINIMUM_BYTES: dict[Unit, int] = {"document": 1, "paragraph": 80, "line": 40}
@@ -23,7 +24,11 @@ _WRITTEN_AT_ONCE = 1 << 16
 
 
 def exact_duplicates(
-    batches: Iterable[pa.RecordBatch], work: Path, unit: Unit, tables: Tables, minimum_bytes: int | None = None
+    batches: Iterable[pa.RecordBatch],
+    work: Path,
+    unit: Unit,
+    tables: Tables | None = None,
+    minimum_bytes: int | None = None,
 ) -> pa.Table:
     """Which passages stand before, in an earlier document or earlier in the same one.
 
@@ -34,7 +39,7 @@ def exact_duplicates(
         batches: columns `id` and `text`, in the order of the paths; one of them is in memory at a time.
         work: a folder for intermediate files and the table; made if need be.
         unit: what is compared. White space around a passage does not count.
-        tables: finds the passages that have the same hash.
+        tables: finds the passages that have the same hash; None: our own, in 256 MiB.
         minimum_bytes: a passage with fewer bytes is left alone; None: `MINIMUM_BYTES` of the unit.
 
     Returns:
@@ -47,7 +52,8 @@ def exact_duplicates(
     _write_passages(batches, id_file, row_file, unit, max(1, shortest))
     with pa.memory_map(str(id_file)) as mapped:
         ids = pyarrow.ipc.open_file(mapped).read_all().column("id")
-    found = write_findings(work / f"{unit}-duplicates.arrow", _findings(ids, tables.repeated([row_file]), unit))
+    repeated = (tables or own_tables(work)).repeated([row_file])
+    found = write_findings(work / f"{unit}-duplicates.arrow", _findings(ids, repeated, unit))
     row_file.unlink()
     return found
 

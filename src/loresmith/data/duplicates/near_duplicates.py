@@ -19,6 +19,7 @@ from loresmith.data.duplicates.findings import FINDINGS, write_findings
 from loresmith.data.duplicates.minhash import HASHES, similarity
 from loresmith.data.duplicates.sketches import Sketches
 from loresmith.data.engine.engine import Tables
+from loresmith.data.engine.native_tables import own_tables
 from loresmith.data.engine.rows import KEYED, RowWriter
 from loresmith.data.mixing import mix
 
@@ -29,7 +30,7 @@ _COMPARED_AT_ONCE = 1 << 14
 _WRITTEN_AT_ONCE = 1 << 14
 
 
-def near_duplicates(sketches: Sketches, work: Path, threshold: float, tables: Tables) -> pa.Table:
+def near_duplicates(sketches: Sketches, work: Path, threshold: float, tables: Tables | None = None) -> pa.Table:
     """Which documents are near-identical to one that is kept.
 
     Of a cluster the longest document in bytes is kept, of equally long ones the first. The similarity in the table is
@@ -41,8 +42,8 @@ def near_duplicates(sketches: Sketches, work: Path, threshold: float, tables: Ta
         work: a folder for intermediate files and the table; made if need be.
         threshold: Jaccard similarity of the sets of shingles from which on two documents are near-identical, from 0 to
             1. Below 0.5 locality-sensitive hashing misses too many to be of use.
-        tables: finds documents that share a band. In memory there are, besides, 24 bytes a document, what clusters
-            hold, and 32 MiB of sketches.
+        tables: finds documents that share a band; None: our own, in 256 MiB. In memory there are, besides, 24 bytes a
+            document, what clusters hold, and 32 MiB of sketches.
 
     Returns:
         `FINDINGS` of kind "near", in the order of the documents.
@@ -51,7 +52,7 @@ def near_duplicates(sketches: Sketches, work: Path, threshold: float, tables: Ta
     bands = work / "bands.parquet"
     _write_bands(sketches, bands)
     clusters = Clusters()
-    for left, right in _likely_pairs(sketches, bands, threshold, tables):
+    for left, right in _likely_pairs(sketches, bands, threshold, tables or own_tables(work)):
         if clusters.find(left) != clusters.find(right) and sketches.jaccard(left, right) >= threshold:
             clusters.join(left, right)
     bands.unlink()

@@ -113,6 +113,11 @@ class NativeTables:
         return self._work / str(next(self._numbers))
 
 
+def own_tables(work: Path) -> NativeTables:
+    """Tables for one question in a folder, in 256 MiB."""
+    return NativeTables(work / "tables", 256 << 20)
+
+
 def _sorted_parts(spill: Spill) -> Iterator[tuple[Rows, int]]:
     """Parts sorted by key, the rows of a key in the order in which they came. Where a key goes on from the part before,
     its first and its last row of that part come again at the beginning; and how many rows do."""
