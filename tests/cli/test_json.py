@@ -38,6 +38,7 @@ WORDS: dict[str, Words] = {
     "assets import": lambda cli: [str(cli.folder / "tiny" / "model")],
     "assets export": lambda cli: ["words", str(cli.folder / "exported")],
     "data show": lambda cli: [add_dataset(cli)],
+    "data export": lambda cli: [add_dataset(cli), "--to", f"{mkdtemp()}/talks.jsonl"],
     "books": lambda _: [],
     "trace document": lambda cli: [recorded(cli)],
     "lineage": lambda _: ["words", "--format", "mermaid"],

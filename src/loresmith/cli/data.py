@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from loresmith.cli.data_export import EXPORT
 from loresmith.cli.data_show import SHOW
 from loresmith.cli.groups import noun
 
 COMMANDS = {
-    "data": noun("data", "Data: look at documents before and after they are curated.", SHOW),
+    "data": noun("data", "Data: look at documents before and after they are curated.", SHOW, EXPORT),
 }

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from loresmith.errors import Failure, UserError
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 SCORES = "scores.parquet"
 
@@ -31,8 +31,6 @@ class AssetRows:
     """
 
     def __init__(self, directory: Path, called: str = "") -> None:
-        import pyarrow.parquet as pq
-
         self.directory = directory
         self._files = sorted(directory.glob("documents-*.parquet")) or sorted(directory.glob("records.parquet"))
         if not self._files:
@@ -48,12 +46,15 @@ class AssetRows:
     @property
     def schema(self) -> pa.Schema:
         """All columns that `batches` can give."""
-        import pyarrow as pa
-
         if self._scored is None:
             return self._own
         more = [field for field in self._scored if field.name not in self._own.names]
         return pa.schema([*self._own, *more])
+
+    @property
+    def own_schema(self) -> pa.Schema:
+        """The columns without those of scores.parquet."""
+        return self._own
 
     @property
     def conversations(self) -> bool:
@@ -62,16 +63,12 @@ class AssetRows:
 
     def count(self) -> int:
         """How many rows there are."""
-        import pyarrow.parquet as pq
-
         return sum(pq.read_metadata(file).num_rows for file in self._files)
 
     def batches(self, columns: Sequence[str], batch_rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
         """All rows in order, with these columns, at most so many at a time."""
         own = [name for name in columns if name in self._own.names]
         more = [name for name in columns if name not in own]
-        import pyarrow as pa
-
         if not more:
             yield from self._own_batches(own, batch_rows)
             return
@@ -82,8 +79,6 @@ class AssetRows:
             yield pa.RecordBatch.from_pydict({name: together[name] for name in columns})
 
     def _own_batches(self, columns: Sequence[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
-        import pyarrow.parquet as pq
-
         for file in self._files:
             with pq.ParquetFile(file) as table:
                 yield from table.iter_batches(batch_rows, columns=list(columns), use_threads=False)
@@ -96,8 +91,6 @@ class _Scores:
     """
 
     def __init__(self, file: Path, columns: Sequence[str]) -> None:
-        import pyarrow.parquet as pq
-
         self._columns = list(columns)
         self._where = str(file)
         self._batches = pq.ParquetFile(file).iter_batches(4096, columns=["id", *columns], use_threads=False)
@@ -107,8 +100,6 @@ class _Scores:
 
     def of(self, ids: Sequence[Any]) -> dict[str, pa.Array[Any]]:
         """The columns, with a row for each of these documents, of which there is at least one."""
-        import pyarrow as pa
-
         parts: list[pa.RecordBatch] = []
         wanted: list[int] = []
         for document in ids:

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+
 from loresmith.data.asset_rows import AssetRows
+from loresmith.errors import UserError
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from loresmith.data.conditions.condition import Condition
 
 EDITS = "edits.parquet"
@@ -57,11 +60,26 @@ def look(asset: AssetRows, condition: Condition | None, columns: Sequence[str], 
     return Looked(tuple((number + 1, row) for number, row in _rows(asset, columns, numbers)), matching)
 
 
-def matching_batches(asset: AssetRows, condition: Condition | None, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """The rows that a condition is true of, with these columns, a batch at a time; raises as `look`, at the end."""
-    needed = [*columns, *sorted(condition.columns - set(columns))] if condition is not None else list(columns)
+def matching_batches(
+    asset: AssetRows, condition: Condition | None, columns: Sequence[str], split: str | None = None
+) -> Iterator[pa.RecordBatch]:
+    """The rows that a condition is true of, with these columns, a batch at a time.
+
+    Args:
+        condition: None: every row.
+        split: only rows of this split.
+
+    Raises:
+        UserError: at once, if there are no splits; at the end, as `look`.
+    """
+    if split is not None and "split" not in asset.schema.names:
+        raise UserError("these documents are not split yet", hint="`curate` splits them")
+    looked_at = {*(condition.columns if condition is not None else ()), *(("split",) if split is not None else ())}
+    needed = [*columns, *sorted(looked_at - set(columns))]
     for batch in asset.batches(needed):
         found = batch.filter(condition.mask(batch)) if condition is not None else batch
+        if split is not None:
+            found = found.filter(pc.equal(found.column("split"), pa.scalar(split)))
         if found.num_rows:
             yield found.select(list(columns))
     if condition is not None:
@@ -70,8 +88,6 @@ def matching_batches(asset: AssetRows, condition: Condition | None, columns: Seq
 
 def edits_of(directory: Path, documents: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
     """The edits of some documents of a corpus, by id."""
-    import pyarrow.dataset as ds
-
     found: dict[str, list[dict[str, Any]]] = {document: [] for document in documents}
     if (directory / EDITS).exists():
         wanted = ds.field("id").isin(list(documents))

@@ -14,6 +14,7 @@ NOUNS = (
     "summary",
     "assets",
     "data_show",
+    "data_export",
     "books",
     "lineage",
     "reproduce",
