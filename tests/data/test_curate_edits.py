@@ -141,7 +141,7 @@ def test_documents_of_an_earlier_version_are_named_as_such(tmp_path: Path) -> No
     given = documents(tmp_path, {"a.txt": prose(1)})
     (file,) = given.directory.glob("documents-*.parquet")
     pq.write_table(pq.read_table(file).drop_columns(["uses", "owner"]), file)
-    with pytest.raises(UserError, match="no column 'uses': an earlier version made them"):
+    with pytest.raises(UserError, match="no column 'owner': an earlier version made them"):
         curated(tmp_path, given)
 
 

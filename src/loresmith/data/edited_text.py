@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -80,7 +80,7 @@ class EditedText:
 
         What an edit put there came of what stood between its neighbours.
         """
-        found = [piece for piece in self.pieces if piece.at < end and piece.at + piece.length > start]
+        found = self._touched(start, end)
         if found:
             first, last = found[0], found[-1]
             return (
@@ -91,6 +91,18 @@ class EditedText:
         before = self.pieces[after - 1] if after else Piece(0, 0, 0)
         left = before.start + before.length
         return left, self.pieces[after].start if after < len(self.pieces) else left
+
+    def left_of_original(self, start: int, end: int) -> list[str]:
+        """What of characters start .. end - 1 stood in the original."""
+        return [
+            self.text[max(start, piece.at) : min(end, piece.at + piece.length)] for piece in self._touched(start, end)
+        ]
+
+    def _touched(self, start: int, end: int) -> list[Piece]:
+        """The pieces that have some of characters start .. end - 1."""
+        first = max(0, bisect_right(self.pieces, start, key=lambda piece: piece.at) - 1)
+        last = bisect_left(self.pieces, end, key=lambda piece: piece.at)
+        return [piece for piece in self.pieces[first:last] if piece.at + piece.length > start]
 
     def _kept(self, start: int, end: int, at: int) -> list[Piece]:
         """The pieces of characters start .. end - 1, which come to stand at `at`."""

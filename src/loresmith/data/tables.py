@@ -47,3 +47,46 @@ class TableWriter:
     def _flush(self) -> None:
         self._writer.write_table(pa.Table.from_pylist(self._rows, self._schema), row_group_size=_GROUP_ROWS)
         self._rows, self._pending_bytes = [], 0
+
+
+class BatchWriter:
+    """Writes one file, batch by batch, in row groups as `TableWriter` does. A context manager.
+
+    Where a row group ends depends on the rows alone, not on how they were divided into batches.
+    """
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self._schema = schema
+        self._pending: list[pa.RecordBatch] = []
+        self._rows = self._bytes = 0
+        self._writer = pyarrow.parquet.ParquetWriter(path, schema, compression="zstd", compression_level=3)
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Add rows; where they have a column `bytes`, that is how much text each holds."""
+        sizes = batch.column("bytes").to_pylist() if "bytes" in self._schema.names else [0] * batch.num_rows
+        start = 0
+        for number, size in enumerate(sizes, 1):
+            self._bytes += size  # type: ignore[operator]
+            if self._bytes >= _GROUP_BYTES or self._rows + number - start >= _GROUP_ROWS:
+                self._pending.append(batch.slice(start, number - start))
+                self._flush()
+                start = number
+        if start < batch.num_rows:
+            self._pending.append(batch.slice(start))
+            self._rows += batch.num_rows - start
+
+    def __enter__(self) -> BatchWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self._flush()
+        self._writer.close()
+
+    def _flush(self) -> None:
+        if self._pending:
+            table = pa.Table.from_batches(self._pending, self._schema)
+            self._writer.write_table(table, row_group_size=_GROUP_ROWS)
+        self._pending, self._rows, self._bytes = [], 0, 0

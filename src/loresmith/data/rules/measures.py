@@ -36,7 +36,9 @@ from __future__ import annotations
 
 import re
 import string
+from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -49,8 +51,10 @@ from loresmith.data.rules.words import Words, words_of
 TERMINAL = (".", "?", "!", '"', "'", "”", "’", "»", "…", "。", "？", "！", "।", "؟", "۔")
 """What a sentence ends with, or the quote around it."""
 
+_ENDS = frozenset(TERMINAL)
 _BULLETS = ("-", "*", "•", "‣", "▪", "●", "○", "◦", "–", "·")
 _SHORT_LINE = 30
+_SYMBOL, _NUMBER, _LETTERED = range(3)
 _FEW_WORDS = 3
 _SENTENCE_END = re.compile(r"(?<![.!?])[.!?]++[\"'”’)\]]*+(?=\s|\Z)|[。？！।؟۔]")
 _LETTER = re.compile(r"[^\W\d_]")
@@ -75,7 +79,7 @@ class Measures:
         scores = {
             **_characters(text),
             **_words(text, words, language),
-            **_lines(lines),
+            **_lines(text, lines),
             **_web_page(text, folded, lines),
             **passage_repetition(text, lines),
             **ngram_repetition(words),
@@ -99,12 +103,8 @@ def _characters(text: str) -> dict[str, float]:
 
 
 def _words(text: str, words: Words, language: str) -> dict[str, float]:
-    letter, digit = _LETTER.search, _DIGIT.search
-    letters = [word.isalpha() or letter(word) is not None for word in words.different]
-    alphabetic = np.array(letters, dtype=bool)
-    real = np.array(
-        [found or digit(word) is not None for word, found in zip(words.different, letters, strict=True)], dtype=bool
-    )
+    kinds = np.fromiter(map(_kind, words.different), dtype=np.uint8, count=len(words.different))
+    alphabetic, real = kinds == _LETTERED, kinds != _SYMBOL
     count = words.count(real)
     scores = {
         "words": float(count),
@@ -122,28 +122,35 @@ def _words(text: str, words: Words, language: str) -> dict[str, float]:
     return scores
 
 
-def _lines(lines: Sequence[str]) -> dict[str, float]:
+@lru_cache(maxsize=1 << 17)
+def _kind(word: str) -> int:
+    if word.isalpha() or _LETTER.search(word) is not None:
+        return _LETTERED
+    return _SYMBOL if _DIGIT.search(word) is None else _NUMBER
+
+
+def _lines(text: str, lines: Sequence[str]) -> dict[str, float]:
     count = len(lines)
+    first = Counter([line[0] for line in lines])
+    last = Counter([line[-1] for line in lines])
+    dots = sum(line.endswith("...") for line in lines) if "..." in text else 0
     return {
         "lines": float(count),
-        "bullet_lines": sum(line.startswith(_BULLETS) for line in lines) / count,
-        "ellipsis_lines": sum(line.endswith(("...", "…")) for line in lines) / count,
-        "terminal_lines": sum(line.endswith(TERMINAL) for line in lines) / count,
-        "short_lines": sum(len(line) <= _SHORT_LINE for line in lines) / count,
+        "bullet_lines": sum(first[bullet] for bullet in _BULLETS) / count,
+        "ellipsis_lines": (dots + last["…"]) / count,
+        "terminal_lines": sum(last[end] for end in TERMINAL) / count,
+        "short_lines": sum([len(line) <= _SHORT_LINE for line in lines]) / count,
     }
 
 
 def _web_page(text: str, folded: str, lines: Sequence[str]) -> dict[str, float]:
-    few = 0
-    sentences = 0
-    for line in lines:
-        if len(line.split(None, _FEW_WORDS - 1)) < _FEW_WORDS:
-            few += 1
-        elif line.endswith(TERMINAL):
-            sentences += len(_SENTENCE_END.findall(line)) or 1
+    long = [line for line in lines if len(line.split(None, _FEW_WORDS - 1)) == _FEW_WORDS]
+    ended = [line for line in long if line[-1] in _ENDS]
+    # Of a line that ends with a quote alone there may be no end of a sentence in it; it is one nevertheless.
+    quoted = sum(_SENTENCE_END.search(line) is None for line in ended if line[-1] not in ".?!")
     return {
-        "short_word_lines": few / len(lines),
-        "sentences": float(sentences),
+        "short_word_lines": (len(lines) - len(long)) / len(lines),
+        "sentences": float(len(_SENTENCE_END.findall("\n".join(ended))) + quoted),
         "curly_brackets": (text.count("{") + text.count("}")) / len(text),
         "javascript_lines": _naming(("javascript",), folded, lines),
         "policy_lines": _naming(_POLICY, folded, lines),

@@ -22,12 +22,13 @@ from dataclasses import dataclass
 
 from loresmith.data.edited_text import Edit
 from loresmith.data.rules.finding import Finding, Pages
-from loresmith.data.rules.page_numbers import bare_number, is_page_number
+from loresmith.data.rules.page_numbers import bare_number, is_page_number, page_number_lines
 from loresmith.data.rules.source_documents import is_source_code
 from loresmith.data.rules.text_lines import Line, first_lines, last_lines
 
 DEPTH = 3
 _LONGEST = 200  # a longer line at a border is a paragraph of the text
+_LONGEST_ALONE = 48  # characters of a line with a page's number, white space included
 _PAGES, _OF = 3, 6
 
 
@@ -58,11 +59,9 @@ class PageFurniture:
 
 def _alone(text: str) -> Iterator[Line]:
     """Lines that say that they are page numbers, and neither begin nor end the text."""
-    start = text.find("\n") + 1
-    while start and (end := text.find("\n", start) + 1):
-        if end - start < 48 and is_page_number(ink := text[start:end].strip()):
-            yield Line(start, end, ink)
-        start = end
+    for found in page_number_lines(text):
+        if found.start() and found.end() - found.start() < _LONGEST_ALONE:
+            yield Line(found.start(), found.end(), found[1])
 
 
 def _of_pages(text: str, pages: Pages) -> Iterator[Line]:

@@ -9,16 +9,28 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from loresmith.errors import UserError
 from loresmith.factory.step import Guess, Input, InputAsset, Made, Output, Result, Step, StepConfig, StepContext
 
 if TYPE_CHECKING:
-    from loresmith.data.preparation import Privacy
+    from loresmith.data.curation.curation_rules import CurationRules, Privacy
 
 SHORTEST_KEY = 16
 """Bytes; a shorter key can be tried out."""
+
+
+class BoundSetting(StepConfig):
+    """A bound of a score."""
+
+    minimum: float | None = Field(default=None, description="The least that is within bounds; none: there is none.")
+    maximum: float | None = Field(default=None, description="The most that is within bounds; none: there is none.")
+    consequence: Literal["drop", "quarantine", "flag", "ignore"] = Field(
+        default="drop",
+        description="What becomes of a document that is out of bounds; `flag` keeps it and says so in scores.parquet, "
+        "`ignore` takes a bound of the profile away.",
+    )
 
 
 class CurateConfig(StepConfig):
@@ -56,6 +68,42 @@ class CurateConfig(StepConfig):
         description="The day (YYYY-MM-DD) on which the corpus is made: documents that may be kept only until a day "
         "before it are dropped. None: how long they may be kept is not looked at.",
     )
+    profile: Literal["auto", "none", "web", "manuals", "code", "records", "mail"] = Field(
+        default="auto",
+        description="What documents are held to: which rules look at them, what these repair and cut, and bounds of "
+        "scores beyond which a document is dropped or quarantined. `auto` takes for each document, by its type, "
+        "`code`, `mail`, `records` or else `manuals`; `none` leaves every text as it is.",
+    )
+    bounds: dict[str, dict[str, BoundSetting]] = Field(
+        default={},
+        description="Bounds of one's own, by profile and score: `{manuals: {words: {minimum: 20}}}`.",
+    )
+    flags: dict[str, dict[str, Literal["drop", "quarantine", "flag", "ignore"]]] = Field(
+        default={},
+        description="What becomes of documents with a flag, by profile: `{code: {generated: ignore, 'licence:GPL-3.0': "
+        "drop}}`. A flag that ends with `:` stands for all that begin so.",
+    )
+    languages: tuple[str, ...] = Field(
+        default=(),
+        description="Languages by ISO 639-1, such as `de`: documents whose prose is in another one are dropped. Empty: "
+        "all are welcome. Documents without prose stay.",
+    )
+    other_paragraphs: Literal["keep", "cut"] = Field(
+        default="keep", description="With languages: paragraphs in others, within documents in one of them."
+    )
+    boilerplate_documents: int | None = Field(
+        default=20,
+        ge=2,
+        description="Paragraphs at the beginning or the end of a document or a page are cut where each of their lines "
+        "is in at least so many documents; none: they stay. Source code is left alone.",
+    )
+    containment: float | None = Field(
+        default=None,
+        ge=0.5,
+        le=1.0,
+        description="A document of whose runs of five words another document has this share is merged into it; none: "
+        "it is kept.",
+    )
     privacy: dict[str, Literal["detect", "mask", "pseudonymise", "drop"]] = Field(
         default={},
         description="What is done with what points at a person or opens a door, by kind: `{email: mask, name: "
@@ -83,6 +131,24 @@ class CurateConfig(StepConfig):
     test_share: float = Field(
         default=0.05, ge=0, lt=1, description="Share of the groups held out for evaluation alone, from 0 to 1."
     )
+
+    @field_validator("bounds", "flags")
+    @classmethod
+    def _what_is_named_exists(cls, settings: dict[str, dict[str, Any]], told: ValidationInfo) -> dict[str, Any]:
+        from loresmith.data.rules.names import FLAGS, SCORES, is_flag, is_score
+        from loresmith.data.rules.profiles import PROFILES
+        from loresmith.nearest import unknown_name
+
+        kind, known, fits = {"bounds": ("score", SCORES, is_score), "flags": ("flag", FLAGS, is_flag)}[
+            str(told.field_name)
+        ]
+        for profile, named in settings.items():
+            if profile not in PROFILES:
+                raise ValueError(unknown_name("profile", profile, PROFILES))
+            for name in named:
+                if not fits(name):
+                    raise ValueError(unknown_name(kind, name, sorted(known)))
+        return settings
 
     @field_validator("privacy")
     @classmethod
@@ -139,7 +205,7 @@ class CurateConfig(StepConfig):
         return read_gazetteer(Path(self.privacy_names))
 
     def privacy_settings(self) -> Privacy | None:
-        from loresmith.data.preparation import Privacy
+        from loresmith.data.curation.curation_rules import Privacy
         from loresmith.data.privacy.recognisers import Recognisers
         from loresmith.data.privacy.rules import KINDS, PrivacyRules
 
@@ -152,24 +218,44 @@ class CurateConfig(StepConfig):
             rules = PrivacyRules(kinds=tuple(actions), gazetteer=self.names(), countries=self.privacy_countries)
         return Privacy(Recognisers(rules), actions, self.key())
 
+    def rules(self) -> CurationRules:
+        """What `curate` decides by; raises UserError if a file that is named cannot be read."""
+        from loresmith.data.curation.curation_rules import CurationRules
+        from loresmith.data.curation.expectations import Expectations, OwnBound
+        from loresmith.data.splitting import Shares
+
+        bounds = {
+            profile: {
+                score: OwnBound(bound.minimum, bound.maximum, bound.consequence) for score, bound in named.items()
+            }
+            for profile, named in self.bounds.items()
+        }
+        return CurationRules(
+            shares=Shares(self.validation_share, self.test_share),
+            minimum_bytes=self.minimum_bytes,
+            expectations=Expectations(self.profile, bounds, self.flags),
+            languages=self.languages,
+            other_paragraphs=self.other_paragraphs,
+            boilerplate_documents=self.boilerplate_documents,
+            similarity=self.similarity,
+            drop_near_duplicates=self.drop_near_duplicates,
+            containment=self.containment,
+            group_by_folders=self.group_by_folders,
+            use=self.use,
+            as_of=self.as_of.isoformat() if self.as_of else "",
+            privacy=self.privacy_settings(),
+            repeated=self.drop_repeated,
+        )
+
 
 def _curate(context: StepContext, config: CurateConfig, inputs: Mapping[str, InputAsset]) -> Result:
-    from loresmith.data.curate import CurationRules, curate
-    from loresmith.data.splitting import Shares
+    from loresmith.data.curation.curate import curate
+    from loresmith.data.engine.local_engine import local_engine
 
     corpus = context.output("corpus")
-    rules = CurationRules(
-        config.minimum_bytes,
-        config.similarity,
-        config.drop_near_duplicates,
-        config.group_by_folders,
-        Shares(config.validation_share, config.test_share),
-        config.use,
-        config.as_of.isoformat() if config.as_of else "",
-        config.privacy_settings(),
-        config.drop_repeated,
-    )
-    result = curate(inputs["documents"].directory, corpus, rules, context.work / "prepared", context)
+    rules = config.rules()
+    with local_engine(context.threads, 4 << 30, context.work / "tables") as engine:
+        result = curate(inputs["documents"].directory, corpus, rules, context.work / "curation", engine, context)
     for group, split in result.moved.items():
         context.log(f"group {group[:12]} moved to {split}, which was empty")
     for kind, count in sorted(result.findings.items()):
@@ -178,8 +264,12 @@ def _curate(context: StepContext, config: CurateConfig, inputs: Mapping[str, Inp
         "documents": sum(split["documents"] for split in result.splits.values()),
         "bytes": sum(split["bytes"] for split in result.splits.values()),
         "splits": result.splits,
-        "near_identical": result.near_identical,
+        "near_identical": result.duplicates["near"],
+        "duplicates": result.duplicates,
         "moved_groups": dict(result.moved),
+        "profiles": dict(sorted(result.profiles.items())),
+        "languages": dict(sorted(result.languages.items())),
+        "boilerplate_lines": result.boilerplate,
     }
     if rules.privacy is not None:
         metadata["privacy_findings"] = dict(sorted(result.findings.items()))
@@ -196,9 +286,9 @@ def _fingerprint(config: CurateConfig) -> str:
 
 CURATE = Step(
     name="curate",
-    version=2,
-    summary="Merge duplicates, mask what points at people, drop what is too short or not allowed, and hold out groups "
-    "of documents for evaluation.",
+    version=3,
+    summary="Repair texts, hold them to what is expected of their sort, merge duplicates, mask what points at people, "
+    "drop what is not allowed, and hold out groups of documents for evaluation.",
     config=CurateConfig,
     inputs={"documents": Input("documents", "What to choose from.")},
     outputs={"corpus": Output("corpus", "The documents that are kept, with their split and group.")},

@@ -1,0 +1,178 @@
+"""The decision: what becomes of each document, from all that the rules saw in it and what it has in common with others.
+
+What comes first counts: what may not be used at all, what is too short, what a profile does not let pass, copies,
+near-identical documents, documents inside others. Nothing else in curation drops, merges or quarantines a document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from loresmith.ledger.books import Disposition
+
+_SEVERITY: tuple[tuple[str, Disposition], ...] = (("drop", "dropped"), ("quarantine", "quarantined"))
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What becomes of a document.
+
+    Attributes:
+        reason: one of a few.
+        detail: what there is to say of this document.
+    """
+
+    disposition: Disposition = "kept"
+    reason: str = ""
+    detail: str = ""
+
+
+KEPT = Decision()
+
+
+def alone(sign: Mapping[str, Any], minimum_bytes: int) -> Decision:
+    """What becomes of a document by itself.
+
+    Args:
+        sign: `refused`, `breaches`, `profile`, `bytes` and `media_type` of the document.
+        minimum_bytes: that it must have.
+    """
+    if sign["refused"]:
+        return Decision("dropped", sign["refused"])
+    if not sign["bytes"]:
+        return Decision("dropped", "no text", sign["media_type"])
+    if sign["bytes"] < minimum_bytes:
+        return Decision("dropped", "too short")
+    for consequence, disposition in _SEVERITY:
+        for breach in sign["breaches"]:
+            if breach["consequence"] == consequence:
+                value = "" if breach["value"] is None else f" {breach['value']:.6g}:"
+                return Decision(
+                    disposition, f"{sign['profile']}: {breach['name']}", f"{breach['name']}{value} {breach['because']}"
+                )
+    return KEPT
+
+
+@dataclass
+class Decisions:
+    """What becomes of all documents; legend: N documents, numbered in their order.
+
+    Attributes:
+        ids, paths: (N,).
+        bytes: (N,) of the edited text.
+        digests: (N,) sha256 of the edited text.
+        labels: (N,) access labels; of a document that others are merged into, theirs too.
+        fates: (N,).
+        merged_into: (N,) the number of the document that stays for it; -1: none.
+        alike: (N,) the number of the document it is near-identical to, or inside; -1: none.
+        similarity: (N,) how much it has in common with that one; NaN: there is none.
+    """
+
+    ids: pa.ChunkedArray[Any]
+    paths: pa.ChunkedArray[Any]
+    bytes: NDArray[np.int64]
+    digests: NDArray[np.bytes_]
+    labels: list[frozenset[str]]
+    fates: list[Decision]
+    merged_into: NDArray[np.int64] = field(init=False)
+    alike: NDArray[np.int64] = field(init=False)
+    similarity: NDArray[np.float64] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.merged_into = np.full(len(self.fates), -1, dtype=np.int64)
+        self.alike = np.full(len(self.fates), -1, dtype=np.int64)
+        self.similarity = np.full(len(self.fates), np.nan)
+
+    @classmethod
+    def from_signs(
+        cls, batches: Iterable[pa.RecordBatch], minimum_bytes: int, before: Decisions | None = None
+    ) -> Decisions:
+        """Decide on each document by itself.
+
+        Args:
+            batches: `SIGNS` of all documents.
+            before: decisions from before the texts were last changed; what was merged stays so.
+        """
+        known: dict[Decision, Decision] = {}
+        labels_known: dict[frozenset[str], frozenset[str]] = {}
+        ids: list[pa.Array[Any]] = []
+        paths: list[pa.Array[Any]] = []
+        sizes: list[NDArray[np.int64]] = [np.empty(0, dtype=np.int64)]
+        digests: list[NDArray[np.bytes_]] = [np.empty(0, dtype="S64")]
+        labels: list[frozenset[str]] = []
+        fates: list[Decision] = []
+        for batch in batches:
+            ids.append(batch.column("id"))
+            paths.append(batch.column("path"))
+            sizes.append(batch.column("bytes").to_numpy())
+            digests.append(np.array([row["digest"].hex() for row in batch.select(["digest"]).to_pylist()], dtype="S64"))
+            for sign in batch.drop_columns(["id", "path", "digest"]).to_pylist():
+                fate = alone(sign, minimum_bytes)
+                fates.append(known.setdefault(fate, fate))
+                carried = frozenset(sign["labels"])
+                labels.append(labels_known.setdefault(carried, carried))
+        decisions = cls(
+            pa.chunked_array(ids, pa.string()),
+            pa.chunked_array(paths, pa.string()),
+            np.concatenate(sizes),
+            np.concatenate(digests),
+            labels,
+            fates,
+        )
+        if before is not None:
+            for number in np.flatnonzero(before.merged_into >= 0).tolist():
+                decisions._merge(number, int(before.merged_into[number]), before.fates[number].reason)
+        return decisions
+
+    def __len__(self) -> int:
+        return len(self.fates)
+
+    @property
+    def kept(self) -> NDArray[np.bool_]:
+        """(N,) which documents stay."""
+        return np.fromiter((fate is KEPT or fate == KEPT for fate in self.fates), dtype=np.bool_, count=len(self))
+
+    def merge_copies(self) -> None:
+        """Merge each document that says the same as one before it into the first of them."""
+        standing = np.flatnonzero(self.kept)
+        _, first, places = np.unique(self.digests[standing], return_index=True, return_inverse=True)
+        for number, original in zip(standing.tolist(), standing[first[places]].tolist(), strict=True):
+            if number != original:
+                self._merge(number, original, "exact duplicate")
+
+    def note_alike(self, found: pa.Table) -> None:
+        """Note which documents are near-identical to, or inside, another; nothing is decided by that.
+
+        Args:
+            found: `FINDINGS` about whole documents.
+        """
+        for number, other, similarity in self._found(found):
+            self.alike[number], self.similarity[number] = other, similarity
+
+    def merge_found(self, found: pa.Table, reason: str) -> None:
+        """Merge documents into those that were found to stay for them, where both are still kept."""
+        kept = self.kept
+        for number, other in self.numbered(found):
+            if kept[number] and kept[other]:
+                self._merge(number, other, reason)
+
+    def _merge(self, number: int, original: int, reason: str) -> None:
+        self.fates[number] = Decision("merged", reason, f"of {self.ids[original]} {self.paths[original]}")
+        self.merged_into[number] = original
+        self.labels[original] |= self.labels[number]
+
+    def numbered(self, found: pa.Table) -> Iterator[tuple[int, int]]:
+        """The numbers of documents that were found to be alike."""
+        return ((number, other) for number, other, _ in self._found(found))
+
+    def _found(self, found: pa.Table) -> Iterator[tuple[int, int, float]]:
+        for batch in found.to_batches(max_chunksize=1 << 16):
+            places = [pc.index_in(batch.column(name), value_set=self.ids).to_pylist() for name in ("document", "kept")]
+            yield from zip(*places, batch.column("similarity").to_pylist(), strict=True)
