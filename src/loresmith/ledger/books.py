@@ -11,7 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from loresmith.errors import Failure
 
-Disposition = Literal["kept", "dropped", "merged", "truncated", "masked", "quarantined", "repeated", "unpacked"]
+Disposition = Literal[
+    "kept", "edited", "dropped", "merged", "truncated", "masked", "quarantined", "repeated", "unpacked"
+]
 
 
 class Entry(BaseModel):
