@@ -24,6 +24,7 @@ class RecordingContext:
         self.threads = threads
         self.tensor_parallel = 1
         self.expert_parallel = 1
+        self.erased: frozenset[str] = frozenset()
         self.metrics: list[tuple[str, float, float]] = []
         self.logs: list[str] = []
         self.progressed: list[tuple[float, float | None, str, dict[str, float]]] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 from loresmith.data.raw_files import RawFile, UnreadFile
@@ -31,7 +32,12 @@ def raw_digest(raw: RawFile | UnreadFile) -> str:
     return hashlib.sha256(raw.data).hexdigest() if isinstance(raw, RawFile) else ""
 
 
-def content_fingerprint(files: Sequence[SourceFile], max_file_bytes: int, cache: Path | None = None) -> str:
+def content_fingerprint(
+    files: Sequence[SourceFile],
+    max_file_bytes: int,
+    cache: Path | None = None,
+    erased: AbstractSet[str] = frozenset(),
+) -> str:
     """The digest of all that `ingest` would read of these files.
 
     Modification times are left out: a fresh checkout of the same files is the same input.
@@ -40,13 +46,15 @@ def content_fingerprint(files: Sequence[SourceFile], max_file_bytes: int, cache:
         files: sorted by path.
         max_file_bytes: a larger file is not read.
         cache: a folder in which it is remembered what files were, so that those that have not changed are not read.
+        erased: the sha256 of files that are left out, as if they were not there.
     """
     total = ContentDigest()
     with KnownFiles(cache) as known:
         for file in files:
             found = file.known(known, max_file_bytes)
             what = found[0] if found is not None else _read(file, known, max_file_bytes)
-            total.add(file.path, what.reason, what.size, what.sha256)
+            if what.sha256 not in erased:
+                total.add(file.path, what.reason, what.size, what.sha256)
     return total.hexdigest()
 
 

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
+import itertools
 import json
 import os
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from loresmith.data.document_row import document_id, document_row, text_digest, timestamp
 from loresmith.data.documents import DOCUMENT_COLUMNS, DocumentWriter
 from loresmith.data.fingerprint import ContentDigest
 from loresmith.data.observer import Observer, safe_point
 from loresmith.data.path_names import path_name
-from loresmith.data.readers.record import ReadingRules, Record, Refused
+from loresmith.data.readers.record import ReadingRules, Refused
 from loresmith.data.reading.limits import Limits
 from loresmith.data.reading.memory import Extractions, KnownFiles
 from loresmith.data.reading.pool import ReadingPool
@@ -83,7 +84,8 @@ class Ingested:
 
     A file that gave no document is in the snapshot with its labels: `source_labels` may be more than `labels`. Of the
     `files`, `read` were read anew and the others known to be as they were; `extracted` counts those that went through a
-    reader, files in files included.
+    reader, files in files included. `erased` counts documents that were left out since they were once erased.
+    `stray_sidecars` are the paths of files that are not there and of which sidecars speak.
     """
 
     books: Books = field(default_factory=Books)
@@ -99,6 +101,8 @@ class Ingested:
     read: int = 0
     extracted: int = 0
     quarantined: Counter[str] = field(default_factory=Counter)
+    erased: int = 0
+    stray_sidecars: AbstractSet[str] = frozenset()
 
     def count(self, row: Mapping[str, Any]) -> None:
         """Count a document."""
@@ -118,12 +122,14 @@ class Workplace:
         spool: a folder for what is in archives; emptied at the end.
         place: finds a file's bytes where they are held already.
         limits: of reading one file.
+        erased: what is left out: ids of documents, and sha256 of texts and of files.
     """
 
     spool: Path
     cache: Path | None = None
     place: Place = lambda _sha256, _target: False
     limits: Limits = field(default_factory=Limits)
+    erased: AbstractSet[str] = frozenset()
 
 
 def ingest(
@@ -140,7 +146,7 @@ def ingest(
 
     The books count documents (a file, or a record in one) and bytes as read; the files in an archive count as files of
     their own, in bytes as unpacked. What turns out to be no text is quarantined, and is in the snapshot like everything
-    that was read.
+    that was read. A file is not in it that holds anything of what was once erased.
 
     Args:
         files: what to read, in an order that never changes.
@@ -169,7 +175,7 @@ def ingest(
         KnownFiles(workplace.cache) as known,
         ReadingPool(observer.threads, rules, workplace.limits, workplace.spool) as pool,
     ):
-        extractions = Extractions(workplace.cache, rules)
+        extractions = Extractions(workplace.cache, rules, workplace.erased)
         reader = UnitReader(
             rules,
             workplace.limits,
@@ -182,18 +188,23 @@ def ingest(
             tick,
             ahead=4 * observer.threads,
         )
-        for unit in reader.units(files):
-            if not unit.inside:
-                if begun % 64 == 0:
-                    tick()
-                begun += 1
-                content.add(unit.path, unit.unread, unit.size, unit.sha256)
-                if not unit.unread:
-                    listing.write(_listed(unit))
-                    result.files += 1
-                    result.file_bytes += unit.size
-                    result.source_labels.update(rights.labels_of(unit.path))
-            _enter(unit, rights, books, writer, result)
+        for file in _with_what_is_inside(reader.units(files)):
+            if begun % 64 == 0:
+                tick()
+            begun += 1
+            top = next(file)
+            if top.sha256 not in workplace.erased:
+                content.add(top.path, top.unread, top.size, top.sha256)
+            erased_before = result.erased
+            for unit in itertools.chain((top,), file):
+                _enter(unit, rights, books, writer, result, workplace.erased)
+            if result.erased > erased_before:
+                (source / "files" / top.path).unlink()
+            elif not top.unread:
+                listing.write(_listed(top))
+                result.files += 1
+                result.file_bytes += top.size
+                result.source_labels.update(rights.of(top.path).labels)
         observer.progress(begun, begun, "files")
     shutil.rmtree(workplace.spool)
     extractions.remove_unused()
@@ -202,18 +213,56 @@ def ingest(
     if not result.documents:
         raise UserError(
             f"none of the {begun} files that match gave a document: "
-            + ", ".join(f"{count} {reason}" for reason, count in result.quarantined.most_common()),
+            + ", ".join(
+                f"{count} {reason}"
+                for reason, count in (
+                    *result.quarantined.most_common(),
+                    *([("erased", result.erased)] if result.erased else []),
+                )
+            ),
             hint="change include or exclude, max_file_bytes, encodings or text_field",
         )
     result.read, result.extracted = reader.read, reader.extracted
+    result.stray_sidecars = rights.sidecars.strays
     result.books, result.content = books.accounts(), content.hexdigest()
     return result
 
 
-def _enter(unit: ReadFile, rights: Rights, books: RecordBooks, writer: DocumentWriter, result: Ingested) -> None:
+def _with_what_is_inside(units: Iterator[ReadFile]) -> Iterator[Iterator[ReadFile]]:
+    """The files of a place, each followed by those in it. One must be gone through before the next."""
+    tops = itertools.count()
+    number = -1
+
+    def of_top(unit: ReadFile) -> int:
+        nonlocal number
+        if not unit.inside:
+            number = next(tops)
+        return number
+
+    return (inside for _number, inside in itertools.groupby(units, of_top))
+
+
+def _enter(
+    unit: ReadFile,
+    rights: Rights,
+    books: RecordBooks,
+    writer: DocumentWriter,
+    result: Ingested,
+    erased: AbstractSet[str],
+) -> None:
     """Put what a file gave into the table and the books."""
     books.enter(bytes_=unit.size)
-    labels = rights.labels_of(unit.path)
+    id_ = document_id(unit.path, unit.sha256)
+    if unit.sha256 in erased:
+        books.enter(records=1)
+        books.leave(id_, unit.path, "dropped", unit.size, "erased")
+        result.erased += 1
+        return
+    if not unit.inside and (said := rights.sidecars.said_of(unit.path)):
+        books.enter(records=1)
+        books.leave(id_, unit.path, "dropped", unit.size, "rights sidecar", said)
+        return
+    held = rights.of(unit.path)
     accounted = 0
     for record in unit.extraction.records():
         books.enter(records=1)
@@ -224,6 +273,10 @@ def _enter(unit: ReadFile, rights: Rights, books: RecordBooks, writer: DocumentW
             books.leave(id_, path, "quarantined", record.bytes, record.reason, record.detail)
             result.quarantined[record.reason] += 1
             continue
+        if erased and (id_ in erased or text_digest(record.text) in erased):
+            books.leave(id_, path, "dropped", record.bytes, "erased")
+            result.erased += 1
+            continue
         books.leave(id_, path, "kept", record.bytes)
         modified = timestamp(unit.modified) if unit.modified is not None else ""
         known = {
@@ -231,7 +284,7 @@ def _enter(unit: ReadFile, rights: Rights, books: RecordBooks, writer: DocumentW
             "language": unit.extraction.language,
             "collected_at": modified,
         }
-        row = document_row(record, rights, labels, {**known, "id": id_, "path": path})
+        row = document_row(record, held, {**known, "id": id_, "path": path})
         writer.add({**row, "metadata": with_metadata(record.metadata, unit.metadata)})
         result.count(row)
     members = len(unit.extraction.members)
@@ -240,40 +293,6 @@ def _enter(unit: ReadFile, rights: Rights, books: RecordBooks, writer: DocumentW
         id_ = document_id(unit.path, unit.sha256)
         detail = "1 file in it" if members == 1 else f"{members} files in it"
         books.leave(id_, unit.path, "unpacked", unit.size - accounted, "", detail)
-
-
-def document_row(record: Record, rights: Rights, labels: Sequence[str], known: Mapping[str, str]) -> dict[str, Any]:
-    """A document's row (`DOCUMENT_COLUMNS`).
-
-    Args:
-        labels: of its file.
-        known: `id`, `path` and `collected_at`; `media_type` and `language` where the record does not say.
-    """
-    return {
-        **known,
-        "text": record.text,
-        "bytes": len(record.text.encode()),
-        "media_type": record.media_type or known["media_type"],
-        "language": record.language or known["language"],
-        "licence": rights.licence,
-        "labels": sorted({*labels, *record.labels}),
-        "metadata": record.metadata,
-        "owner": rights.owner,
-        "uses": sorted(rights.uses),
-        "retain_until": rights.retain_until,
-        "source_start": record.start,
-        "source_bytes": record.bytes,
-        "pages": list(_pages(record)),
-    }
-
-
-def _pages(record: Record) -> Iterator[dict[str, int]]:
-    """Where pages begin, in bytes of UTF-8 instead of characters."""
-    at = behind = 0
-    for number, start in record.pages:
-        behind += len(record.text[at:start].encode())
-        at = start
-        yield {"number": number, "start": behind}
 
 
 def _listed(unit: ReadFile) -> str:
@@ -285,17 +304,3 @@ def _listed(unit: ReadFile) -> str:
         "modified": timestamp(unit.modified) if unit.modified is not None else "",
     }
     return json.dumps(row, ensure_ascii=False) + "\n"
-
-
-def document_id(path: str, digest: str) -> str:
-    """What names a document: 32 hexadecimal digits, from its path and the digest of the file it was read from."""
-    return hashlib.sha256(f"{path}\n{digest}".encode()).hexdigest()[:32]
-
-
-def timestamp(seconds: float) -> str:
-    """ISO 8601 in UTC; empty for the times that file systems hold and calendars do not."""
-    try:
-        moment = datetime.fromtimestamp(seconds, UTC)
-    except (OverflowError, ValueError, OSError):
-        return ""
-    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -8,14 +8,16 @@ import io
 import json
 from collections import Counter
 from collections.abc import Collection, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import pyarrow.parquet
 
+from loresmith.data.document_row import document_id
 from loresmith.data.fingerprint import ContentDigest, raw_digest
-from loresmith.data.ingest import Selection, document_id
+from loresmith.data.ingest import Selection
 from loresmith.data.messages import BadRecordError, Conversation, json_text
 from loresmith.data.messages_dataset import RECORD_COLUMNS, RECORDS
 from loresmith.data.messages_shapes import parse_record
@@ -46,6 +48,7 @@ class IngestedMessages:
         records: kept, by split.
         turns: messages by role.
         duplicates: kept records of which an equal one came before.
+        erased: how many were left out since they were once erased.
     """
 
     books: Books = field(default_factory=Books)
@@ -58,6 +61,7 @@ class IngestedMessages:
     labels: set[str] = field(default_factory=set)
     source_labels: set[str] = field(default_factory=set)
     quarantined: Counter[str] = field(default_factory=Counter)
+    erased: int = 0
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,13 @@ class MessageRules:
 
 
 def ingest_messages(
-    selection: Selection, rules: MessageRules, rights: Rights, source: Path, dataset: Path, observer: Observer
+    selection: Selection,
+    rules: MessageRules,
+    rights: Rights,
+    source: Path,
+    dataset: Path,
+    observer: Observer,
+    erased: AbstractSet[str] = frozenset(),
 ) -> IngestedMessages:
     """Read files of JSON Lines into a `source` snapshot and a `dataset`.
 
@@ -85,6 +95,8 @@ def ingest_messages(
     Args:
         source: empty folder; gets files/<path> and listing.jsonl.
         dataset: empty folder; gets records.parquet and books.parquet.
+        erased: what is left out: ids of records, and sha256 of what they say and of files. A file that holds any of it
+            is not kept in the source.
 
     Raises:
         UserError: a place is missing, nothing matches, no record is good, or one is bad and rules say to refuse.
@@ -104,10 +116,16 @@ def ingest_messages(
         for done, entry in enumerate(entries):
             raw = read_raw(entry, selection.max_file_bytes)
             digest = raw_digest(raw)
-            content.add(entry.path, raw.reason if isinstance(raw, UnreadFile) else "", raw.size, digest)
             books.enter(bytes_=raw.size)
+            if digest in erased:
+                books.enter(records=1)
+                books.leave(document_id(entry.path, digest), entry.path, "dropped", raw.size, "erased")
+                result.erased += 1
+                continue
+            content.add(entry.path, raw.reason if isinstance(raw, UnreadFile) else "", raw.size, digest)
             labels = rights.labels_of(entry.path)
-            if isinstance(raw, RawFile):
+            lines = _lines(raw, entry.path, rules.metadata_fields) if erased else ()
+            if isinstance(raw, RawFile) and not any(line.is_erased(erased) for line in lines):
                 listing.write(_keep_file(source, entry.path, raw, digest, MEDIA_TYPE))
                 result.files += 1
                 result.file_bytes += raw.size
@@ -116,7 +134,10 @@ def ingest_messages(
                 if number % 1024 == 0:
                     safe_point(observer, done, len(entries), "files")
                 books.enter(records=1)
-                if isinstance(line.found, Conversation):
+                if line.is_erased(erased):
+                    books.leave(line.id, line.anchor, "dropped", line.bytes, "erased")
+                    result.erased += 1
+                elif isinstance(line.found, Conversation):
                     row = _row(line, line.found, labels, rights.licence)
                     writer.add(row, line.bytes)
                     books.leave(line.id, line.anchor, "kept", line.bytes)
@@ -162,6 +183,12 @@ class _Line:
     def id(self) -> str:
         return document_id(self.anchor, self.digest)
 
+    def is_erased(self, erased: AbstractSet[str]) -> bool:
+        """Whether it, or one that says the same, was once erased."""
+        if not erased:
+            return False
+        return self.id in erased or (isinstance(self.found, Conversation) and _content_digest(self.found) in erased)
+
 
 def _lines(raw: RawFile | UnreadFile, path: str, metadata_fields: Collection[str]) -> Iterator[_Line]:
     if isinstance(raw, UnreadFile):
@@ -180,12 +207,16 @@ def _lines(raw: RawFile | UnreadFile, path: str, metadata_fields: Collection[str
         yield _Line(path, number, hashlib.sha256(line).hexdigest(), len(line), found)
 
 
+def _content_digest(found: Conversation) -> str:
+    return hashlib.sha256(found.content().encode()).hexdigest()
+
+
 def _row(line: _Line, found: Conversation, labels: Collection[str], licence: str) -> dict[str, Any]:
     """A row of the dataset; its split is known when all groups are."""
     return {
         "id": line.id,
         "split": "",
-        "group": hashlib.sha256(found.content().encode()).hexdigest(),
+        "group": _content_digest(found),
         "messages": json_text(list(found.messages)),
         "tools": json_text(list(found.tools)),
         "path": line.path,

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
+from loresmith.data.document_row import document_id, document_row, text_digest
 from loresmith.data.documents import DOCUMENT_COLUMNS, DocumentWriter
-from loresmith.data.ingest import Ingested, document_id, document_row
+from loresmith.data.ingest import Ingested
 from loresmith.data.observer import Observer, safe_point
 from loresmith.data.readers.record import Record, Refused
 from loresmith.data.record_books import RecordBooks
@@ -20,7 +22,13 @@ MEDIA_TYPE = "application/x-database-row"
 
 
 def ingest_rows(
-    rows: Iterable[Record | Refused], name: str, rights: Rights, source: Path, documents: Path, observer: Observer
+    rows: Iterable[Record | Refused],
+    name: str,
+    rights: Rights,
+    source: Path,
+    documents: Path,
+    observer: Observer,
+    erased: AbstractSet[str] = frozenset(),
 ) -> Ingested:
     """Write the rows of a query into a `source` and a `documents` asset; the books count rows and bytes of text.
 
@@ -28,13 +36,14 @@ def ingest_rows(
         rows: as `database_source.read_query` gives them.
         name: what paths begin with.
         source, documents: empty folders.
+        erased: what is left out: ids of documents, and sha256 of texts.
 
     Raises:
         UserError: no row gave a document.
     """
     result = Ingested()
     content = hashlib.sha256()
-    labels = rights.labels_of(name)
+    held = rights.of(name)
     (source / "files").mkdir()
     with (
         (source / "files" / ROWS).open("wb") as kept,
@@ -44,12 +53,16 @@ def ingest_rows(
         for number, (row, line) in enumerate(_with_lines(rows)):
             if number % 1024 == 0:
                 safe_point(observer, number, None, "rows")
-            content.update(line)
-            start = kept.tell()
-            kept.write(line)
             path = f"{name}{row.anchor}"
             id_ = document_id(path, hashlib.sha256(line).hexdigest())
             books.enter(records=1, bytes_=row.bytes)
+            if erased and (id_ in erased or (isinstance(row, Record) and text_digest(row.text) in erased)):
+                books.leave(id_, path, "dropped", row.bytes, "erased")
+                result.erased += 1
+                continue
+            content.update(line)
+            start = kept.tell()
+            kept.write(line)
             if isinstance(row, Record) and not row.text.strip():
                 row = Refused("empty", "no text in it", row.bytes, row.anchor)
             if isinstance(row, Refused):
@@ -58,7 +71,7 @@ def ingest_rows(
                 continue
             books.leave(id_, path, "kept", row.bytes)
             known = {"id": id_, "path": path, "media_type": MEDIA_TYPE, "language": "", "collected_at": ""}
-            document = document_row(row, rights, labels, known)
+            document = document_row(row, held, known)
             writer.add({**document, "source_start": start, "source_bytes": len(line)})
             result.count(document)
         size = kept.tell()
@@ -74,7 +87,7 @@ def ingest_rows(
         refused = ", ".join(f"{count} {reason}" for reason, count in result.quarantined.most_common())
         raise UserError(f"the query gave no document{': ' if refused else ''}{refused}")
     result.files = result.read = 1
-    result.file_bytes, result.source_labels = size, set(labels) | result.labels
+    result.file_bytes, result.source_labels = size, set(held.labels) | result.labels
     result.books, result.content = books.accounts(), content.hexdigest()
     return result
 

@@ -8,11 +8,31 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from loresmith.data.globs import glob_regex
+from loresmith.data.rights_sidecars import Sidecars
+
+
+@dataclass(frozen=True)
+class DocumentRights:
+    """What may be done with one document.
+
+    Attributes:
+        licence: under which it is.
+        owner: who answers for it.
+        labels: its access labels, sorted.
+        uses: what it may be used for, sorted.
+        retain_until: the last day on which it may be kept, as YYYY-MM-DD; empty: no such day is set.
+    """
+
+    licence: str
+    owner: str
+    labels: Sequence[str]
+    uses: Sequence[str]
+    retain_until: str
 
 
 @dataclass(frozen=True)
 class Rights:
-    """What may be done with the documents of a source.
+    """What may be done with the documents of a source: what the recipe says, and what sidecars say beside it.
 
     Attributes:
         licence: of all of them.
@@ -21,6 +41,7 @@ class Rights:
         owner: who answers for them.
         uses: what they may be used for, of `USES`.
         retain_until: the last day on which they may be kept, as YYYY-MM-DD; empty: no such day is set.
+        sidecars: what stands beside the files.
     """
 
     licence: str = ""
@@ -29,13 +50,36 @@ class Rights:
     owner: str = ""
     uses: Sequence[str] = ("train", "evaluate", "retrieve")
     retain_until: str = ""
+    sidecars: Sidecars = field(default_factory=Sidecars)
 
     @cached_property
     def _rules(self) -> list[tuple[re.Pattern[str], Sequence[str]]]:
         return [(glob_regex([pattern]), labels) for pattern, labels in self.label_rules.items()]
 
+    def of(self, path: str) -> DocumentRights:
+        """What may be done with what a file holds.
+
+        Nobody can take away what another one demands: labels add up, a use must be allowed by all, and of the days on
+        which it must go the first counts. Licence and owner are as the nearest says it: the sidecar of the file, then
+        that of the innermost folder, and the recipe last.
+        """
+        stated = self.sidecars.of(path)
+        licences = [said.licence for said in stated if said.licence is not None]
+        owners = [said.owner for said in stated if said.owner is not None]
+        uses = set(self.uses).intersection(*(said.uses for said in stated if said.uses is not None))
+        days = [said.retain_until.isoformat() for said in stated if said.retain_until is not None]
+        days += [self.retain_until] if self.retain_until else []
+        return DocumentRights(
+            licence=licences[-1] if licences else self.licence,
+            owner=owners[-1] if owners else self.owner,
+            labels=sorted({*self.labels_of(path), *(label for said in stated for label in said.labels)}),
+            uses=sorted(uses),
+            retain_until=min(days, default=""),
+        )
+
     def labels_of(self, path: str) -> list[str]:
-        """All labels of what a file holds, sorted; one inside another has those of both, and of where it lies in it."""
+        """The labels that the recipe gives to what a file holds, sorted; one inside another has those of both, and of
+        where it lies in it."""
         parts = path.split("!/")
         paths = ["/".join(parts[start:end]) for end in range(1, len(parts) + 1) for start in range(end)]
         ruled = (label for pattern, labels in self._rules for label in labels if any(map(pattern.fullmatch, paths)))

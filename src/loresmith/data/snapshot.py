@@ -17,7 +17,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from loresmith.data.ingest import document_id
+from loresmith.data.document_row import document_id
 from loresmith.data.path_names import raw_path
 from loresmith.errors import UserError
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from loresmith.errors import Failure
+from loresmith.errors import Failure, UserError
 from loresmith.factory.step import InputAsset
-from loresmith.ledger import Ledger
+from loresmith.ledger import Asset, Ledger
 
 VERIFIED_BYTES = 4 << 30
 """Inputs up to this size are hashed again before a step reads them: a few seconds against hours on damaged data."""
@@ -14,9 +14,10 @@ def input_asset(ledger: Ledger, name: str, role: str, digest: str) -> InputAsset
     """The asset of this digest, to read, for the input `role` of the step `name`.
 
     Raises:
+        UserError: files of it were erased.
         Failure: its files are damaged.
     """
-    asset = ledger.assets.get(digest)
+    asset = _with_content(ledger, digest, f"the input {role!r}", f"step {name!r}")
     if asset.size <= VERIFIED_BYTES:
         require_undamaged(ledger, digest, f"the input {role!r}", f"step {name!r}")
     return InputAsset(
@@ -29,7 +30,8 @@ def input_asset(ledger: Ledger, name: str, role: str, digest: str) -> InputAsset
 
 
 def require_undamaged(ledger: Ledger, digest: str, called: str, where: str) -> None:
-    """Raise Failure if a file of the asset is not what it was."""
+    """Raise if a file of the asset is not what it was: UserError if it was erased, Failure if it is damaged."""
+    _with_content(ledger, digest, called, where)
     problems = ledger.assets.verify(digest).problems
     if problems:
         raise Failure(
@@ -37,3 +39,10 @@ def require_undamaged(ledger: Ledger, digest: str, called: str, where: str) -> N
             where=where,
             hint=f"`loresmith assets verify {digest[:12]}` lists all damage; restore the blob from a copy",
         )
+
+
+def _with_content(ledger: Ledger, digest: str, called: str, where: str) -> Asset:
+    try:
+        return ledger.assets.require_content(digest)
+    except UserError as error:
+        raise UserError(f"{called}: {error.what}", where=f"{where}, {error.where}", hint=error.hint) from None

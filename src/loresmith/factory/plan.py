@@ -110,7 +110,10 @@ def _planned_step(
         version=step.step.version,
         config={key: value for key, value in settings.items() if key not in places},
         locations={key: value for key, value in settings.items() if key in places},
-        fingerprint=_fingerprint(step.step, step.config, recipe.where("steps", step.name), caches),
+        fingerprint=_fingerprint(
+            step.step, step.config, recipe.where("steps", step.name), caches, ledger.erasures.known()
+        ),
+        erased=ledger.erasures.digest() if step.step.leaves_out_erased else None,
         environment=deciding_environment(step.step),
         inputs=_inputs(recipe, step, planned, ledger),
         key=None,
@@ -170,13 +173,9 @@ def _input(recipe: Recipe, step: RecipeStep, role: str, ledger: Ledger) -> Plann
     return PlannedInput(reference=reference, asset=asset.digest)
 
 
-def _fingerprint(step: Step, config: Any, where: str, caches: Path | None) -> str | None:
-    if step.fingerprint is None:
-        return None
+def _fingerprint(step: Step, config: Any, where: str, caches: Path | None, erased: frozenset[str]) -> str | None:
     try:
-        if step.remembers and caches is not None:
-            return step.fingerprint(config, cache=caches / step.name)
-        return step.fingerprint(config)
+        return step.fingerprint_of(config, caches, erased)
     except UserError as error:
         raise UserError(str(error), where=where, hint=None) from None
 
@@ -227,6 +226,8 @@ def require_unchanged(plan: Plan, ledger: Ledger, caches: Path | None = None) ->
     Its sources must have the fingerprints, its steps the versions and software, and its assets the presence that
     they had when the plan was made.
     """
+    require_same_erasures(plan, ledger)
+    erased = ledger.erasures.known()
     for planned in plan.steps:
         step = find_step(planned.step)
         where = f"plan, step {planned.name!r}"
@@ -237,7 +238,7 @@ def require_unchanged(plan: Plan, ledger: Ledger, caches: Path | None = None) ->
                 where=where,
                 hint=again,
             )
-        require_same_sources(planned, where, caches)
+        require_same_sources(planned, where, caches, erased)
         if deciding_environment(step) != planned.environment:
             raise UserError("the software changed since the plan was made", where=where, hint=again)
         for source in planned.inputs.values():
@@ -245,11 +246,25 @@ def require_unchanged(plan: Plan, ledger: Ledger, caches: Path | None = None) ->
                 ledger.assets.get(source.asset)
 
 
-def require_same_sources(planned: PlannedStep, where: str, caches: Path | None = None) -> None:
+def require_same_erasures(plan: Plan, ledger: Ledger) -> None:
+    """Raise UserError if something was erased from the workspace since a plan was made that reads documents."""
+    erased = ledger.erasures.digest()
+    for planned in plan.steps:
+        if find_step(planned.step).leaves_out_erased and planned.erased != erased:
+            raise UserError(
+                "documents were erased since the plan was made",
+                where=f"plan, step {planned.name!r}",
+                hint="make a new plan with `loresmith plan`, or run the recipe again: it leaves them out",
+            )
+
+
+def require_same_sources(
+    planned: PlannedStep, where: str, caches: Path | None = None, erased: frozenset[str] = frozenset()
+) -> None:
     """Raise UserError if what a step reads from outside the ledger is not what its plan, and so its key, speaks of."""
     step = find_step(planned.step)
     config = validate(step.config, planned.resolved_config(), {}, where)
-    if _fingerprint(step, config, where, caches) != planned.fingerprint:
+    if _fingerprint(step, config, where, caches, erased) != planned.fingerprint:
         raise UserError(
             f"its sources changed since the plan was made: {planned.locations}",
             where=where,

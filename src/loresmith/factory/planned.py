@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from loresmith.factory.forecast import Forecast
 from loresmith.ledger import Ledger
 from loresmith.ledger.digest import digest_of
+from loresmith.ledger.erasures import effect_of
 
 
 class PlannedInput(BaseModel):
@@ -34,6 +35,9 @@ class PlannedStep(BaseModel):
     config: dict[str, Any] = Field(description="The settings, to the last default, without locations.")
     locations: dict[str, Any] = Field(description="The settings that say where something lies.")
     fingerprint: str | None = Field(description="Digest of what lies there.")
+    erased: str | None = Field(
+        default=None, description="Digest of what was erased from the workspace, where the step has to leave it out."
+    )
     environment: dict[str, Any] = Field(description="The software that decides the result.")
     inputs: dict[str, PlannedInput] = Field(description="Where each input comes from, by role.")
     key: str | None = Field(description="The action key, once all inputs are known.")
@@ -53,6 +57,7 @@ class PlannedStep(BaseModel):
             "version": self.version,
             "config": self.config,
             "fingerprint": self.fingerprint,
+            **self._left_out(),
             "environment": self.environment,
             "inputs": {
                 role: {"asset": source.asset} if source.step is None else {"step": source.step, "output": source.output}
@@ -68,18 +73,25 @@ class PlannedStep(BaseModel):
                 "version": self.version,
                 "config": self.config,
                 "fingerprint": self.fingerprint,
+                **self._left_out(),
                 "environment": self.environment,
                 "inputs": dict(inputs),
                 "seed": seed,
             }
         )
 
+    def _left_out(self) -> dict[str, str]:
+        """Where nothing was ever erased, keys are as they were before anything could be."""
+        return {} if self.erased is None else {"erased": self.erased}
+
 
 def registered_assets(
     ledger: Ledger, kind: str, own: Iterable[PlannedInput], planned: Mapping[str, PlannedStep]
 ) -> list[PlannedInput]:
-    """Every asset of a kind that the ledger has, by digest, but for those that are there because this plan's own steps
-    have made them already."""
+    """Every asset of a kind that the ledger has, by digest, but for those whose content was erased, and those that are
+    there because this plan's own steps have made them already."""
+    marks = ledger.erasures.marks()
     made = {planned[source.step].outputs.get(source.output or "") for source in own if source.step is not None}
-    digests = sorted(asset.digest for asset in ledger.assets.list(kind))
+    there = (asset.digest for asset in ledger.assets.list(kind))
+    digests = sorted(digest for digest in there if effect_of(marks.get(digest, ())) != "erased")
     return [PlannedInput(reference=f"every {kind}", asset=digest) for digest in digests if digest not in made]

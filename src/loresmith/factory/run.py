@@ -20,7 +20,7 @@ from loresmith.factory.acceptance import accepted
 from loresmith.factory.environment import full_environment
 from loresmith.factory.inputs import input_asset
 from loresmith.factory.launcher import seconds_to_stop
-from loresmith.factory.plan import Plan, require_same_sources
+from loresmith.factory.plan import Plan, require_same_erasures, require_same_sources
 from loresmith.factory.planned import PlannedStep
 from loresmith.factory.process import StepProcess, step_request
 from loresmith.factory.record import StepRecord
@@ -103,6 +103,7 @@ class _Execution:
 
     def carry_out(self, stop: StopRequest) -> None:
         (self.folder / "runs" / self.run).mkdir(parents=True, exist_ok=True)
+        require_same_erasures(self.plan, self.ledger)
         self.observer({"event": "run-started", "run": self.run, "plan": self.plan.digest})
         for planned in self.plan.steps:
             stop.check()
@@ -161,8 +162,10 @@ class _Execution:
         assets = {role: input_asset(self.ledger, planned.name, role, digest) for role, digest in inputs.items()}
         settings, seed, compute = planned.resolved_config(), self.plan.seed, self.plan.compute
         caches, blobs = self.folder / CACHES, self.ledger.blobs.folder
+        # Nothing more is erased while this run is under way.
+        erased = self.ledger.erasures.known() if find_step(planned.step).leaves_out_erased else frozenset[str]()
         request = step_request(
-            planned.name, planned.step, settings, seed, self.threads, work, assets, compute, caches, blobs
+            planned.name, planned.step, settings, seed, self.threads, work, assets, compute, caches, blobs, erased
         )
 
         def tick() -> None:
@@ -180,7 +183,7 @@ class _Execution:
             process.close()
             record.close()
         # Files that changed under the step would be found under the key of what they were, for ever.
-        require_same_sources(planned, f"step {planned.name!r}", caches)
+        require_same_sources(planned, f"step {planned.name!r}", caches, erased)
         action = self._recorded(planned, key, assets, finished)
         shutil.rmtree(work, ignore_errors=True)
         self.worked.add(planned.name)

@@ -13,6 +13,7 @@ import posixpath
 import sqlite3
 import time
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
@@ -20,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
 
-from loresmith.data.readers.record import ReadingRules
+from loresmith.data.readers.record import ReadingRules, Record
 from loresmith.data.reading.extraction import Extraction
 
 VERSION = 1
@@ -141,9 +142,11 @@ class Extractions:
 
     Args:
         folder: where it is kept; any number of processes may be at it. Without one, nothing is kept.
+        erased: sha256 of files and of texts of which nothing may be kept.
     """
 
-    def __init__(self, folder: Path | None, rules: ReadingRules) -> None:
+    def __init__(self, folder: Path | None, rules: ReadingRules, erased: AbstractSet[str] = frozenset()) -> None:
+        self._erased = erased
         self._folder = folder / "extractions" if folder is not None else None
         self._way = digest_of_way(rules)
 
@@ -162,7 +165,7 @@ class Extractions:
     def keep(self, sha256: str, name: str, extraction: Extraction) -> None:
         """Remember what reading a file gave, if it would be the same again."""
         path = self._path(sha256, name)
-        if path is None or not extraction.lasting:
+        if path is None or not extraction.lasting or self._is_erased(sha256, extraction):
             return
         temporary = path.with_name(f".{path.name}.{os.getpid()}")
         with suppress(OSError):
@@ -172,13 +175,29 @@ class Extractions:
             temporary.replace(path)
 
     def forget(self, sha256s: Sequence[str]) -> int:
-        """Remove all that is remembered of files with these bytes; returns how many extractions that were."""
+        """Remove all that is remembered of files with these bytes, and of the files in them; returns how many
+        extractions that were."""
         removed = 0
-        for sha256 in sha256s if self._folder is not None else ():
-            for path in (self._folder or Path()).joinpath(sha256[:2]).glob(f"{sha256}-*"):
-                path.unlink(missing_ok=True)
-                removed += 1
+        waiting = list(sha256s) if self._folder is not None else []
+        while waiting:
+            sha256 = waiting.pop()
+            # Those with a dot in front were left by who was killed while writing them.
+            for pattern in (f"{sha256}-*", f".{sha256}-*"):
+                for path in (self._folder or Path()).joinpath(sha256[:2]).glob(pattern):
+                    with suppress(OSError, ValueError):
+                        extraction = Extraction.from_bytes(_undamaged(path.read_bytes()))
+                        waiting += [member.sha256 for member in extraction.members]
+                    path.unlink(missing_ok=True)
+                    removed += 1
         return removed
+
+    def _is_erased(self, sha256: str, extraction: Extraction) -> bool:
+        if not self._erased:
+            return False
+        return sha256 in self._erased or any(
+            isinstance(record, Record) and hashlib.sha256(record.text.encode()).hexdigest() in self._erased
+            for record in extraction.records()
+        )
 
     def remove_unused(self) -> None:
         """Remove what was not used for a month."""

@@ -20,8 +20,12 @@ PACKAGES = ("pyarrow", "pypdfium2", "pdf-oxide", "olefile", "pillow", "tinytag",
 
 def made(context: StepContext, source: Path, documents: Path, result: Ingested) -> Result:
     """The outputs of what was read, and what is said of it."""
+    for path in sorted(result.stray_sidecars):
+        context.log(f"a sidecar speaks of the rights of {path}, which is not among the files that are read")
     if result.read < result.files:
         context.log(f"read {result.read} of {result.files} files; the others are as they were")
+    if result.erased:
+        context.log(f"left out {result.erased} that were erased from this workspace")
     for reason, count in result.quarantined.most_common():
         context.log(f"quarantined {count}: {reason}")
     metadata = {

@@ -58,8 +58,9 @@ class IngestConfig(StepConfig, FileSettings):
 
     def selection(self) -> Selection:
         from loresmith.data.ingest import Selection
+        from loresmith.data.rights_sidecars import PATTERNS
 
-        return Selection(self.places, self.include, self.left_alone, self.max_file_bytes, self.allow_http)
+        return Selection(self.places, (*self.include, *PATTERNS), self.left_alone, self.max_file_bytes, self.allow_http)
 
 
 def _ingest(context: StepContext, config: IngestConfig, _inputs: Mapping[str, InputAsset]) -> Result:
@@ -68,15 +69,15 @@ def _ingest(context: StepContext, config: IngestConfig, _inputs: Mapping[str, In
     source, documents = context.output("source"), context.output("documents")
     files, workplace = config.selection().files(), config.workplace(context)
     result = ingest(
-        files, config.max_file_bytes, config.rules(), config.rights(), source, documents, workplace, context
+        files, config.max_file_bytes, config.rules(), config.rights(files), source, documents, workplace, context
     )
     return made(context, source, documents, result)
 
 
-def _ingest_fingerprint(config: IngestConfig, cache: Path | None = None) -> str:
+def _ingest_fingerprint(config: IngestConfig, cache: Path | None = None, erased: frozenset[str] = frozenset()) -> str:
     from loresmith.data.fingerprint import content_fingerprint
 
-    return content_fingerprint(config.selection().files(), config.max_file_bytes, cache)
+    return content_fingerprint(config.selection().files(), config.max_file_bytes, cache, erased)
 
 
 def _restore_places(config: IngestConfig, outputs: Mapping[str, Path], folder: Path) -> IngestConfig:
@@ -89,7 +90,7 @@ def _restore_places(config: IngestConfig, outputs: Mapping[str, Path], folder: P
 
 INGEST = Step(
     name="ingest",
-    version=2,
+    version=3,
     summary="Read files of many kinds into documents; what cannot be read is quarantined with the reason.",
     config=IngestConfig,
     inputs={},
@@ -97,6 +98,7 @@ INGEST = Step(
     run=_ingest,
     fingerprint=_ingest_fingerprint,
     remembers=True,
+    leaves_out_erased=True,
     restore_sources=_restore_places,
     packages=PACKAGES,
     guess=lambda _config: Guess(seconds=10, peak_bytes=1 << 29, output_bytes=1 << 25),

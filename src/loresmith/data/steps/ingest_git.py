@@ -39,9 +39,12 @@ def _ingest_git(context: StepContext, config: IngestGitConfig, _inputs: Mapping[
     from loresmith.data.git_source import HISTORY, read_repository
     from loresmith.data.ingest import ingest
     from loresmith.data.reading.sources import CommittedFile
+    from loresmith.data.rights_sidecars import PATTERNS
 
-    included, excluded = glob_regex(config.include), glob_regex(config.exclude)
+    included, excluded = glob_regex((*config.include, *PATTERNS)), glob_regex(config.exclude)
     found = map(CommittedFile, read_repository(Path(config.path), config.revision, history=config.history))
+    beside = map(CommittedFile, read_repository(Path(config.path), config.revision))
+    rights = config.rights(file for file in beside if not excluded.fullmatch(file.path))
     files = (
         file
         for file in found
@@ -52,7 +55,7 @@ def _ingest_git(context: StepContext, config: IngestGitConfig, _inputs: Mapping[
         files,
         config.max_file_bytes,
         config.rules(),
-        config.rights(),
+        rights,
         source,
         documents,
         config.workplace(context),
@@ -61,7 +64,7 @@ def _ingest_git(context: StepContext, config: IngestGitConfig, _inputs: Mapping[
     return made(context, source, documents, result)
 
 
-def _fingerprint(config: IngestGitConfig) -> str:
+def _fingerprint(config: IngestGitConfig, erased: frozenset[str] = frozenset()) -> str:
     from loresmith.data.git_source import commit_id
 
     return hashlib.sha256(commit_id(Path(config.path), config.revision).encode()).hexdigest()
@@ -69,13 +72,14 @@ def _fingerprint(config: IngestGitConfig) -> str:
 
 INGEST_GIT = Step(
     name="ingest-git",
-    version=1,
+    version=2,
     summary="Read a Git repository as of one commit, and if wanted its history, into documents.",
     config=IngestGitConfig,
     inputs={},
     outputs=OUTPUTS,
     run=_ingest_git,
     fingerprint=_fingerprint,
+    leaves_out_erased=True,
     packages=(*PACKAGES, "dulwich"),
     guess=lambda _config: Guess(seconds=10, peak_bytes=1 << 29, output_bytes=1 << 25),
 )

@@ -88,7 +88,10 @@ def _ingest_messages(context: StepContext, config: IngestMessagesConfig, _inputs
         source,
         dataset,
         context,
+        context.erased,
     )
+    if result.erased:
+        context.log(f"left out {result.erased} that were erased from this workspace")
     for reason, count in result.quarantined.most_common():
         context.log(f"quarantined {count}: {reason}")
     if result.duplicates:
@@ -108,12 +111,12 @@ def _ingest_messages(context: StepContext, config: IngestMessagesConfig, _inputs
     )
 
 
-def _fingerprint(config: IngestMessagesConfig) -> str:
+def _fingerprint(config: IngestMessagesConfig, erased: frozenset[str] = frozenset()) -> str:
     from loresmith.data.fingerprint import content_fingerprint
     from loresmith.data.ingest import Selection
 
     files = Selection(config.places, config.wanted, config.exclude, config.max_file_bytes).files()
-    return content_fingerprint(files, config.max_file_bytes)
+    return content_fingerprint(files, config.max_file_bytes, None, erased)
 
 
 def _restore_places(config: IngestMessagesConfig, outputs: Mapping[str, Path], folder: Path) -> IngestMessagesConfig:
@@ -136,6 +139,7 @@ INGEST_MESSAGES = Step(
     },
     run=_ingest_messages,
     fingerprint=_fingerprint,
+    leaves_out_erased=True,
     restore_sources=_restore_places,
     packages=("pyarrow",),
     guess=lambda _config: Guess(seconds=5, peak_bytes=1 << 29, output_bytes=1 << 24),

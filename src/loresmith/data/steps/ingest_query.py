@@ -68,11 +68,11 @@ def _ingest_query(context: StepContext, config: IngestQueryConfig, _inputs: Mapp
         context,
         source,
         documents,
-        ingest_rows(_rows(config), config.name, config.rights(), source, documents, context),
+        ingest_rows(_rows(config), config.name, config.rights(), source, documents, context, context.erased),
     )
 
 
-def _fingerprint(config: IngestQueryConfig) -> str:
+def _fingerprint(config: IngestQueryConfig, erased: frozenset[str] = frozenset()) -> str:
     from loresmith.data.query_ingest import rows_digest
 
     return rows_digest(_rows(config))
@@ -87,6 +87,7 @@ INGEST_QUERY = Step(
     outputs=OUTPUTS,
     run=_ingest_query,
     fingerprint=_fingerprint,
+    leaves_out_erased=True,
     packages=(*PACKAGES, "sqlalchemy"),
     guess=lambda _config: Guess(seconds=10, peak_bytes=1 << 28, output_bytes=1 << 25),
 )

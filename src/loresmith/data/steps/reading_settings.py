@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,6 +14,7 @@ from loresmith.errors import UserError
 if TYPE_CHECKING:
     from loresmith.data.ingest import Workplace
     from loresmith.data.readers.record import ReadingRules
+    from loresmith.data.reading.sources import SourceFile
     from loresmith.data.rights import Rights
     from loresmith.factory.step import StepContext
 
@@ -50,11 +52,14 @@ class RightsSettings(BaseModel):
         glob_regex(patterns)
         return patterns
 
-    def rights(self) -> Rights:
+    def rights(self, beside: Iterable[SourceFile] = ()) -> Rights:
+        """What is said here, and in the sidecars among some files. Raises UserError for a sidecar that is wrong."""
         from loresmith.data.rights import Rights
+        from loresmith.data.rights_sidecars import read_sidecars
 
         until = self.retain_until.isoformat() if self.retain_until else ""
-        return Rights(self.licence, self.labels, self.label_rules, self.owner, self.uses, until)
+        stated = read_sidecars(beside)
+        return Rights(self.licence, self.labels, self.label_rules, self.owner, self.uses, until, stated)
 
 
 class RecordSettings(BaseModel):
@@ -158,4 +163,4 @@ class FileSettings(RightsSettings, RecordSettings):
         from loresmith.data.reading.limits import Limits
 
         limits = Limits(self.file_seconds, self.file_memory, self.max_depth)
-        return Workplace(context.work / "spool", context.cache, context.place, limits)
+        return Workplace(context.work / "spool", context.cache, context.place, limits, context.erased)

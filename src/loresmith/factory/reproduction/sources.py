@@ -86,7 +86,7 @@ class OutsideReader:
         if self._fingerprint is None or self.step.fingerprint is None:
             return Found(None, "originals", "it reads from outside, and nothing on record says what was there")
         try:
-            unchanged = self.step.fingerprint(self.config) == self._fingerprint
+            unchanged = self._fingerprint_of(self.config) == self._fingerprint
         except (UserError, Failure) as error:
             return Found(None, "originals", f"what it read is gone: {_in_short(error)}")
         if not unchanged:
@@ -95,13 +95,16 @@ class OutsideReader:
         # Without inputs it has to read something outside, such as an installed package, though no place is named.
         return Found(self.config, "originals" if self._places or not self.step.inputs else "ledger")
 
+    def _fingerprint_of(self, config: StepConfig) -> str | None:
+        return self.step.fingerprint_of(config, None, self._ledger.erasures.known())
+
     def _restored(self, folder: Path) -> Found:
         assert self.step.restore_sources is not None
         assert self.step.fingerprint is not None, "a step that can restore what it read can tell it apart"
         views = {role: self._ledger.assets.directory(digest) for role, digest in self._outputs.items()}
         try:
             config: StepConfig = self.step.restore_sources(self.config, views, folder)
-            whole = self.step.fingerprint(config) == self._fingerprint
+            whole = self._fingerprint_of(config) == self._fingerprint
         except UserError as error:
             return Found(None, "snapshot", f"its snapshot lacks something: {_in_short(error)}")
         return Found(config, "snapshot") if whole else Found(None, "snapshot", "its snapshot lacks something")

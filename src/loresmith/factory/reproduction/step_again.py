@@ -84,7 +84,10 @@ class StepAgain:
         lay_out(self._action.environment, self._folder / "state")
         seed, threads = self._action.seed, self._threads
         caches = self._folder / "cache"  # of its own: what was once made is made anew, and not found
-        request = step_request(name, self._action.step, config, seed, threads, self._folder, inputs, compute, caches)
+        erased = self._ledger.erasures.known() if self._reader.step.leaves_out_erased else frozenset[str]()
+        request = step_request(
+            name, self._action.step, config, seed, threads, self._folder, inputs, compute, caches, None, erased
+        )
         notes = Notes(self._folder)
         process = StepProcess(request, self._folder / "request.json", notes.log_path)
 
