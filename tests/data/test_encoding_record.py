@@ -28,7 +28,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> InputAsset:
         f"{seed}.txt": TEXT + " ".join(random.Random(seed).choices([*words, "é", "中文", "<|im_end|>"], k=60))
         for seed in range(30)
     }
-    result = curate(write_files(folder / "in", files), folder, validation_share=0.2, test_share=0.2)
+    result = curate(write_files(folder / "in", files), folder, profile="none", validation_share=0.2, test_share=0.2)
     return as_input("corpus", result.outputs["corpus"])
 
 

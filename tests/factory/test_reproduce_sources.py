@@ -12,7 +12,7 @@ from tests.factory.conftest import Factory
 
 FILES = """
 files: {{step: ingest, path: {folder}}}
-corpus: {{step: curate, documents: files, minimum_bytes: 1, validation_share: 0, test_share: 0}}
+corpus: {{step: curate, documents: files, profile: none, minimum_bytes: 1, validation_share: 0, test_share: 0}}
 """
 READ = "a: {{step: read-text, path: {path}}}\nb: {{step: join-text, first: a}}"
 
