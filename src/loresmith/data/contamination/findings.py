@@ -1,0 +1,173 @@
+"""What of which case was found in which document of a corpus, on disk and in short."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet
+
+from loresmith.data.contamination.case_index import CaseIndex, Rule, Standing, case_indexes
+from loresmith.data.contamination.overlaps import find_overlaps
+from loresmith.data.corpus import read_documents
+from loresmith.data.observer import Observer, safe_point
+from loresmith.data.tables import TableWriter
+
+_DOCUMENT: list[tuple[str, pa.DataType]] = [(name, pa.string()) for name in ("id", "path", "split")]
+_CASE: list[tuple[str, pa.DataType]] = [(name, pa.string()) for name in ("suite", "case", "kind")]
+FINDING_COLUMNS = pa.schema(
+    [("number", pa.int64()), *_DOCUMENT, *_CASE, ("score", pa.float64()), ("start", pa.int64()), ("end", pa.int64())]
+)
+"""A row for each stretch of a document that a case is in, ordered by document, then by where it begins.
+
+`number` is the document's place in the corpus, from 0; `start` and `end` are the first character of the stretch in its
+text and the one after the last. `kind` is `exact` (the same words one after the other) or `near` (other wording), and
+`score` the share of the case that is there, from 0 to 1.
+"""
+
+Cases = Callable[[], Iterable[pa.RecordBatch]]
+"""Gives the cases of all suites, under `CASE_COLUMNS`."""
+
+
+@dataclass
+class CaseFound:
+    """A case that documents hold: how (`exact` where it is anywhere), the largest share of it, and in how many."""
+
+    kind: str
+    score: float
+    documents: int
+
+
+@dataclass
+class SuiteFound:
+    """What was found of a suite.
+
+    Attributes:
+        cases: how many it has, by whether they could be found at all.
+        found: those that were, by name.
+        documents: how many documents hold any of them.
+    """
+
+    cases: dict[Standing, int] = field(default_factory=lambda: {"judged": 0, "too short": 0, "shared wording": 0})
+    found: dict[str, CaseFound] = field(default_factory=dict)
+    documents: int = 0
+
+    def facts(self) -> dict[str, Any]:
+        """In numbers, for reports and metadata."""
+        kinds = [case.kind for case in self.found.values()]
+        return {
+            "cases": sum(self.cases.values()),
+            "judged": self.cases["judged"],
+            "too_short": self.cases["too short"],
+            "shared_wording": self.cases["shared wording"],
+            "exact": kinds.count("exact"),
+            "near": kinds.count("near"),
+            "documents": self.documents,
+        }
+
+
+@dataclass(frozen=True)
+class Findings:
+    """All that was found in a corpus.
+
+    Attributes:
+        files: tables under `FINDING_COLUMNS`, each ordered by document.
+        suites: by suite; those of which nothing was found, too.
+    """
+
+    files: tuple[Path, ...]
+    suites: Mapping[str, SuiteFound]
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """All rows, ordered by document, then by where they begin."""
+        return heapq.merge(*map(_rows, self.files), key=lambda row: (row["number"], row["start"], row["end"]))
+
+    def by_document(self) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+        """The rows of each document that has any, with its number."""
+        number, together = -1, list[dict[str, Any]]()
+        for row in self.rows():
+            if row["number"] != number and together:
+                yield number, together
+                together = []
+            number = row["number"]
+            together.append(row)
+        if together:
+            yield number, together
+
+
+def look(
+    corpus: Path,
+    cases: Cases,
+    rule: Rule,
+    splits: Collection[str],
+    work: Path,
+    observer: Observer,
+    suites: Iterable[str],
+) -> Findings:
+    """Look for cases in a corpus.
+
+    Args:
+        corpus: a `corpus` asset.
+        cases: of all suites; where they do not fit an index, the corpus is read once for each.
+        rule: when a case counts as found.
+        splits: which documents are looked at.
+        work: a folder for the tables.
+        suites: their digests, so that one of which nothing is found is in the result.
+
+    Raises:
+        UserError: this is no corpus.
+    """
+    work.mkdir(parents=True, exist_ok=True)
+    files: list[Path] = []
+    found = {suite: SuiteFound() for suite in suites}
+    for index in case_indexes(cases(), rule):
+        for (suite, _), standing in zip(index.names, index.standings, strict=True):
+            found[suite].cases[standing] += 1
+        path = work / f"findings-{len(files):05d}.parquet"
+        with TableWriter(path, FINDING_COLUMNS) as table:
+            for row in _found(corpus, index, splits, observer):
+                table.add(row)
+        files.append(path)
+    findings = Findings(tuple(files), found)
+    for _, rows in findings.by_document():
+        for suite in {row["suite"] for row in rows}:
+            found[suite].documents += 1
+        for suite, case in {(row["suite"], row["case"]) for row in rows}:
+            here = [row for row in rows if (row["suite"], row["case"]) == (suite, case)]
+            known = found[suite].found.setdefault(case, CaseFound("near", 0.0, 0))
+            known.kind = "exact" if "exact" in (known.kind, *(row["kind"] for row in here)) else "near"
+            known.score = max(known.score, *(row["score"] for row in here))
+            known.documents += 1
+    return findings
+
+
+def _found(corpus: Path, index: CaseIndex, splits: Collection[str], observer: Observer) -> Iterator[dict[str, Any]]:
+    done = 0
+    for batch in read_documents(corpus, ("id", "path", "split", "text")):
+        rows = batch.to_pylist()
+        looked_at = [place for place, row in enumerate(rows) if row["split"] in splits]
+        for overlap in find_overlaps([rows[place]["text"] for place in looked_at], index):
+            place = looked_at[overlap.text]
+            suite, case = index.names[overlap.case]
+            yield {
+                **{name: rows[place][name] for name in ("id", "path", "split")},
+                "number": done + place,
+                "suite": suite,
+                "case": case,
+                "kind": overlap.kind,
+                "score": overlap.score,
+                "start": overlap.start,
+                "end": overlap.end,
+            }
+        done += len(rows)
+        safe_point(observer, done, None, "documents")
+
+
+def _rows(file: Path) -> Iterator[dict[str, Any]]:
+    with pyarrow.parquet.ParquetFile(file) as table:
+        for batch in table.iter_batches(4096, use_threads=False):
+            yield from batch.to_pylist()
