@@ -86,7 +86,13 @@ class Curated:
 
 
 def curate(
-    documents: Path, corpus: Path, rules: CurationRules, work: Path, engine: Engine, observer: Observer
+    documents: Path,
+    corpus: Path,
+    rules: CurationRules,
+    work: Path,
+    engine: Engine,
+    observer: Observer,
+    judge: Path | None = None,
 ) -> Curated:
     """Make a corpus.
 
@@ -98,12 +104,13 @@ def curate(
         corpus: empty folder; gets documents-*.parquet (`CORPUS_COLUMNS`), books.parquet, scores.parquet
             (`SCORE_COLUMNS`), and, where texts were edited, edits.parquet (`EDIT_COLUMNS`).
         work: a folder for what is in between; what is found in it was made by the same curation before it was stopped.
+        judge: a `model` asset, for the score `bits_per_byte`; None: documents do not have it.
 
     Raises:
         UserError: nothing is left, or there are fewer groups than splits.
     """
     _require_columns(documents)
-    curation = _Curation(rules, work, engine, observer, shards(documents, SHARD_BYTES))
+    curation = _Curation(rules, work, engine, observer, shards(documents, SHARD_BYTES), judge)
     return curation.carry_out(corpus)
 
 
@@ -111,8 +118,15 @@ class _Curation:
     """The stages, one after the other."""
 
     def __init__(
-        self, rules: CurationRules, work: Path, engine: Engine, observer: Observer, found: Sequence[Shard]
+        self,
+        rules: CurationRules,
+        work: Path,
+        engine: Engine,
+        observer: Observer,
+        found: Sequence[Shard],
+        judge: Path | None,
     ) -> None:
+        self._judge = judge
         self._rules = rules
         self._work = work
         self._engine = engine
@@ -126,7 +140,7 @@ class _Curation:
         self._work.mkdir(parents=True, exist_ok=True)
         boilerplate = self._find_boilerplate()
         findings: Counter[str] = Counter()
-        for counts in self._stage("prepared", prepare):
+        for counts in self._stage("prepared", partial(prepare, judge=self._judge)):
             findings.update(counts.findings)
         decisions = Decisions.from_signs(self._signs(), self._rules.minimum_bytes)
         decisions.merge_copies()

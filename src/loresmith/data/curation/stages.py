@@ -28,6 +28,7 @@ from loresmith.data.engine.rows import KEYED, PASSAGES, REPEATED, RowWriter, rea
 from loresmith.data.engine.shards import Shard, read_shard
 from loresmith.data.rules.boilerplate import BoilerplateLines, line_keys
 from loresmith.data.rules.finding import DocumentRule
+from loresmith.data.rules.perplexity import Perplexity
 
 LINES, EDITS, DOCUMENTS, PASSAGE_ROWS = "lines.parquet", "edits.arrow", "documents.arrow", "passages.parquet"
 
@@ -78,16 +79,21 @@ def count_lines(part: Part) -> int:
     return part.shard.rows
 
 
-def prepare(part: Part) -> Counts:
+def prepare(part: Part, judge: Path | None = None) -> Counts:
     """Documents as all rules but those against repetition leave them, and what the rules saw (`PREPARED_COLUMNS`).
 
     `part.folder` has the keys of boilerplate lines.
+
+    Args:
+        judge: a model whose loss is a score.
     """
 
     def make(folder: Path) -> None:
         more: dict[str, DocumentRule] = {}
         if part.folder != Path():
             more["boilerplate"] = BoilerplateLines(_keys(part.folder / "keys.npy"))
+        if judge is not None:
+            more["perplexity"] = _perplexity(judge)
         examiner = Examiner(part.rules, more)
         findings: Counter[str] = Counter()
         with PreparedWriter(folder) as writer:
@@ -203,3 +209,10 @@ def _cuts(text: str, found: Any) -> Sequence[Edit]:
 @lru_cache(maxsize=1)
 def _keys(path: Path) -> frozenset[int]:
     return frozenset(np.load(path, allow_pickle=False).tolist())
+
+
+@lru_cache(maxsize=1)
+def _perplexity(judge: Path) -> Perplexity:
+    from loresmith.data.curation.model_loss import ModelLoss  # brings torch, which nothing else here needs
+
+    return Perplexity(ModelLoss(judge))

@@ -250,12 +250,14 @@ class CurateConfig(StepConfig):
 
 def _curate(context: StepContext, config: CurateConfig, inputs: Mapping[str, InputAsset]) -> Result:
     from loresmith.data.curation.curate import curate
-    from loresmith.data.engine.local_engine import local_engine
+    from loresmith.data.steps.engine import engine_of
 
     corpus = context.output("corpus")
     rules = config.rules()
-    with local_engine(context.threads, 4 << 30, context.work / "tables") as engine:
-        result = curate(inputs["documents"].directory, corpus, rules, context.work / "curation", engine, context)
+    with engine_of(context) as engine:
+        documents, work = inputs["documents"].directory, context.work / "curation"
+        judge = inputs["judge"].directory if "judge" in inputs else None
+        result = curate(documents, corpus, rules, work, engine, context, judge)
     for group, split in result.moved.items():
         context.log(f"group {group[:12]} moved to {split}, which was empty")
     for kind, count in sorted(result.findings.items()):
@@ -290,7 +292,10 @@ CURATE = Step(
     summary="Repair texts, hold them to what is expected of their sort, merge duplicates, mask what points at people, "
     "drop what is not allowed, and hold out groups of documents for evaluation.",
     config=CurateConfig,
-    inputs={"documents": Input("documents", "What to choose from.")},
+    inputs={
+        "documents": Input("documents", "What to choose from."),
+        "judge": Input("model", "Gives each document the score `bits_per_byte`, over its beginning.", optional=True),
+    },
     outputs={"corpus": Output("corpus", "The documents that are kept, with their split and group.")},
     run=_curate,
     fingerprint=_fingerprint,
