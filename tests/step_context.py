@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from loresmith.errors import Interrupted
 from loresmith.factory.step import InputAsset, Made, Result, Step
@@ -22,6 +22,8 @@ class RecordingContext:
         self.folder = folder
         self.seed = seed
         self.threads = threads
+        self.memory = 1 << 30
+        self.engine: Literal["native", "daft", "ray"] = "native"
         self.tensor_parallel = 1
         self.expert_parallel = 1
         self.erased: frozenset[str] = frozenset()

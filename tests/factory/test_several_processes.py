@@ -275,7 +275,7 @@ def test_words_of_the_commands_stay_words(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("compute", "said"),
     [
-        ({"launcher": "ray"}, "there are `local`, on this machine, and `slurm`"),
+        ({"launcher": "ray", "processes": 2}, "`launcher: ray` divides documents and no model"),
         ({"nodes": 2}, "several nodes need `launcher: slurm`"),
         ({"slurm": {"partition": "gpu"}}, "the launcher is not slurm"),
         ({"processes": 0}, "greater than or equal to 1"),

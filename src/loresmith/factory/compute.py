@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.util import find_spec
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from loresmith.errors import UserError
+from loresmith.factory.sizes import bytes_of
 
-def _known_launcher(name: object) -> object:
-    if name == "ray":
-        raise ValueError("there is no `ray` launcher; there are `local`, on this machine, and `slurm`, on a cluster")
-    return name
+LEAST_MEMORY = 256 << 20
+
+Engine = Literal["native", "daft", "ray"]
+"""What stages over many documents are carried out by: `loresmith.data.engine` has them."""
 
 
 class Compute(BaseModel):
@@ -50,10 +53,23 @@ class Compute(BaseModel):
         description="Processes among which the experts of a mixture are divided: all of them, or 1. Tokens are sent to "
         "their experts and back.",
     )
-    launcher: Annotated[Literal["local", "slurm"], BeforeValidator(_known_launcher)] = Field(
+    launcher: Literal["local", "slurm", "ray"] = Field(
         default="local",
         description="`local` starts the processes on this machine; `slurm` writes a script for sbatch, which does so "
-        "on a cluster.",
+        "on a cluster; `ray` hands the shards of documents to a Ray cluster (extra `ray`), and a step that has none "
+        "runs in one process here.",
+    )
+    memory: Annotated[int, BeforeValidator(bytes_of, json_schema_input_type=int | str)] | None = Field(
+        default=None,
+        ge=LEAST_MEMORY,
+        description="Memory that a step over many documents may take with all its processes, however much text there "
+        "is, such as `4GB` (kB, MB, GB, TB, KiB, MiB, GiB; at least 256MiB). Default: half of what is free when it "
+        "begins.",
+    )
+    tables: Literal["native", "daft"] = Field(
+        default="native",
+        description="What joins rows about documents: `native`, which keeps to the memory and is faster on one "
+        "machine, or `daft` (extra `daft`). With `launcher: ray` it is Daft.",
     )
     slurm: dict[str, str | int] = Field(
         default={},
@@ -63,6 +79,8 @@ class Compute(BaseModel):
 
     @model_validator(mode="after")
     def _several_machines_have_a_launcher(self) -> Self:
+        if self.ranks > 1 and self.launcher == "ray":
+            raise ValueError("`launcher: ray` divides documents and no model: several processes need another one")
         if self.nodes > 1 and self.launcher == "local":
             raise ValueError("several nodes need `launcher: slurm`")
         if self.slurm and self.launcher != "slurm":
@@ -91,6 +109,23 @@ class Compute(BaseModel):
         return cls(**{name: environment[name] for name in names if name in environment})
 
     @property
+    def engine(self) -> Engine:
+        """What stages over many documents are carried out by."""
+        return "ray" if self.launcher == "ray" else self.tables
+
+    @property
     def ranks(self) -> int:
         """Processes of a training step, on all machines."""
         return self.nodes * self.processes
+
+
+def require_installed(compute: Compute) -> None:
+    """Raise UserError where an extra is missing that the engine needs."""
+    key, value = ("launcher", "ray") if compute.launcher == "ray" else ("tables", compute.tables)
+    for package in {"native": (), "daft": ("daft",), "ray": ("ray", "daft")}[compute.engine]:
+        if find_spec(package) is None:
+            raise UserError(
+                f"`{key}: {value}` needs the package {package}, which is not installed",
+                where=f"compute.{key}",
+                hint=f"pip install 'loresmith[{compute.engine}]'",
+            )

@@ -5,11 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from loresmith.errors import Interrupted
+from loresmith.factory.compute import Compute
 from loresmith.factory.events import EventWriter, NoEvents
+from loresmith.factory.free_memory import free_memory
 from loresmith.ledger.digest import digest_file
 from loresmith.ledger.local_blobs import LocalBlobs
 
@@ -36,6 +39,7 @@ class WorkerContext:
         tensor_parallel: int = 1,
         expert_parallel: int = 1,
         erased: frozenset[str] = frozenset(),
+        compute: Compute | None = None,
     ) -> None:
         self._action = action
         self._cache = cache
@@ -48,6 +52,8 @@ class WorkerContext:
         self.tensor_parallel = tensor_parallel
         self.expert_parallel = expert_parallel
         self.erased = erased
+        self._compute = compute or Compute()
+        self.engine = self._compute.engine
 
     @classmethod
     def of(
@@ -63,7 +69,13 @@ class WorkerContext:
         blobs = Path(request["blobs"]) if request["blobs"] is not None else None
         folder = action or Path(request["action"])
         caches, erased = Path(request["cache"]), frozenset(request["erased"])
-        return cls(folder, request["seed"], threads, events, caches, blobs, tensor_parallel, expert_parallel, erased)
+        division = (tensor_parallel, expert_parallel)
+        compute = Compute.model_validate(request["compute"])
+        return cls(folder, request["seed"], threads, events, caches, blobs, *division, erased, compute)
+
+    @cached_property
+    def memory(self) -> int:
+        return self._compute.memory or free_memory() // 2
 
     @property
     def cache(self) -> Path:

@@ -2,7 +2,7 @@
 
 Both start them with torchrun, which tells each its number, ends all with SIGTERM when one of them dies, and passes a
 request to stop on to all: ASKED_TO_STOP, another signal, so that they can tell a request, which leaves them time, from
-the death of one that they would wait for in vain. Ray would be a third class here.
+the death of one that they would wait for in vain. Ray is none of them: it carries out stages over documents.
 """
 
 from __future__ import annotations

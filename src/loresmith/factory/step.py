@@ -139,6 +139,14 @@ class StepContext(Protocol):
         """How many CPU threads the step may use."""
 
     @property
+    def memory(self) -> int:
+        """Bytes that a step over many documents may take, with all its processes and however many there are."""
+
+    @property
+    def engine(self) -> Literal["native", "daft", "ray"]:
+        """What such a step is carried out by (`loresmith.data.steps.engine.engine_of` makes it)."""
+
+    @property
     def tensor_parallel(self) -> int:
         """Of a step that runs in several processes: among how many of them each matrix of a model is divided."""
 

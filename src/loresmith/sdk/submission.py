@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 
 from loresmith.errors import UserError
+from loresmith.factory.compute import require_installed
 from loresmith.factory.launcher import SlurmLauncher, require_started_here
 from loresmith.factory.plan import Plan
 
@@ -19,9 +20,10 @@ def require_here(plan: Plan, folder: Path, state: Path) -> None:
         state: where the workspace keeps what runs need.
 
     Raises:
-        UserError: it is for a Slurm job; with the script's place, and what to do.
+        UserError: it is for a Slurm job; with the script's place, and what to do. Or what it needs is not installed.
     """
     compute = plan.compute
+    require_installed(compute)
     if compute.launcher != "slurm" or "SLURM_JOB_ID" in os.environ:
         require_started_here(compute, os.environ)
         return

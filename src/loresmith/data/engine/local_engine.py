@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
 from loresmith.data.engine.engine import R, T, Tables
 from loresmith.data.engine.native_tables import NativeTables
 from loresmith.data.engine.worker_pool import WorkerPool
+
+_PROCESS = 256 << 20
+"""Bytes of memory without which a worker is not worth starting."""
+
+_RESTING = 128 << 20
+"""What a process takes that does nothing."""
 
 
 class LocalEngine:
@@ -46,13 +52,22 @@ def _one_by_one(function: Callable[[T], R], items: Sequence[T], tick: Callable[[
         yield function(item)
 
 
-def local_engine(workers: int, memory: int, work: Path, tables: Tables | None = None) -> LocalEngine:
+def local_engine(workers: int, memory: int, work: Path, tables: Literal["native", "daft"] = "native") -> LocalEngine:
     """An engine on this machine.
 
     Args:
-        workers: processes at once; 1: only this one.
-        memory: bytes that they may take in all.
+        workers: processes at once, or fewer where the memory is too little for so many; 1: only this one.
+        memory: bytes that they may take in all. While rows are joined, the workers rest.
         work: a folder for the tables alone, which need not be there.
-        tables: in place of our own.
+        tables: what joins rows.
+
+    Raises:
+        UserError: Daft is not installed.
     """
-    return LocalEngine(workers, memory, tables or NativeTables(work, memory))
+    workers = max(1, min(workers, memory // _PROCESS - 1))
+    joins = max(memory // 4, memory - (workers + 1) * _RESTING)
+    if tables == "native":
+        return LocalEngine(workers, memory, NativeTables(work, joins))
+    from loresmith.data.engine.daft_tables import DaftTables
+
+    return LocalEngine(workers, memory, DaftTables(work, joins, threads=workers))

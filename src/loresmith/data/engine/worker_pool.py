@@ -15,8 +15,8 @@ from typing import Any
 from loresmith.data.engine.engine import R, T
 from loresmith.errors import Failure
 
-_TICK_SECONDS = 0.25
-_AHEAD = 4
+TICK_SECONDS = 0.25
+AHEAD = 4
 """So many items for each worker are begun before the earliest is finished: what waits for its turn takes memory."""
 
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"), "1")
@@ -76,7 +76,7 @@ class WorkerPool:
         try:
             for turn in range(len(items)):
                 while turn not in results:
-                    while begun < min(len(items), turn + self._most * _AHEAD) and (worker := self._idle()) is not None:
+                    while begun < min(len(items), turn + self._most * AHEAD) and (worker := self._idle()) is not None:
                         worker.give(begun, pickle.dumps((function, items[begun])))
                         begun += 1
                     tick()
@@ -106,14 +106,14 @@ class WorkerPool:
     def _listen(self, items: Sequence[Any]) -> Iterator[tuple[int, tuple[bool, Any]]]:
         """What came in within a tick: of which item, whether it is its result, and the result or the exception."""
         busy = {worker.connection: worker for worker in self._workers if worker.item is not None}
-        for ready in wait(list(busy), timeout=_TICK_SECONDS):
+        for ready in wait(list(busy), timeout=TICK_SECONDS):
             worker = busy[ready]  # type: ignore[index]  # what was given comes back
             assert worker.item is not None
             number, worker.item = worker.item, None
             try:
                 answer: tuple[bool, Any] = pickle.loads(worker.connection.recv_bytes())  # noqa: S301 - of our own process
             except (EOFError, ConnectionResetError):
-                answer = False, died(items[number], self._remove(worker))
+                answer = False, died(items[number], _ended(self._remove(worker)))
             yield number, answer
 
     def _remove(self, worker: _Worker) -> int:
@@ -121,11 +121,14 @@ class WorkerPool:
         return worker.end()
 
 
-def died(item: object, status: int) -> Failure:
+def _ended(status: int) -> str:
+    return f"signal {-status}" if status < 0 else f"exit status {status}"
+
+
+def died(item: object, how: str) -> Failure:
     """What is said of a worker that ended over an item."""
-    ended = f"signal {-status}" if status < 0 else f"exit status {status}"
     return Failure(
-        f"a worker process ended ({ended})",
+        f"a worker process ended ({how})",
         where=str(item)[:200],
         hint="if the system ended it for want of memory, set fewer `threads` or less `memory` under `compute`; start "
         "again, and it goes on with what is finished",
