@@ -15,10 +15,11 @@ cases:
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
@@ -91,12 +92,39 @@ def read_suite(path: Path) -> Suite:
     Raises:
         UserError: naming file, line and key of what is wrong.
     """
-    return _checked(read_yaml(path))
+    try:
+        return _read_json(path)
+    except (OSError, ValueError):
+        return _checked(read_yaml(path))  # which says what is wrong, and where
+
+
+def write_suite(suite: Suite, path: Path) -> None:
+    """Write a suite file that `read_suite` reads: JSON, which is YAML and a hundred times faster to read."""
+    text = json.dumps(suite.model_dump(mode="json", exclude_defaults=True), ensure_ascii=False, indent=1)
+    path.write_text(text + "\n", encoding="utf-8")
 
 
 def parse_suite(text: str, source: str) -> Suite:
     """As `read_suite`, from text; `source` is what messages call it."""
     return _checked(load_yaml(text, source))
+
+
+def _read_json(path: Path) -> Suite:
+    """Raises ValueError where the file is anything but a suite in JSON in which every case has a name of its own."""
+    with path.open("rb") as file:
+        if file.read(1) != b"{":
+            raise ValueError("not JSON")
+    suite = Suite.model_validate(json.loads(path.read_bytes(), object_pairs_hook=_without_repetition))
+    names = [case.name for case in suite.cases]
+    if None in names or len(set(names)) < len(names):
+        raise ValueError("cases without names of their own")
+    return suite
+
+
+def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(keys := dict(pairs)) < len(pairs):
+        raise ValueError("a key stands twice")
+    return keys
 
 
 def _checked(mapped: Mapped) -> Suite:

@@ -1,0 +1,120 @@
+"""Corpora and suites in a workspace: each is held against the other when it is registered, and the lineage says so."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from loresmith import Workspace
+from tests.data.contamination.suite_texts import prose
+
+QUESTION, ANSWER = prose(1, 30), prose(2, 10)
+CASES = [
+    {"id": "leaked", "prompt": QUESTION, "answer": ANSWER},
+    {"id": "unseen", "prompt": prose(3, 30), "answer": prose(4, 5)},
+    {"id": "tiny", "prompt": "red?", "answer": "yes"},
+]
+CURATED = """
+read: {step: ingest, path: docs}
+curate: {step: curate, documents: read, validation_share: 0.2, test_share: 0.2}
+"""
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Iterator[Workspace]:
+    (tmp_path / "docs").mkdir()
+    for number in range(12):  # in whichever split a document is, the case is in training text
+        text = f"{prose(100 + number, 80)}\n\n{QUESTION}\n{ANSWER}\n\n{prose(200 + number, 80)}\n"
+        (tmp_path / "docs" / f"{number}.txt").write_text(text)
+    (tmp_path / "cases.jsonl").write_text("\n".join(map(json.dumps, CASES)))
+    with Workspace.init(tmp_path) as made:
+        yield made
+
+
+def recipe(workspace: Workspace, name: str, steps: str) -> Path:
+    path = workspace.place.folder / f"{name}.yaml"
+    path.write_text(f"name: {name}\nsteps:\n  " + "\n  ".join(steps.strip().split("\n")) + "\n")
+    return path
+
+
+def states(workspace: Workspace, path: Path) -> dict[str, str]:
+    return {step.name: step.state for step in workspace.plan(path).steps}
+
+
+def receipts(workspace: Workspace, reference: str) -> list[tuple[bool, dict[str, Any]]]:
+    digest = workspace.ledger.assets.find(reference).digest
+    found = [each for each in workspace.ledger.receipts.list(digest) if each.kind == "contamination"]
+    return [(receipt.passed, receipt.evidence) for receipt in found]
+
+
+def digest_of(workspace: Workspace, reference: str) -> str:
+    return workspace.ledger.assets.find(reference).digest
+
+
+def test_whichever_is_registered_later_is_held_against_the_other(workspace: Workspace) -> None:
+    corpus = recipe(workspace, "corpus", CURATED)
+    workspace.run(corpus)
+    suite = recipe(workspace, "suite", "cases: {step: ingest-suite, path: cases.jsonl, name: manuals}")
+    workspace.run(suite)
+    ((passed, evidence),) = receipts(workspace, "suite/cases")
+    assert not passed
+    assert evidence["cases"] == ["leaked"]
+    numbers = evidence["corpora"][digest_of(workspace, "corpus/curate")]
+    assert {name: numbers[name] for name in ("cases", "judged", "exact", "near")} == {
+        "cases": 3,
+        "judged": 2,
+        "exact": 1,
+        "near": 0,
+    }
+    assert numbers["documents"] >= 1
+    assert receipts(workspace, "corpus/curate")[0][0] is False
+    report = workspace.ledger.assets.directory(digest_of(workspace, "suite/cases-contamination"))
+    assert "leaked" in (report / "report.md").read_text()
+
+    # The plan of the corpus now holds the same check, which is made already.
+    assert states(workspace, corpus) == {"read": "cached", "curate": "cached", "curate-contamination": "cached"}
+
+    clean = recipe(workspace, "clean", f"{CURATED.strip()}\nclean: {{step: decontaminate, corpus: curate, around: 20}}")
+    workspace.run(clean)
+    assert set(states(workspace, clean).values()) == {"cached"}
+    asset = workspace.ledger.assets.get(digest_of(workspace, "clean/clean"))
+    digest = digest_of(workspace, "suite/cases")
+    assert asset.metadata["contamination"]["suites"][digest]["exact"] == 1
+    assert digest in {node.id for node in workspace.ledger.lineage(asset.digest).nodes}
+    folder = workspace.ledger.assets.directory(asset.digest)
+    training = [
+        row["text"] for row in pq.read_table(folder / "documents-00000.parquet").to_pylist() if row["split"] == "train"
+    ]
+    assert training
+    assert not any(QUESTION in text or ANSWER in text for text in training)
+    ((passed, evidence),) = [each for each in receipts(workspace, "clean/clean") if "suites" in each[1]]
+    assert passed, "what is left holds no case"
+
+    (workspace.place.folder / "other.jsonl").write_text(json.dumps({"id": 1, "prompt": prose(200, 20), "answer": "x"}))
+    workspace.run(recipe(workspace, "more", "cases: {step: ingest-suite, path: other.jsonl}"))
+    assert states(workspace, corpus) == {"read": "cached", "curate": "cached", "curate-contamination": "to do"}
+    after = states(workspace, clean)
+    assert after["curate"] == "cached"
+    assert after["clean"] == "to do", "every registered suite is part of the plan"
+
+
+def test_a_suite_in_the_same_recipe_counts_and_flags_leave_the_text(workspace: Workspace) -> None:
+    steps = f"""
+{CURATED.strip()}
+cases: {{step: ingest-suite, path: cases.jsonl, name: manuals}}
+flagged: {{step: decontaminate, corpus: curate, overlap: flag}}
+"""
+    path = recipe(workspace, "both", steps)
+    workspace.run(path)
+    before, after = (
+        workspace.ledger.assets.get(digest_of(workspace, f"both/{name}")) for name in ("curate", "flagged")
+    )
+    assert after.metadata["bytes"] == before.metadata["bytes"]
+    flagged = [evidence for passed, evidence in receipts(workspace, "both/cases") if evidence.get("overlap") == "flag"]
+    assert [evidence["cases"] for evidence in flagged] == [["leaked"]]
+    assert set(states(workspace, path).values()) == {"cached"}
