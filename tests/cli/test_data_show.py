@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ DOCUMENTS = [
     document("evil\x1b[31m.txt", "\x1b[2Jgone", source_start=100),
     document("empty.png", "", media_type="image/png", source_bytes=700),
 ]
-SCORES = [
+SCORES: list[dict[str, Any]] = [
     {"scores": [("words", 2.0)], "flags": ["minified"], "profile": "code"},
     {"scores": [("words", 7.0)], "profile": "manuals"},
     {"scores": [("words", 1.0)]},

@@ -13,18 +13,17 @@ from loresmith.data.documents import CORPUS_COLUMNS, DocumentWriter
 from loresmith.data.record_books import RecordBooks
 from loresmith.data.tables import TableWriter
 
-SCORE_COLUMNS = pa.schema(
-    [
-        *((name, pa.string()) for name in ("id", "path", "profile", "disposition", "reason", "detail")),
-        ("bytes", pa.int64()),
-        ("language", pa.string()),
-        ("group", pa.string()),
-        ("scores", pa.map_(pa.string(), pa.float64())),
-        ("flags", pa.list_(pa.string())),
-        ("near", pa.string()),
-        ("similarity", pa.float64()),
-    ]
-)
+_NAMES: list[tuple[str, pa.DataType]] = [
+    (name, pa.string()) for name in ("id", "path", "profile", "disposition", "reason", "detail", "language", "group")
+]
+_MEASURES: list[tuple[str, pa.DataType]] = [
+    ("bytes", pa.int64()),
+    ("scores", pa.map_(pa.string(), pa.float64())),
+    ("flags", pa.list_(pa.string())),
+    ("near", pa.string()),
+    ("similarity", pa.float64()),
+]
+SCORE_COLUMNS = pa.schema([*_NAMES, *_MEASURES])
 
 
 def document(path: str, text: str, **changes: Any) -> dict[str, Any]:

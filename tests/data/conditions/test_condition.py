@@ -20,7 +20,9 @@ TABLE = pa.table(
         "bytes": [10, 2000, 300, 0],
         "labels": pa.array([["restricted"], [], ["a", "restricted"], None], pa.list_(pa.string())),
         "flags": pa.array([["minified"], [], [], []], pa.list_(pa.string())),
-        "scores": pa.array([[("words", 5.0)], [("words", 70.0), ("stop words", 0.4)], [], None], pa.map_("str", "f8")),
+        "scores": pa.array(
+            [[("words", 5.0)], [("words", 70.0), ("stop words", 0.4)], [], None], pa.map_(pa.string(), pa.float64())
+        ),
         "breaches": pa.array([[{"name": "words", "value": 5.0}], [], [], None]),
         "metadata": ['{"title": "X", "page": {"n": 3}}', "{}", '{"title": 7, "ok": true}', "{}"],
     }

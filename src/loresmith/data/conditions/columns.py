@@ -19,6 +19,9 @@ Array = Any
 """A pyarrow array; the columns of a batch."""
 
 Kind = Literal["text", "number", "true or false", "list of texts", "list of numbers", "JSON"]
+_LARGEST = 1e308
+"""Numbers in JSON may have any number of digits."""
+
 JSON_COLUMNS = frozenset({"metadata", "messages", "tools"})
 
 
@@ -134,3 +137,31 @@ def _in_json(name: str, path: tuple[str, ...]) -> Operand:
         return {key for row in rows if isinstance(row, dict) for key in row}
 
     return Operand(name, "JSON", values, names)
+
+
+def require_name(operand: Operand, column: Column, names: set[str], written: Written) -> None:
+    """Raise UserError if none of the rows seen had the name that is looked for in a mapping, such as that of a score.
+
+    Args:
+        names: those that the rows had.
+    """
+    name, *inside = column.names
+    wanted = inside[0] if operand.kind == "JSON" and inside else ".".join(inside)
+    if names and wanted not in names:
+        written.refuse(unknown_name("name", f"{name}.{wanted}", {f"{name}.{each}" for each in names}), column.at)
+
+
+def typed(operand: Operand, kind: Kind, batch: pa.RecordBatch) -> Array:
+    """An operand's values as Arrow has those of this kind; in JSON, those of another kind are not there."""
+    values = operand.values(batch)
+    if operand.kind != "JSON":
+        return values
+    if kind == "number":
+        return pa.array([float(value) if _is_number(value) else None for value in values], pa.float64())
+    if kind == "text":
+        return pa.array([value if isinstance(value, str) else None for value in values], pa.string())
+    return pa.array([value if isinstance(value, bool) else None for value in values], pa.bool_())
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _LARGEST

@@ -12,7 +12,16 @@ from typing import Any
 
 import pyarrow as pa
 
-from loresmith.data.conditions.columns import Array, Kind, Operand, compute, find_operand, kind_of
+from loresmith.data.conditions.columns import (
+    Array,
+    Kind,
+    Operand,
+    compute,
+    find_operand,
+    kind_of,
+    require_name,
+    typed,
+)
 from loresmith.data.conditions.grammar import (
     Column,
     Compared,
@@ -28,7 +37,6 @@ from loresmith.data.conditions.grammar import (
     parse,
 )
 from loresmith.data.conditions.words import Written
-from loresmith.nearest import unknown_name
 
 _COMPARISON: Mapping[str, Callable[[Any, Any], Array]] = {
     "=": compute.equal,
@@ -39,9 +47,6 @@ _COMPARISON: Mapping[str, Callable[[Any, Any], Array]] = {
     ">=": compute.greater_equal,
 }
 _MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
-
-_LARGEST = 1e308
-"""Numbers in JSON may have any number of digits."""
 
 _Look = Callable[[pa.RecordBatch], Array]
 
@@ -83,11 +88,7 @@ class Condition:
             UserError: none of them had a name that the condition looks for in a mapping, such as that of a score.
         """
         for column, names in self._seen.items():
-            name, *inside = column.names
-            wanted = inside[0] if self._operands[column].kind == "JSON" else ".".join(inside)
-            if names and wanted not in names:
-                known = {f"{name}.{each}" for each in names}
-                self._written.refuse(unknown_name("name", f"{name}.{wanted}", known), column.at)
+            require_name(self._operands[column], column, names, self._written)
 
     def _compiled(self, test: Test) -> _Look:
         match test:
@@ -109,7 +110,7 @@ class Condition:
             case Like(column, pattern, at):
                 operand = self._operand(column)
                 self._require_kind("text", operand, column, at)
-                return lambda batch: compute.match_like(_typed(operand, "text", batch), pattern)
+                return lambda batch: compute.match_like(typed(operand, "text", batch), pattern)
             case Missing(column):
                 operand = self._operand(column)
                 return lambda batch: _missing(operand, batch)
@@ -130,7 +131,7 @@ class Condition:
             kind = kind_of(right.value)
             self._require_kind(kind, first, left, test.at, right.value)
             constant = right.value
-            return lambda batch: compare(_typed(first, kind, batch), constant)
+            return lambda batch: compare(typed(first, kind, batch), constant)
         second = self._operand(right)
         if "JSON" in (first.kind, second.kind):
             self._written.refuse("what is in JSON can be compared with constants only", test.at)
@@ -162,22 +163,6 @@ class Condition:
 
 def _article(kind: Kind) -> str:
     return kind if kind in ("true or false", "JSON") else f"a {kind}"
-
-
-def _typed(operand: Operand, kind: Kind, batch: pa.RecordBatch) -> Array:
-    """Values that can be compared with a constant of this kind; in JSON, those of another kind are not there."""
-    values = operand.values(batch)
-    if operand.kind != "JSON":
-        return values
-    if kind == "number":
-        return pa.array([float(value) if _is_number(value) else None for value in values], pa.float64())
-    if kind == "text":
-        return pa.array([value if isinstance(value, str) else None for value in values], pa.string())
-    return pa.array([value if isinstance(value, bool) else None for value in values], pa.bool_())
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _LARGEST
 
 
 def _missing(operand: Operand, batch: pa.RecordBatch) -> Array:

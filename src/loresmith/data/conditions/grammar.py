@@ -117,6 +117,11 @@ def parse(written: Written) -> Test:
     return _Parser(written).whole()
 
 
+def parse_column(written: Written) -> Column:
+    """The column that a text names. Raises UserError as `parse`."""
+    return _Parser(written).column()
+
+
 class _Parser:
     """Recursive descent: a method for each line of the grammar."""
 
@@ -130,6 +135,12 @@ class _Parser:
         found = self._condition()
         if self._word.kind != "end":
             self._refuse("AND, OR or the end is expected here")
+        return found
+
+    def column(self) -> Column:
+        found = self._column_of(self._value())
+        if self._word.kind != "end":
+            self._refuse("the end is expected here")
         return found
 
     def _condition(self) -> Test:

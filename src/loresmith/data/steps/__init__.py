@@ -6,6 +6,7 @@ from loresmith.data.steps.ingest import INGEST, IngestConfig
 from loresmith.data.steps.ingest_git import INGEST_GIT, IngestGitConfig
 from loresmith.data.steps.ingest_messages import INGEST_MESSAGES, IngestMessagesConfig
 from loresmith.data.steps.ingest_query import INGEST_QUERY, IngestQueryConfig
+from loresmith.data.steps.mix import MIX, MixConfig
 from loresmith.data.steps.pack import PACK, PackConfig
 from loresmith.data.steps.train_tokenizer import TRAIN_TOKENIZER, TrainTokenizerConfig
 
@@ -16,6 +17,7 @@ __all__ = [
     "INGEST_GIT",
     "INGEST_MESSAGES",
     "INGEST_QUERY",
+    "MIX",
     "PACK",
     "TRAIN_TOKENIZER",
     "CurateConfig",
@@ -24,6 +26,7 @@ __all__ = [
     "IngestGitConfig",
     "IngestMessagesConfig",
     "IngestQueryConfig",
+    "MixConfig",
     "PackConfig",
     "TrainTokenizerConfig",
 ]
