@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loresmith.data.order import SampleOrder
+from loresmith.data.order import GivenOrder, SampleOrder
 
 samples = st.integers(1, 3000)
 seeds = st.integers(-(2**63), 2**63)
@@ -56,3 +56,17 @@ def test_positions_outside_an_epoch_are_refused() -> None:
         SampleOrder(3, 0).at(0, 3)
     with pytest.raises(ValueError, match="at least one"):
         SampleOrder(0, 0)
+
+
+@given(samples, st.integers(0, 5000), st.integers(0, 5000))
+def test_a_given_order_is_the_one_in_which_samples_lie(samples: int, start: int, count: int) -> None:
+    order = GivenOrder(samples)
+    expected = [order.at(*order.locate(position)) for position in range(start, start + count)]
+    assert order.take(start, count).tolist() == expected == [n % samples for n in range(start, start + count)]
+
+
+def test_a_given_order_ends() -> None:
+    with pytest.raises(IndexError):
+        GivenOrder(3).at(0, 3)
+    with pytest.raises(ValueError, match="at least one"):
+        GivenOrder(0)

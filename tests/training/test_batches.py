@@ -5,6 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 
 from loresmith.data.shards import TokenShards
 from loresmith.errors import UserError
@@ -15,6 +16,7 @@ from loresmith.training.packed_rows import document_rows
 from loresmith.training.ranks import Ranks
 from loresmith.training.rows import RowSource
 from loresmith.training.stream_rows import StreamRows
+from loresmith.training.token_settings import TokenSettings
 
 T = 16
 
@@ -55,6 +57,27 @@ def test_each_row_comes_once_an_epoch(tokens: InputAsset, kind: str) -> None:
     rows = Counter(source.row(number, 0).targets.tobytes() for number in range(len(source)))
     assert Counter(order[: len(source)]) == Counter(order[len(source) :]) == rows
     assert order[: len(source)] != order[len(source) :]
+
+
+def test_rows_come_as_they_lie_where_that_is_asked_for(tokens: InputAsset) -> None:
+    source = stream_rows(tokens)
+    batches = batches_of(
+        tokens, source=source, replay=stream_rows(tokens, name="replay"), replay_share=0.5, as_given=True
+    )
+    rows = [batches._row(number) for number in range(4 * len(source))]
+    own = [row.targets.tolist() for origin, row in rows if origin.name == "tokens"]
+    assert own == [source.row(number, 0).targets.tolist() for number in range(len(source))] * 2
+    replayed = [row.targets.tolist() for origin, row in rows if origin.name == "replay"]
+    assert sorted(replayed) == sorted(own)
+    assert replayed != own
+    shown = batches.shown(steps=3)
+    seen = [index for index, times in enumerate(shown[0].learnt.tolist()) for _ in range(times)]
+    assert seen == list(range(len(seen)))
+
+
+def test_rows_of_isolated_documents_have_no_order_of_documents() -> None:
+    with pytest.raises(ValidationError, match="as_packed needs whole streams"):
+        TokenSettings(order="as_packed", isolate_documents=True)
 
 
 def test_inputs_and_targets_are_one_sequence(tokens: InputAsset) -> None:

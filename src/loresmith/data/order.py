@@ -1,9 +1,10 @@
-"""The order in which training sees its samples: addressable, so that any position can be resumed without replay."""
+"""The orders in which training sees its samples: addressable, so that any position can be resumed without replay."""
 
 from __future__ import annotations
 
 import hashlib
 import math
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,46 @@ from numpy.typing import NDArray
 from loresmith.data.mixing import mix
 
 _ROUNDS = 8
+
+
+class Order(Protocol):
+    """An order of samples for every epoch; as `SampleOrder`."""
+
+    def locate(self, global_position: int) -> tuple[int, int]: ...
+
+    def at(self, epoch: int, position: int) -> int: ...
+
+    def take(self, global_position: int, count: int) -> NDArray[np.int64]: ...
+
+
+class GivenOrder:
+    """Samples in every epoch as they lie, for data whose order means something, such as a curriculum.
+
+    Args:
+        samples: how many samples there are, at least 1.
+
+    Raises:
+        ValueError: `samples` is not positive.
+    """
+
+    def __init__(self, samples: int) -> None:
+        if samples < 1:
+            raise ValueError(f"an order needs at least one sample, not {samples}")
+        self.samples = samples
+
+    def locate(self, global_position: int) -> tuple[int, int]:
+        """The (epoch, position in it) of the n-th sample since training began."""
+        return divmod(global_position, self.samples)
+
+    def at(self, epoch: int, position: int) -> int:
+        """The sample at a position of an epoch; raises IndexError as `SampleOrder.at`."""
+        if not 0 <= position < self.samples:
+            raise IndexError(f"position {position} of epoch {epoch} of {self.samples} samples")
+        return position
+
+    def take(self, global_position: int, count: int) -> NDArray[np.int64]:
+        """The `count` samples from a global position on, across the ends of epochs: int64 of shape (count,)."""
+        return np.arange(global_position, global_position + count, dtype=np.int64) % self.samples
 
 
 class SampleOrder:

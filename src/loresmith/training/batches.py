@@ -2,8 +2,8 @@
 
 Step s trains on the rows s R .. s R + R - 1 of one endless order, R rows a step. With a share of another source mixed
 in, that source's rows stand evenly among the others; each source goes through its own rows in the order that
-(seed, epoch) decide. Of several processes each takes its part of the R rows, so that how many there are changes nothing
-else.
+(seed, epoch) decide, or as they lie. Of several processes each takes its part of the R rows, so that how many there are
+changes nothing else.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from loresmith.data.order import SampleOrder
+from loresmith.data.order import GivenOrder, Order, SampleOrder
 from loresmith.errors import UserError
 from loresmith.training.document_books import Shown
 from loresmith.training.objective import Batch, MicroBatch
@@ -40,6 +40,7 @@ class RowBatches:
         replay_share: its share of the rows.
         ranks: the processes that train together, and which one this is.
         where: the folder that the rows come from, for messages.
+        as_given: whether the rows of `source` come in every epoch as they lie; those of `replay` never do.
     """
 
     source: RowSource
@@ -51,6 +52,7 @@ class RowBatches:
     replay_share: float = 0.0
     ranks: Ranks = field(default_factory=Ranks.joined)
     where: Path | None = None
+    as_given: bool = False
 
     def __post_init__(self) -> None:
         if self.batch_tokens % self.sequence_length:
@@ -120,8 +122,9 @@ class RowBatches:
         return int(number * Fraction(str(self.replay_share))) if self.replay is not None else 0
 
     @property
-    def _orders(self) -> list[SampleOrder]:
-        return [SampleOrder(len(source), self.seed) for source in self.sources]
+    def _orders(self) -> list[Order]:
+        first = GivenOrder(len(self.source)) if self.as_given else SampleOrder(len(self.source), self.seed)
+        return [first, *(SampleOrder(len(source), self.seed) for source in self.sources[1:])]
 
 
 def _micro_batch(rows: list[Row], first_row: int, window: int, device: torch.device | str) -> MicroBatch:

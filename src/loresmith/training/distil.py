@@ -60,6 +60,7 @@ def distil(
         temperature=config.temperature,
         vocabulary_size=shards.vocabulary_size,
         where=tokens,
+        as_given=config.order == "as_packed",
     )
     model = first_model(config.architecture, shards, length, base, seed)
     if config.isolate_documents:

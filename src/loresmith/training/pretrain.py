@@ -65,6 +65,7 @@ def pretrain(
         replay=token_rows(replayed, length, "replay", config.isolate_documents) if replayed is not None else None,
         replay_share=config.replay_share,
         where=tokens,
+        as_given=config.order == "as_packed",
     )
     model = first_model(config.architecture, shards, length, base, seed)
     if config.isolate_documents:

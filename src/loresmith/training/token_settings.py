@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, Field, model_validator
 
@@ -27,6 +27,17 @@ class TokenSettings(BaseModel):
         description="Fill-in-the-middle: learn pieces of documents with their middle last, so that the model can write "
         "it knowing both sides. Needs isolate_documents. Held-out numbers are of text as it stands.",
     )
+    order: Literal["shuffled", "as_packed"] = Field(
+        default="shuffled",
+        description="In which order rows are learnt from: `shuffled` anew in every epoch, or `as_packed`, for a corpus "
+        "whose order means something, such as a curriculum of `mix`.",
+    )
+
+    @model_validator(mode="after")
+    def _rows_as_they_lie(self) -> Self:
+        if self.order == "as_packed" and self.isolate_documents:
+            raise ValueError("rows of isolated documents are put together by length: as_packed needs whole streams")
+        return self
 
     @model_validator(mode="after")
     def _pieces_to_turn(self) -> Self:
