@@ -13,6 +13,7 @@ from loresmith.data.record_books import RecordBooks
 from loresmith.sdk.calls import all_calls
 from tests.cli.conftest import CommandLine
 from tests.cli.test_fill import add_filler
+from tests.data.contamination.suite_texts import prose, write_corpus
 from tests.data.conversations import asked, dataset_of
 
 CALLS = {call.name: call for call in all_calls()}
@@ -39,6 +40,7 @@ WORDS: dict[str, Words] = {
     "assets export": lambda cli: ["words", str(cli.folder / "exported")],
     "data show": lambda cli: [add_dataset(cli)],
     "data export": lambda cli: [add_dataset(cli), "--to", f"{mkdtemp()}/talks.jsonl"],
+    "data contamination": lambda _: held_against_a_suite(),
     "books": lambda _: [],
     "trace document": lambda cli: [recorded(cli)],
     "lineage": lambda _: ["words", "--format", "mermaid"],
@@ -85,6 +87,17 @@ def add_dataset(cli: CommandLine) -> str:
     records = [asked("Who?", "Ada."), asked("When?", "At nine.")]
     with Workspace.open(cli.folder) as workspace:
         return workspace.assets.add("dataset", dataset_of(records, folder)).digest
+
+
+def held_against_a_suite() -> list[str]:
+    """A corpus and a suite in a workspace of their own: here, every corpus made later would be held against it, too."""
+    folder = Path(mkdtemp())
+    (folder / "suite").mkdir()
+    (folder / "suite" / "suite.yaml").write_text(f"name: exam\ncases: [{{prompt: {prose(1, 20)}, expected: x}}]\n")
+    with Workspace.init(folder) as workspace:
+        workspace.assets.add("suite", folder / "suite")
+        corpus = workspace.assets.add("corpus", write_corpus(folder / "corpus", [prose(1, 20)]))
+    return [corpus.digest, "--workspace", str(folder)]
 
 
 def test_every_call_is_tried_here() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from loresmith.evaluation.reports import Facts
+from loresmith.evaluation.facts import Facts
 
 if TYPE_CHECKING:
     from loresmith.data.contamination.findings import SuiteFound

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from loresmith.errors import UserError
+from loresmith.evaluation.facts import Facts
 from loresmith.evaluation.held_out import GroupBy, Sample, Split
 from loresmith.evaluation.intervals import Interval
 from loresmith.evaluation.scores import DocumentScore
@@ -23,12 +24,6 @@ REPORT_FILE, TEXT_FILE, CASES_FILE = "report.json", "report.md", "cases.jsonl"
 
 Rows = list[dict[str, Any]]
 """Lines of cases.jsonl."""
-
-
-class Facts(BaseModel):
-    """Base of the parts of a report."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class SampleFacts(Facts):

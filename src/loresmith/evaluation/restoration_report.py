@@ -11,7 +11,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from loresmith.evaluation.intervals import Interval
-from loresmith.evaluation.reports import Facts, SampleFacts
+from loresmith.evaluation.facts import Facts
+from loresmith.evaluation.reports import SampleFacts
 from loresmith.models.fill_in_the_middle import Order
 
 SHOWN = 12
