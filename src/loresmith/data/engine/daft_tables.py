@@ -159,5 +159,5 @@ def _start_runner(runner: Literal["native", "ray"], threads: int) -> None:
 
 
 def _highest(file: Path, column: str) -> int:
-    with pq.ParquetFile(file) as table:
+    with pq.ParquetFile(file, pre_buffer=False) as table:
         return max((int(np.max(batch.column(0))) for batch in table.iter_batches(columns=[column])), default=0)

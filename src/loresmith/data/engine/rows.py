@@ -79,7 +79,7 @@ def read_rows(files: Sequence[Path], dtype: np.dtype[np.void]) -> Iterator[dict[
     """The rows of files, some at a time, as one array for each column of `dtype`."""
     names = list(dtype.names or ())
     for path in files:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, pre_buffer=False) as file:
             for batch in file.iter_batches(batch_size=_GROUP_ROWS, columns=names, use_threads=False):
                 yield {name: batch.column(name).to_numpy() for name in names}
 

@@ -65,7 +65,7 @@ def shards(folder: Path, bytes_: int = LARGEST) -> list[Shard]:
     found = []
     first = 0
     for path in sorted(folder.glob("documents-*.parquet")):
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, pre_buffer=False) as file:
             sizes = [_group(file.metadata, number) for number in range(file.metadata.num_row_groups)]
         start = rows = size = 0
         for number, (group_rows, group_bytes) in enumerate(sizes, 1):
