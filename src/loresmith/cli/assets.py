@@ -5,6 +5,7 @@ from __future__ import annotations
 from loresmith.cli.command import command
 from loresmith.cli.groups import noun
 from loresmith.cli.live import live_run
+from loresmith.cli.mixtures import show_sources
 from loresmith.cli.screen import Screen, moment, number, plain, short, size
 from loresmith.sdk.calls.assets import (
     EXPORT,
@@ -23,6 +24,10 @@ from loresmith.sdk.calls.assets import (
     VerifyAnswer,
     VerifyRequest,
 )
+from loresmith.sdk.mixtures import sources_of
+
+_SOURCES = "sources"
+"""What a mixture says of its sources has a table of its own."""
 
 
 def _show_list(answer: AssetList, _request: ListRequest, screen: Screen) -> None:
@@ -48,13 +53,14 @@ def _show_list(answer: AssetList, _request: ListRequest, screen: Screen) -> None
 
 def _show_detail(answer: AssetDetail, _request: ShowRequest, screen: Screen) -> None:
     asset = answer.asset
+    mixed = sources_of(asset.metadata)
     facts = [
         ("digest", asset.digest),
         ("kind", asset.kind),
         ("size", f"{size(asset.size)} in {len(asset.files)} files"),
         ("labels", ", ".join(asset.labels) or "none"),
         ("since", moment(asset.created_at)),
-        *((f"metadata.{key}", plain(value)) for key, value in asset.metadata.items()),
+        *((f"metadata.{key}", plain(value)) for key, value in asset.metadata.items() if not (mixed and key == _SOURCES)),
     ]
     if answer.made_by is not None:
         made = answer.made_by
@@ -62,6 +68,9 @@ def _show_detail(answer: AssetDetail, _request: ShowRequest, screen: Screen) -> 
         facts += [(f"from {role}", digest) for role, digest in made.inputs.items()]
     screen.facts(facts)
     screen.line()
+    if mixed:
+        show_sources(mixed, screen)
+        screen.line()
     screen.table(
         ("file", "size", "sha256"),
         ((path, size(file.size), file.digest) for path, file in asset.files.items()),

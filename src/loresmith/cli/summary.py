@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Sequence
 
 from loresmith.cli.command import command
+from loresmith.cli.mixtures import show_sources
 from loresmith.cli.screen import Screen, duration, number, short, size
 from loresmith.evaluation.reports import EvaluationReport
 from loresmith.ledger.books import Account
@@ -24,6 +25,9 @@ def _show(answer: Summary, _request: SummaryRequest, screen: Screen) -> None:
     screen.line(f"{answer.recipe}: {answer.status}", style="bold")
     screen.line(f"run {answer.run}; {duration(done_here)} of work, {found} of {len(answer.steps)} steps found done")
     _books(answer, screen)
+    for mixture in answer.mixtures:
+        _title(f"What {mixture.name} is made of, by bytes of text", screen)
+        show_sources(mixture.sources, screen)
     if answer.curve:
         _title("How it learnt: bits per byte of held-out text, over tokens trained on", screen)
         _curve(answer.curve, screen)
@@ -104,6 +108,10 @@ def _scores(report: EvaluationReport, screen: Screen) -> None:
     screen.line(f"  on {sample.documents:,} documents, {size(sample.bytes)}, of the {sample.split} split")
     if report.suite is not None:
         screen.line(f"  suite {report.suite.name}: {report.suite.passed} of {report.suite.cases} cases right")
+        clean = report.suite.clean
+        if clean is not None and clean.contaminated:
+            said = f"{len(clean.contaminated)} are in the training text; without them {clean.passed} of {clean.cases}"
+            screen.line(f"    {said}")
 
 
 def _sample(sample: SampleSummary, screen: Screen) -> None:

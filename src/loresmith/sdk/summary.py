@@ -13,6 +13,7 @@ from loresmith.evaluation.reports import CASES_FILE, REPORT_FILE, EvaluationRepo
 from loresmith.ledger import Action
 from loresmith.ledger.books import Account
 from loresmith.sdk.call import Answer
+from loresmith.sdk.mixtures import MixtureSource, sources_of
 
 if TYPE_CHECKING:
     from loresmith.sdk.runs import RunHandle
@@ -31,6 +32,13 @@ class StepSummary(Answer):
     here: bool = Field(description="Whether this run did the work, rather than finding it done.")
     output_bytes: int = Field(description="Size of what it made.")
     accounts: tuple[Account, ...] = Field(description="Its books.")
+
+
+class MixtureSummary(Answer):
+    """A mixture that the run made."""
+
+    name: str = Field(description="The step's name in the recipe.")
+    sources: tuple[MixtureSource, ...] = Field(description="Its sources.")
 
 
 class CurvePoint(Answer):
@@ -64,6 +72,7 @@ class Summary(Answer):
     recipe: str = Field(description="The recipe's name.")
     status: str = Field(description="The run's status.")
     steps: tuple[StepSummary, ...] = Field(description="Its finished steps, in running order.")
+    mixtures: tuple[MixtureSummary, ...] = Field(description="What each mixture of corpora came to.")
     curve: tuple[CurvePoint, ...] = Field(description="Held-out bits per byte during training.")
     evaluation: EvaluationReport | None = Field(description="The newest evaluation report among its outputs.")
     samples: tuple[SampleSummary, ...] = Field(description="A few completions of held-out text.")
@@ -99,6 +108,7 @@ def summarise(workspace: Workspace, run: RunHandle) -> Summary:
             )
             for name, action in actions.items()
         ),
+        mixtures=tuple(_mixtures(workspace, actions)),
         curve=tuple(
             CurvePoint(position=metric.position, value=metric.value)
             for name in actions
@@ -116,6 +126,13 @@ def summarise(workspace: Workspace, run: RunHandle) -> Summary:
 def _outputs(actions: dict[str, Action]) -> Iterator[str]:
     for action in actions.values():
         yield from action.outputs.values()
+
+
+def _mixtures(workspace: Workspace, actions: dict[str, Action]) -> Iterator[MixtureSummary]:
+    for name, action in actions.items():
+        for digest in action.outputs.values():
+            if sources := sources_of(workspace.ledger.assets.get(digest).metadata):
+                yield MixtureSummary(name=name, sources=sources)
 
 
 def _evaluations(workspace: Workspace, actions: dict[str, Action]) -> Iterator[tuple[EvaluationReport, Path]]:
