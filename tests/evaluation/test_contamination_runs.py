@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from loresmith import Workspace
-from tests.data.contamination.suite_texts import prose
+from tests.data.contamination.suite_texts import prose, write_corpus
 
 QUESTION, ANSWER = prose(1, 30), prose(2, 10)
 CASES = [
@@ -104,17 +104,17 @@ def test_whichever_is_registered_later_is_held_against_the_other(workspace: Work
 
 
 def test_a_suite_in_the_same_recipe_counts_and_flags_leave_the_text(workspace: Workspace) -> None:
+    texts = [f"{prose(100 + number, 80)} {QUESTION} {ANSWER} {prose(200 + number, 80)}" for number in range(3)]
+    corpus = workspace.assets.add("corpus", write_corpus(workspace.place.folder / "corpus", texts))
     steps = f"""
-{CURATED.strip()}
 cases: {{step: ingest-suite, path: cases.jsonl, name: manuals}}
-flagged: {{step: decontaminate, corpus: curate, overlap: flag}}
+flagged: {{step: decontaminate, corpus: {corpus.digest}, overlap: flag}}
 """
     path = recipe(workspace, "both", steps)
     workspace.run(path)
-    before, after = (
-        workspace.ledger.assets.get(digest_of(workspace, f"both/{name}")) for name in ("curate", "flagged")
-    )
-    assert after.metadata["bytes"] == before.metadata["bytes"]
-    flagged = [evidence for passed, evidence in receipts(workspace, "both/cases") if evidence.get("overlap") == "flag"]
-    assert [evidence["cases"] for evidence in flagged] == [["leaked"]]
+    flagged = workspace.ledger.assets.get(digest_of(workspace, "both/flagged"))
+    assert flagged.metadata["bytes"] == sum(map(len, texts))
+    said = [evidence for _, evidence in receipts(workspace, "both/cases") if evidence.get("overlap") == "flag"]
+    assert [evidence["cases"] for evidence in said] == [["leaked"]]
+    assert set(states(workspace, path)) == {"cases", "cases-contamination", "flagged", "flagged-contamination"}
     assert set(states(workspace, path).values()) == {"cached"}

@@ -15,7 +15,7 @@ from loresmith.evaluation.steps import BASELINE, EVALUATE, EvaluateConfig
 from loresmith.factory.step import Result
 from tests.step_context import RecordingContext, run_step
 
-from .conftest import asset
+from .conftest import asset, source
 
 SUITE = """\
 name: anything
@@ -105,6 +105,26 @@ def test_baselines_and_a_model_that_learnt_nothing(
     assert "no such text" in page
     assert context.progressed[-1][:3] == (report["tokens"], report["tokens"], "tokens")
     assert ("bits_per_byte", report["bits_per_byte"], report["sample"]["bytes"]) in context.metrics
+
+
+def test_cases_that_the_training_text_holds_are_counted_apart(
+    context: RecordingContext, corpus: Path, model: Path
+) -> None:
+    cases = [
+        {"name": "seen", "prompt": source(3)[20:200], "expected": "(?s).*", "scorer": "regex", "max_new_tokens": 2},
+        {"name": "unseen", "prompt": "Nobody wrote this in any file " * 3, "expected": "none", "max_new_tokens": 2},
+        {"name": "tiny", "prompt": "import", "expected": "no such text", "max_new_tokens": 2},
+    ]
+    path = context.work / "suite.yaml"
+    path.write_text(json.dumps({"name": "some", "cases": cases}))
+    report, page, rows = report_of(run_evaluate(context, corpus, model, suite_file=path, samples=0, max_documents=2))
+    assert report["suite"]["passed"] == 1
+    clean = report["suite"]["clean"]
+    assert (clean["contaminated"], clean["not_judged"]) == (["seen"], 1)
+    assert (clean["cases"], clean["passed"]) == (2, 0)
+    assert [row["contaminated"] for row in rows if row["kind"] == "case"] == [True, False, False]
+    assert "1 of the cases are in the corpus's training text: `seen`. Without them **0 of 2** came out right." in page
+    assert "Of 1 it cannot be told" in page
 
 
 def test_the_same_measurement_makes_the_same_bytes(context: RecordingContext, corpus: Path, model: Path) -> None:

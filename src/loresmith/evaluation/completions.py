@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from loresmith.evaluation.intervals import proportion_interval
 from loresmith.evaluation.passages import Passage
-from loresmith.evaluation.reports import Rows, SamplesScore, SuiteScore
+from loresmith.evaluation.reports import CleanScore, Rows, SamplesScore, SuiteScore
 from loresmith.evaluation.suite import Suite
+
+if TYPE_CHECKING:
+    from loresmith.data.contamination.findings import SuiteFound
 
 
 class Complete(Protocol):
@@ -17,13 +20,16 @@ class Complete(Protocol):
     def __call__(self, prompt: str, *, max_new_tokens: int, stop: Sequence[str] = ()) -> Iterator[str]: ...
 
 
-def run_suite(suite: Suite, complete: Complete, look: Callable[[], None]) -> tuple[SuiteScore, Rows]:
+def run_suite(
+    suite: Suite, complete: Complete, look: Callable[[], None], seen: SuiteFound | None = None
+) -> tuple[SuiteScore, Rows]:
     """Put every case to the model.
 
     Args:
         suite: as `read_suite` gives it.
         complete: the model.
         look: called with every piece of text; it may raise to stop.
+        seen: what the training text holds of the suite, if it was looked at.
 
     Returns:
         The score, and a row of cases.jsonl for each case, in the suite's order.
@@ -43,6 +49,7 @@ def run_suite(suite: Suite, complete: Complete, look: Callable[[], None]) -> tup
                 "output": output,
                 "max_new_tokens": tokens,
                 "stop": list(case.stop),
+                **({"contaminated": case.name in seen.found} if seen is not None else {}),
             }
         )
     failed = tuple(str(row["name"]) for row in rows if not row["passed"])
@@ -54,8 +61,21 @@ def run_suite(suite: Suite, complete: Complete, look: Callable[[], None]) -> tup
         passed=passed,
         interval=proportion_interval(passed, len(rows)),
         failed=failed,
+        clean=_clean(rows, seen) if seen is not None else None,
     )
     return score, rows
+
+
+def _clean(rows: Rows, seen: SuiteFound) -> CleanScore:
+    left = [row for row in rows if not row["contaminated"]]
+    passed = sum(row["passed"] for row in left)
+    return CleanScore(
+        contaminated=tuple(str(row["name"]) for row in rows if row["contaminated"]),
+        not_judged=sum(count for standing, count in seen.cases.items() if standing != "judged"),
+        cases=len(left),
+        passed=passed,
+        interval=proportion_interval(passed, len(left)) if left else None,
+    )
 
 
 def make_samples(

@@ -37,6 +37,8 @@ from loresmith.models.storage import load_model
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from loresmith.data.contamination.findings import SuiteFound
+
 WINDOW_WITHOUT_POSITIONS = 2048
 """For models whose context has no end, such as state-space models."""
 
@@ -50,6 +52,7 @@ class Subject:
         model_digest, corpus_digest: what the report names them by.
         adapter: directory of an adapter that is measured on its base, if any.
         adapter_digest: what the report names it by.
+        seen: what the training text of the corpus holds of the suite.
         sample: the held-out text.
         suite: cases to put to the model, if any.
         baselines: what it is held against, if anything.
@@ -63,6 +66,7 @@ class Subject:
     baselines: MeasuredBaselines | None
     adapter: Path | None = None
     adapter_digest: str | None = None
+    seen: SuiteFound | None = None
 
 
 def evaluate(
@@ -99,7 +103,9 @@ def evaluate(
         on_batch=lambda counted: look(counted, tokens),
     )
     write, scored = partial(complete, model, tokenizer), partial(look, tokens, tokens)
-    suite, suite_rows = run_suite(subject.suite, write, scored) if subject.suite is not None else (None, [])
+    suite, suite_rows = (
+        run_suite(subject.suite, write, scored, subject.seen) if subject.suite is not None else (None, [])
+    )
     passages = choose_passages(subject.sample.documents, settings.samples)
     samples, sample_rows = make_samples(passages, write, settings.sample_tokens, scored)
     report = EvaluationReport(

@@ -9,6 +9,7 @@ from typing import Any
 from loresmith.evaluation.intervals import Interval
 from loresmith.evaluation.reports import (
     BaselineReport,
+    CleanScore,
     EvaluationReport,
     GroupScore,
     SampleFacts,
@@ -116,6 +117,7 @@ def _suite(suite: SuiteScore | None, cases: Sequence[Mapping[str, Any]]) -> list
         f"## Suite: {_line(suite.name)}",
         *([suite.description] if suite.description else []),
         f"**{suite.passed} of {suite.cases}** cases came out right{doubt}.",
+        *_without_contaminated(suite.clean),
     ]
     failures = [case for case in cases if not case["passed"]]
     for case in failures[:FAILURES_SHOWN]:
@@ -126,6 +128,23 @@ def _suite(suite: SuiteScore | None, cases: Sequence[Mapping[str, Any]]) -> list
     if len(failures) > FAILURES_SHOWN:
         parts.append(f"The other {len(failures) - FAILURES_SHOWN} are in cases.jsonl.")
     return parts
+
+
+def _without_contaminated(clean: CleanScore | None) -> list[str]:
+    if clean is None:
+        return []
+    unsure = f" Of {clean.not_judged} it cannot be told: they are too short, or without words of their own." * bool(
+        clean.not_judged
+    )
+    if not clean.contaminated:
+        return [f"None of the cases is in the corpus's training text.{unsure}"]
+    named = ", ".join(f"`{_line(name)}`" for name in clean.contaminated[:FAILURES_SHOWN])
+    more = len(clean.contaminated) - FAILURES_SHOWN
+    return [
+        f"{len(clean.contaminated)} of the cases are in the corpus's training text: {named}"
+        f"{f' and {more} more' if more > 0 else ''}. Without them **{clean.passed} of {clean.cases}** came out "
+        f"right.{unsure}"
+    ]
 
 
 def _samples(samples: SamplesScore, cases: Sequence[Mapping[str, Any]]) -> list[str]:

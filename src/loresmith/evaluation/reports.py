@@ -94,6 +94,16 @@ class Verdict(Facts):
     )
 
 
+class CleanScore(Facts):
+    """What is left of a suite's score without the cases that the training text holds."""
+
+    contaminated: tuple[str, ...] = Field(description="Names of the cases that it holds.")
+    not_judged: int = Field(description="Cases that are too short to tell, or have no words of their own; they stay.")
+    cases: int = Field(description="How many cases are left.")
+    passed: int = Field(description="How many of them came out right.")
+    interval: Interval | None = Field(description="Wilson's interval of the share that come out right.")
+
+
 class SuiteScore(Facts):
     """How many cases of the suite came out right."""
 
@@ -103,6 +113,9 @@ class SuiteScore(Facts):
     passed: int = Field(description="How many came out right.")
     interval: Interval | None = Field(description="Wilson's interval of the share that come out right.")
     failed: tuple[str, ...] = Field(description="Names of the cases that did not.")
+    clean: CleanScore | None = Field(
+        default=None, description="The same without contaminated cases; none where the training text was not looked at."
+    )
 
 
 class SamplesScore(Facts):

@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from loresmith.evaluation.intervals import Interval
 from loresmith.evaluation.facts import Facts
+from loresmith.evaluation.intervals import Interval
 from loresmith.evaluation.reports import SampleFacts
 from loresmith.models.fill_in_the_middle import Order
 

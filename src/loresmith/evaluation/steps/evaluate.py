@@ -32,6 +32,7 @@ def _evaluate(context: StepContext, config: EvaluateConfig, inputs: Mapping[str,
     from loresmith.evaluation.held_out import draw_sample
     from loresmith.evaluation.markdown import evaluation_text
     from loresmith.evaluation.reports import read_baselines, write_report
+    from loresmith.evaluation.seen_cases import seen_cases
     from loresmith.evaluation.suite import SUITE_FILE, read_suite
 
     suite_file = config.suite_file
@@ -41,15 +42,17 @@ def _evaluate(context: StepContext, config: EvaluateConfig, inputs: Mapping[str,
         suite_file = inputs["suite"].directory / SUITE_FILE
     torch.set_num_threads(context.threads)
     corpus = inputs["corpus"]
+    suite = read_suite(suite_file) if suite_file is not None else None
     subject = Subject(
         model=inputs["model"].directory,
         model_digest=inputs["model"].digest,
         corpus_digest=corpus.digest,
         sample=draw_sample(corpus.directory, config.split, config.max_documents, config.max_bytes),
-        suite=read_suite(suite_file) if suite_file is not None else None,
+        suite=suite,
         baselines=read_baselines(inputs["baseline"].directory) if "baseline" in inputs else None,
         adapter=inputs["adapter"].directory if "adapter" in inputs else None,
         adapter_digest=inputs["adapter"].digest if "adapter" in inputs else None,
+        seen=seen_cases(suite, corpus.directory, context.work / "seen", context) if suite is not None else None,
     )
     report, rows = evaluate(subject, config, looker(context, "tokens"))
     directory = context.output("report")
@@ -59,6 +62,8 @@ def _evaluate(context: StepContext, config: EvaluateConfig, inputs: Mapping[str,
     if report.suite is not None:
         context.metric("suite_passed", report.suite.passed, report.suite.cases)
         metadata["suite"] = {"name": report.suite.name, "passed": report.suite.passed, "cases": report.suite.cases}
+        if report.suite.clean is not None:
+            metadata["suite"]["contaminated"] = len(report.suite.clean.contaminated)
     return Result({"report": Made(directory, metadata)}, sample_books(report.sample, rows))
 
 
@@ -74,7 +79,7 @@ def _suite_fingerprint(config: EvaluateConfig) -> str:
 
 EVALUATE = Step(
     name="evaluate",
-    version=2,
+    version=3,
     summary="Measure a model on held-out text and on a suite of cases, and hold it against the baselines.",
     config=EvaluateConfig,
     inputs={
@@ -87,5 +92,5 @@ EVALUATE = Step(
     outputs={"report": Output("report", "Bits per byte overall and by group, the suite's verdict, samples.")},
     run=_evaluate,
     fingerprint=_suite_fingerprint,
-    packages=("numpy", "peft", "tokenizers", "torch", "transformers"),
+    packages=("numpy", "peft", "pyarrow", "tokenizers", "torch", "transformers"),
 )
