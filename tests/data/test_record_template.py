@@ -70,6 +70,41 @@ def test_a_name_that_is_no_column_is_answered_with_line_and_nearest() -> None:
         template.render({"code": 1, "cause": 2})
 
 
+TWO_TABLES = """{% if symptom is defined %}{{ code }}: {{ symptom }}
+{%- elif ticket is defined and not (code is defined) %}{% for line in lines %}{% if answer %}{{ answer }}{% endif %}
+{% endfor %}{% else %}{% if hall is undefined %}{{ task }}{% else %}{{ bay }}{% endif %}{% endif %}"""
+
+
+@pytest.mark.parametrize(
+    ("columns", "missing"),
+    [
+        ("code symptom", ""),
+        ("symptom", "code"),
+        ("ticket lines answer", ""),
+        ("ticket lines", "answer"),
+        ("ticket code task", ""),
+        ("ticket code", "task"),
+        ("hall task", "bay"),
+    ],
+)
+def test_a_table_needs_the_columns_of_the_branch_that_its_records_take(columns: str, missing: str) -> None:
+    template = RecordTemplate(TWO_TABLES)
+    if not missing:
+        template.require_fields(columns.split())
+        template.render({column: ["x"] for column in columns.split()})
+        return
+    with pytest.raises(UserError, match=f"unknown field '{missing}'"):
+        template.require_fields(columns.split())
+
+
+def test_a_branch_that_depends_on_the_record_counts() -> None:
+    template = RecordTemplate("{% if a is defined or b > 1 %}{{ c }}{% elif d %}{{ e }}{% endif %}")
+    template.require_fields("bcde")
+    template.require_fields("ac")
+    with pytest.raises(UserError, match="unknown field 'e'"):
+        template.require_fields("bcd")
+
+
 @pytest.mark.parametrize(
     "template",
     [

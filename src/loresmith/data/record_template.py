@@ -12,9 +12,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import jinja2
-from jinja2 import meta, nodes
+from jinja2 import nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from loresmith.data.template_fields import needed_fields
 from loresmith.errors import UserError
 from loresmith.nearest import unknown_name
 
@@ -64,9 +65,8 @@ class RecordTemplate:
         try:
             tree = self._environment.parse(source)
             _check(tree)
-            fields = meta.find_undeclared_variables(tree) - {_RECORD}
-            self._lines = _lines(tree)
-            self.fields = frozenset(fields - _optional(tree))
+            self._source, self._lines = source, _lines(tree)
+            self.fields = needed_fields(tree) - {_RECORD}
             _bound(tree)
             tree.set_environment(self._environment)
             code = self._environment.compile(tree)
@@ -87,7 +87,10 @@ class RecordTemplate:
             UserError: naming the line and the nearest column.
         """
         known = set(known)
-        for name in sorted(self.fields - known, key=lambda name: (self._lines[name], name)):
+        if self.fields <= known:
+            return
+        needed = needed_fields(self._environment.parse(self._source), known) - {_RECORD}
+        for name in sorted(needed - known, key=lambda name: (self._lines[name], name)):
             raise UserError(unknown_name("field", name, known), where=f"template, line {self._lines[name]}")
 
     def render(self, fields: Mapping[str, Any]) -> str:
@@ -262,10 +265,3 @@ def _lines(tree: nodes.Template) -> dict[str, int]:
     for node in tree.find_all(nodes.Name):
         lines[node.name] = min(node.lineno, lines.get(node.name, node.lineno))
     return lines
-
-
-def _optional(tree: nodes.Template) -> set[str]:
-    """Fields for whose absence the template provides: `x is defined`, `x | default(...)`."""
-    asked = [node.node for node in tree.find_all(nodes.Test) if node.name in ("defined", "undefined")]
-    asked += [node.node for node in tree.find_all(nodes.Filter) if node.name in ("d", "default") and node.node]
-    return {node.name for node in asked if isinstance(node, nodes.Name)}
