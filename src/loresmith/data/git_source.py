@@ -97,11 +97,9 @@ def _damage() -> tuple[type[Exception], ...]:
 
 
 def _open(path: Path) -> Repo:
-    try:
-        from dulwich.errors import NotGitRepository
-        from dulwich.repo import Repo
-    except ModuleNotFoundError:
-        raise UserError("reading Git repositories needs dulwich", hint="pip install 'loresmith[git]'") from None
+    from dulwich.errors import NotGitRepository
+    from dulwich.repo import Repo
+
     try:
         return Repo(str(path))
     except NotGitRepository:

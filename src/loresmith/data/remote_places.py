@@ -19,7 +19,12 @@ from loresmith.data.path_names import LONGEST_PATH, path_name
 from loresmith.data.readers.record import Refused
 from loresmith.errors import Failure, UserError
 
-_EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs", "az": "az", "abfs": "az", "adl": "az"}
+_EXTRAS = {
+    **dict.fromkeys(("s3", "s3a"), "s3"),
+    **dict.fromkeys(("gs", "gcs"), "gs"),
+    **dict.fromkeys(("az", "abfs", "abfss"), "az"),
+    **dict.fromkeys(("http", "https"), "http"),
+}
 _WEB = {"http", "https"}
 _NOT_PLACES = {
     "github",
