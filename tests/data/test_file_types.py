@@ -43,6 +43,8 @@ PAGE = b"<!-- x --><!DOCTYPE html><p>x"
         ("a.rst", b"x", "text/x-rst"),
         ("a.tex", b"x", "application/x-tex"),
         ("a.py", b"x = '<html>'", "text/x-python"),
+        ("find.info-2", b"* Menu:\n\0\x08[index\0\x08]\n* find: Invoking.\n", "text/plain"),
+        ("find.info-2", b"\0\x08[index\0\x08] \0", "application/octet-stream"),
         ("a.unknown", b"\x01\0\x02", "application/octet-stream"),
         ("a.py", b"\x01\0\x02", "application/octet-stream"),
         ("a.pdf", b"\x01\0\x02", "application/pdf"),

@@ -24,6 +24,7 @@ _SIGNATURES = (  # offset, bytes, what it is
     (0, b"\x28\xb5\x2f\xfd", "zstd"),
     (257, b"ustar", "tar"),
     (0, b"PAR1\x15", "parquet"),
+    (0, b"ARROW1\0\0", "arrow"),
     (0, b"SQLite format 3\0", "sqlite"),
     (0, b"\x89PNG\r\n\x1a\n", "png"),
     (0, b"\xff\xd8\xff", "jpeg"),
@@ -54,6 +55,7 @@ _OOXML_FIRST = re.compile(
     rb"|xl/(?:workbook|worksheets|_rels)|ppt/(?:presentation|slides|_rels)"
 )
 _OOXML_KINDS = ((b"word/", "zip/docx"), (b"ppt/", "zip/pptx"), (b"xl/workbook.bin", "zip/xlsb"), (b"xl/", "zip/xlsx"))
+_INFO_MARKS = re.compile(rb"\0\x08[\[\]]")
 _ZIP_MEMBER = re.compile(rb"PK\x03\x04.{22}", re.DOTALL)
 _MIMETYPES = {
     b"application/epub+zip": "zip/epub",
@@ -83,8 +85,13 @@ def content_of(head: bytes) -> str:
 
 
 def is_binary(head: bytes) -> bool:
-    """Whether a file with this head is no text: it has a NUL (as git has it), and is not in UTF-16 or UTF-32."""
-    return b"\0" in head and not head.startswith(_WIDE_MARKS) and not unmarked_utf16(head)
+    """Whether a file with this head is no text: it has a NUL (as git has it), and is not in UTF-16 or UTF-32.
+
+    The NULs of GNU Info's marks (`\\0\\b[index\\0\\b]`) do not count.
+    """
+    if b"\0" not in head or head.startswith(_WIDE_MARKS):
+        return False
+    return b"\0" in _INFO_MARKS.sub(b"", head) and not unmarked_utf16(head)
 
 
 def looks_like_mailbox(head: bytes) -> bool:
