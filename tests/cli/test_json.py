@@ -11,6 +11,8 @@ import pytest
 from loresmith import Workspace
 from loresmith.data.record_books import RecordBooks
 from loresmith.sdk.calls import all_calls
+from tests.advice.corpora import document
+from tests.advice.corpora import write_corpus as write_notes
 from tests.cli.conftest import CommandLine
 from tests.cli.test_fill import add_filler
 from tests.data.contamination.suite_texts import prose, write_corpus
@@ -39,6 +41,7 @@ WORDS: dict[str, Words] = {
     "assets import": lambda cli: [str(cli.folder / "tiny" / "model")],
     "assets export": lambda cli: ["words", str(cli.folder / "exported")],
     "data show": lambda cli: [add_dataset(cli)],
+    "data readiness": lambda cli: [add_note(cli)],
     "data export": lambda cli: [add_dataset(cli), "--to", f"{mkdtemp()}/talks.jsonl"],
     "data contamination": lambda _: held_against_a_suite(),
     "books": lambda _: [],
@@ -87,6 +90,13 @@ def add_dataset(cli: CommandLine) -> str:
     records = [asked("Who?", "Ada."), asked("When?", "At nine.")]
     with Workspace.open(cli.folder) as workspace:
         return workspace.assets.add("dataset", dataset_of(records, folder)).digest
+
+
+def add_note(cli: CommandLine) -> str:
+    """A corpus of a sentence: too little to train anything on, so that nothing is."""
+    note = write_notes(Path(mkdtemp(dir=cli.folder)) / "corpus", [document("note.txt", "A short note.")])
+    with Workspace.open(cli.folder) as workspace:
+        return workspace.assets.add("corpus", note.directory).digest
 
 
 def held_against_a_suite() -> list[str]:

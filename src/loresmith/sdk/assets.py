@@ -18,6 +18,7 @@ from loresmith.validation import validate
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from loresmith.sdk.readiness import ReadinessReport
     from loresmith.sdk.workspace import Workspace
 
 
@@ -64,6 +65,21 @@ class AssetHandle:
             Interrupted: Ctrl-C; the next start goes on from there.
         """
         return reproduce(self._ledger, self.digest, self._workspace.place.state, observer, threads=threads, keep=keep)
+
+    def readiness(
+        self,
+        observer: Observer | None = None,
+        *,
+        tokenizer: str | None = None,
+        pilot: bool = True,
+        settings: Sequence[str] = (),
+    ) -> ReadinessReport:
+        """What it is enough for, if it is a corpus; see `report_readiness`."""
+        from loresmith.sdk.readiness import report_readiness
+
+        return report_readiness(
+            self._workspace, self.digest, observer, tokenizer=tokenizer, pilot=pilot, settings=settings
+        )
 
     def receipts(self) -> list[Receipt]:
         """The checks that were made on it, the oldest first."""

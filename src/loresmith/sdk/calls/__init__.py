@@ -15,6 +15,7 @@ NOUNS = (
     "assets",
     "data_show",
     "data_export",
+    "data_readiness",
     "data_contamination",
     "books",
     "lineage",
