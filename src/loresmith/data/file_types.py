@@ -94,6 +94,7 @@ _TYPES = (
     FileType("text/tab-separated-values", "csv_table:read_tsv", ".tsv .tab"),
     FileType("application/json", "json_document:read_json", ".json .geojson"),
     _binary("application/vnd.apache.parquet", "parquet:read_parquet", ".parquet", "parquet"),
+    _binary("application/vnd.apache.arrow.stream", "arrow:read_arrow", ".arrow .arrows .feather", "arrow"),
     _binary("application/vnd.sqlite3", "sqlite:read_sqlite", ".sqlite .sqlite3", "sqlite"),
     _binary("image/png", "image:read_image", ".png", "png"),
     _binary("image/jpeg", "image:read_image", ".jpg .jpeg .jpe", "jpeg"),

@@ -21,6 +21,7 @@ from loresmith.data.ingest import Selection
 from loresmith.data.messages import BadRecordError, Conversation, json_text
 from loresmith.data.messages_dataset import RECORD_COLUMNS, RECORDS
 from loresmith.data.messages_shapes import parse_record
+from loresmith.data.messages_tables import media_type_of, table_lines
 from loresmith.data.observer import Observer, safe_point
 from loresmith.data.raw_files import RawFile, UnreadFile, read_raw
 from loresmith.data.readers.record import metadata_json
@@ -88,7 +89,7 @@ def ingest_messages(
     observer: Observer,
     erased: AbstractSet[str] = frozenset(),
 ) -> IngestedMessages:
-    """Read files of JSON Lines into a `source` snapshot and a `dataset`.
+    """Read files of JSON Lines, or tables with a conversation a row, into a `source` snapshot and a `dataset`.
 
     The books count records (lines, and files that cannot be read) and bytes.
 
@@ -119,14 +120,15 @@ def ingest_messages(
             books.enter(bytes_=raw.size)
             if digest in erased:
                 books.enter(records=1)
-                books.leave(document_id(entry.path, digest), entry.path, "dropped", raw.size, "erased")
+                books.leave_out(raw.size, "erased")
                 result.erased += 1
                 continue
             content.add(entry.path, raw.reason if isinstance(raw, UnreadFile) else "", raw.size, digest)
             labels = rights.labels_of(entry.path)
             lines = _lines(raw, entry.path, rules.metadata_fields) if erased else ()
             if isinstance(raw, RawFile) and not any(line.is_erased(erased) for line in lines):
-                listing.write(_keep_file(source, entry.path, raw, digest, MEDIA_TYPE))
+                media_type = media_type_of(entry.path, raw.data) or MEDIA_TYPE
+                listing.write(_keep_file(source, entry.path, raw, digest, media_type))
                 result.files += 1
                 result.file_bytes += raw.size
                 result.source_labels.update(labels)
@@ -196,15 +198,33 @@ def _lines(raw: RawFile | UnreadFile, path: str, metadata_fields: Collection[str
         return
     if not raw.data:
         yield _Line(path, 0, "", 0, BadRecordError("empty", "there is nothing in it"))
-    for number, line in enumerate(io.BytesIO(raw.data), start=1):
-        text = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
-        found: Conversation | BadRecordError | None = None
-        if text.strip():
-            try:
-                found = parse_record(text, metadata_fields)
-            except BadRecordError as error:
-                found = error
-        yield _Line(path, number, hashlib.sha256(line).hexdigest(), len(line), found)
+    number = read = 0
+    try:
+        for number, (line, size) in enumerate(_sized_lines(raw.data, path), start=1):
+            read += size
+            text = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
+            found: Conversation | BadRecordError | None = None
+            if text.strip():
+                try:
+                    found = parse_record(text, metadata_fields)
+                except BadRecordError as error:
+                    found = error
+            yield _Line(path, number, hashlib.sha256(line).hexdigest(), size, found)
+    except BadRecordError as error:  # of the table, not of one of its rows
+        yield _Line(path, number + 1, "", len(raw.data) - read, error)
+    else:
+        if read < len(raw.data):  # only a table may have less in it than it says
+            reason = ("damaged", "rows are missing") if number else ("empty", "it has no rows")
+            yield _Line(path, number + 1, "", len(raw.data) - read, BadRecordError(*reason))
+
+
+def _sized_lines(data: bytes, path: str) -> Iterator[tuple[bytes, int]]:
+    """Lines of JSON, and how many of the file's bytes each takes up."""
+    media_type = media_type_of(path, data)
+    if media_type:
+        yield from table_lines(media_type, data)
+    else:
+        yield from ((line, len(line)) for line in io.BytesIO(data))
 
 
 def _content_digest(found: Conversation) -> str:

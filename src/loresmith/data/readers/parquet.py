@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from loresmith.data.readers.arrow import DamagedTableError, damage
 from loresmith.data.readers.fields import FieldsToText
 from loresmith.data.readers.record import ReadingRules, Record, Refused
 from loresmith.data.readers.unpacking import Allowance, TooMuchError
@@ -16,32 +17,67 @@ _ROW_COST = 16  # bytes, of a row without any value
 
 def read_parquet(data: bytes, rules: ReadingRules) -> Iterator[Record | Refused]:
     """One record a row. Rows have no byte range of their own: each is given the same share of the file's bytes."""
-    import pyarrow
-    import pyarrow.parquet
-
-    damage = (pyarrow.ArrowException, OSError, ValueError, KeyError, IndexError, TypeError, NotImplementedError)
     given = 0
     try:
-        file = _open(data)
-        names, rows = file.schema_arrow.names, file.metadata.num_rows
-        to_text = FieldsToText(rules, has_text_field=rules.text_field in names)
-        refusal = _refusal(to_text, names, rows, len(data))
-        if refusal:
-            yield refusal
+        table = ParquetRows(data, Allowance(rules))
+        to_text = FieldsToText(rules, has_text_field=rules.text_field in table.names)
+        misfit = to_text.misfit(table.names)
+        if misfit:
+            yield Refused("template", misfit, len(data))
             return
-        number, allowance = 0, Allowance(rules)
-        for fields in _rows(file, allowance):
+        if not table.count:
+            yield Refused("empty", "it has no rows", len(data))
+            return
+        number = 0
+        for fields, share in table:
             number += 1
-            share = len(data) * min(number, rows) // rows - given
             given += share
             yield to_text.record(fields, share, f"#row-{number}")
         if given < len(data):
-            yield Refused("damaged", f"it says that it has {rows} rows and has {number}", len(data) - given, "#rows")
+            yield Refused(
+                "damaged", f"it says that it has {table.count} rows and has {number}", len(data) - given, "#rows"
+            )
     except TooMuchError as error:
         yield Refused("unpacks to too much", str(error), len(data) - given, "#rows" if given else "")
-    except damage as error:
-        said = str(error).split("\n", 1)[0] or type(error).__name__
-        yield Refused("damaged", said, len(data) - given, "#rows" if given else "")
+    except DamagedTableError as error:
+        yield Refused("damaged", str(error), len(data) - given, "#rows" if given else "")
+
+
+class ParquetRows:
+    """The rows of a Parquet file, each with its share of the file's bytes; arguments and errors as of `ArrowRows`.
+
+    Attributes:
+        names: of the columns.
+        count: how many rows it says it has.
+    """
+
+    def __init__(self, data: bytes, allowance: Allowance) -> None:
+        self._size = len(data)
+        self._allowance = allowance
+        with damage():
+            self._file = _open(data)
+            self.names: list[str] = list(self._file.schema_arrow.names)
+            self.count: int = self._file.metadata.num_rows
+        if len(set(self.names)) < len(self.names):
+            raise DamagedTableError("two columns have the same name")
+
+    def __iter__(self) -> Iterator[tuple[dict[str, Any], int]]:
+        number = given = 0
+        batches = self._file.iter_batches(batch_size=_ROWS, use_threads=False)
+        while True:
+            with damage():
+                batch = next(batches, None)
+            if batch is None:
+                return
+            self._allowance.count(batch.nbytes + _ROW_COST * batch.num_rows)
+            for start in range(0, batch.num_rows, _SLICE):
+                with damage():
+                    some = batch.slice(start, _SLICE).to_pylist()
+                for fields in some:
+                    number += 1
+                    share = self._size * min(number, self.count) // self.count - given
+                    given += share
+                    yield fields, share
 
 
 def _open(data: bytes) -> Any:
@@ -55,19 +91,3 @@ def _open(data: bytes) -> Any:
         field.name for field in schema if pyarrow.types.is_string(field.type) or pyarrow.types.is_binary(field.type)
     ]
     return pyarrow.parquet.ParquetFile(pyarrow.BufferReader(data), read_dictionary=texts)
-
-
-def _refusal(to_text: FieldsToText, names: list[str], rows: int, size: int) -> Refused | None:
-    if len(set(names)) < len(names):
-        return Refused("damaged", "two columns have the same name", size)
-    misfit = to_text.misfit(names)
-    if misfit:
-        return Refused("template", misfit, size)
-    return None if rows > 0 else Refused("empty", "it has no rows", size)
-
-
-def _rows(file: Any, allowance: Allowance) -> Iterator[dict[str, Any]]:
-    for batch in file.iter_batches(batch_size=_ROWS, use_threads=False):
-        allowance.count(batch.nbytes + _ROW_COST * batch.num_rows)
-        for start in range(0, batch.num_rows, _SLICE):
-            yield from batch.slice(start, _SLICE).to_pylist()

@@ -3,6 +3,7 @@
 from loresmith.data.steps.curate import CURATE, CurateConfig
 from loresmith.data.steps.extend_vocabulary import EXTEND_VOCABULARY, ExtendVocabularyConfig
 from loresmith.data.steps.ingest import INGEST, IngestConfig
+from loresmith.data.steps.ingest_dataset import INGEST_DATASET, IngestDatasetConfig
 from loresmith.data.steps.ingest_git import INGEST_GIT, IngestGitConfig
 from loresmith.data.steps.ingest_messages import INGEST_MESSAGES, IngestMessagesConfig
 from loresmith.data.steps.ingest_query import INGEST_QUERY, IngestQueryConfig
@@ -14,6 +15,7 @@ __all__ = [
     "CURATE",
     "EXTEND_VOCABULARY",
     "INGEST",
+    "INGEST_DATASET",
     "INGEST_GIT",
     "INGEST_MESSAGES",
     "INGEST_QUERY",
@@ -23,6 +25,7 @@ __all__ = [
     "CurateConfig",
     "ExtendVocabularyConfig",
     "IngestConfig",
+    "IngestDatasetConfig",
     "IngestGitConfig",
     "IngestMessagesConfig",
     "IngestQueryConfig",

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, field_validator
 
 from loresmith.data.globs import glob_regex
 from loresmith.factory.step import Guess, InputAsset, Made, Output, Result, Step, StepConfig, StepContext
+
+if TYPE_CHECKING:
+    from loresmith.data.messages_ingest import IngestedMessages
 
 
 class IngestMessagesConfig(StepConfig):
@@ -17,8 +20,9 @@ class IngestMessagesConfig(StepConfig):
 
     path: str | tuple[str, ...] = Field(
         json_schema_extra={"location": True},
-        description="A file of JSON Lines, a folder of them, or a list of such. Each line is a record: `messages`, or "
-        "`prompt` and `completion`, or `instruction` and `output`, or `conversations`; see docs/fine-tuning.md.",
+        description="A file of JSON Lines, a folder of them, or a list of such; Parquet and Arrow are read, too, a row "
+        "for a line. Each line is a record: `messages`, or `prompt` and `completion`, or `instruction` and `output`, "
+        "or `conversations`; see docs/fine-tuning.md.",
     )
     include: tuple[str, ...] = Field(
         default=("*.jsonl", "*.ndjson"),
@@ -90,6 +94,11 @@ def _ingest_messages(context: StepContext, config: IngestMessagesConfig, _inputs
         context,
         context.erased,
     )
+    return messages_made(context, source, dataset, result)
+
+
+def messages_made(context: StepContext, source: Path, dataset: Path, result: IngestedMessages) -> Result:
+    """The outputs of what was read, and what is said of it."""
     if result.erased:
         context.log(f"left out {result.erased} that were erased from this workspace")
     for reason, count in result.quarantined.most_common():
@@ -129,7 +138,7 @@ def _restore_places(config: IngestMessagesConfig, outputs: Mapping[str, Path], f
 
 INGEST_MESSAGES = Step(
     name="ingest-messages",
-    version=1,
+    version=2,
     summary="Read conversations in JSON Lines into a dataset for fine-tuning; every bad record is named.",
     config=IngestMessagesConfig,
     inputs={},
