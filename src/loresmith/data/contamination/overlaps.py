@@ -6,11 +6,12 @@ taken for the same. What is found in other wording is compared by the words of t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from loresmith.data.contamination.case_index import CaseIndex, fold
 from loresmith.data.contamination.reworded import Reworded, reworded
@@ -54,6 +55,7 @@ class _Piece:
 class _Match:
     """Words of a case, from the first to the one before `after`, at some characters of a text."""
 
+    case: int
     start: int
     end: int
     first: int
@@ -75,21 +77,24 @@ def find_overlaps(texts: Sequence[str], index: CaseIndex) -> list[Overlap]:
         begins = np.cumsum([1, *(len(piece.folded) + 1 for piece in pieces)])  # of each piece in the joined text
         shifts = [piece.start - int(begin) for piece, begin in zip(pieces, begins, strict=False)]
         hashes = RunHashes(words.hashes)
-        for number, case, match in _exact(words, hashes, borders, index):
+        here: dict[tuple[int, int], list[_Match]] = {}
+        for number, match in _exact(words, hashes, borders, index):
+            here.setdefault((number, match.case), []).append(match)
+        for (number, case), some in here.items():
             shift = shifts[number]
-            moved = _Match(match.start + shift, match.end + shift, match.first, match.after)
-            matches.setdefault((pieces[number].text, case), []).append(moved)
-        for number, found in _near(words, hashes, borders, index):
+            moved = (replace(match, start=match.start + shift, end=match.end + shift) for match in some)
+            matches.setdefault((pieces[number].text, case), []).extend(moved)
+        for number, found in _near(words, hashes, borders, here, index):
             shift = shifts[number]
-            moved_too = Reworded(found.case, found.start + shift, found.end + shift, found.similarity)
-            near.setdefault((pieces[number].text, found.case), []).append(moved_too)
-    result = [overlap for (text, case), some in matches.items() for overlap in _joined(text, case, some, index)]
-    exact = {key: [each for each in result if (each.text, each.case) == key] for key in near if key in matches}
-    for (text, case), found_here in near.items():
+            there = replace(found, start=found.start + shift, end=found.end + shift)
+            near.setdefault((pieces[number].text, found.case), []).append(there)
+    exact = {key: list(_joined(*key, some, index)) for key, some in matches.items()}
+    result = [overlap for some in exact.values() for overlap in some]
+    for key, found_here in near.items():
         result += [
-            Overlap(text, case, "near", one.start, one.end, one.similarity)
+            Overlap(*key, "near", one.start, one.end, one.similarity)
             for one in _apart(found_here)
-            if not any(each.start <= one.start and one.end <= each.end for each in exact.get((text, case), ()))
+            if not any(each.start <= one.start and one.end <= each.end for each in exact.get(key, ()))
         ]
     return sorted(result, key=lambda each: (each.text, each.start, each.end, each.case, each.kind))
 
@@ -127,33 +132,45 @@ def _cut(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _exact(
-    words: HashedWords, hashes: RunHashes, borders: np.ndarray, index: CaseIndex
-) -> Iterator[tuple[int, int, _Match]]:
-    """Piece, case and place of every run that is one of a case's, and of every short case."""
+    words: HashedWords, hashes: RunHashes, borders: NDArray[np.intp], index: CaseIndex
+) -> Iterator[tuple[int, _Match]]:
+    """Piece and place of every stretch of words that is one of a case's, and of every short case."""
     length = index.rule.words
     places, keys = index.runs.find(hashes.of(length))
-    for place, key, piece in zip(places.tolist(), keys.tolist(), _pieces(places, borders), strict=True):
-        if place + length > borders[piece]:
+    pieces = np.searchsorted(borders, places, side="right")
+    whole = places + length <= borders[pieces]
+    places, keys, pieces = places[whole], keys[whole], pieces[whole]
+    of, entries = index.runs.spread(keys)
+    rows = np.stack([index.run_cases[entries].astype(np.int64), places[of] - index.run_words[entries], places[of]])
+    order = np.lexsort(rows[::-1])
+    rows, of, entries = rows[:, order], of[order], entries[order]
+    # Runs that follow one another both in the text and in the case are one stretch, and looked at once.
+    begins = np.flatnonzero(np.r_[True, np.any(np.diff(rows, axis=1) != [[0], [0], [1]], axis=0)][: len(entries)])
+    for begin, after in zip(begins.tolist(), [*begins[1:].tolist(), len(entries)], strict=False):
+        piece = int(pieces[of[begin]])
+        if _is_there(words, int(rows[2, begin]), after - begin + length - 1, int(entries[begin]), index):
+            yield piece, _match(words, rows[:, begin], after - begin + length - 1)
             continue
-        run = _text(words, place, length)
-        for entry in index.runs.entries(key).tolist():
-            case, at = int(index.run_cases[entry]), int(index.run_places[entry])
-            if _is_at(run, index.texts[case], at):
-                first = int(index.run_words[entry])
-                yield piece, case, _match(words, place, length, first)
+        for at in range(begin, after):  # the hashes are equal and the words are not
+            if _is_there(words, int(rows[2, at]), length, int(entries[at]), index):
+                yield piece, _match(words, rows[:, at], length)
     places, keys = index.short.find(hashes.of(index.rule.shortest))
     for place, key, piece in zip(places.tolist(), keys.tolist(), _pieces(places, borders), strict=True):
         for entry in index.short.entries(key).tolist():
             case = int(index.short_cases[entry])
             size = index.sizes[case]
             if place + size <= borders[piece] and _text(words, place, size) == index.texts[case]:
-                yield piece, case, _match(words, place, size, 0)
+                yield piece, _match(words, np.array([case, place, place]), size)
 
 
 def _near(
-    words: HashedWords, hashes: RunHashes, borders: np.ndarray, index: CaseIndex
+    words: HashedWords,
+    hashes: RunHashes,
+    borders: NDArray[np.intp],
+    exact: Mapping[tuple[int, int], Sequence[_Match]],
+    index: CaseIndex,
 ) -> Iterator[tuple[int, Reworded]]:
-    """Piece and place of the cases that stand there in other wording."""
+    """Piece and place of the cases that stand there in other wording; not where most of a case is word for word."""
     places, keys = index.samples.find(hashes.of(SHINGLE_WORDS))
     if not len(places):
         return
@@ -171,12 +188,18 @@ def _near(
     ):
         piece, case = divmod(code, 1 << 32)
         found = of[order[begin : begin + count]]
+        for match in exact.get((piece, case), ()):
+            if match.after - match.first >= (index.rule.similarity or 1.0) * index.sizes[case]:
+                at = words.starts[places[found]]
+                found = found[(at < match.start) | (at >= match.end)]
+        if len(found) < index.fewest[case]:
+            continue
         yield from (
             (piece, each) for each in reworded(words, places[found], keys[found], int(borders[piece]), case, index)
         )
 
 
-def _pieces(places: np.ndarray, borders: np.ndarray) -> list[int]:
+def _pieces(places: NDArray[np.intp], borders: NDArray[np.intp]) -> list[int]:
     found: list[int] = np.searchsorted(borders, places, side="right").tolist()
     return found
 
@@ -187,14 +210,19 @@ def _text(words: HashedWords, place: int, length: int) -> str:
     return " ".join(words.text[start:end] for start, end in spans)
 
 
-def _is_at(run: str, text: str, at: int) -> bool:
-    """Whether a case has these words at a character of its text."""
-    end = at + len(run)
-    return text.startswith(run, at) and text[end : end + 1] in ("", " ")
+def _is_there(words: HashedWords, place: int, length: int, entry: int, index: CaseIndex) -> bool:
+    """Whether the words that begin at a place are those of a case from an entry's on."""
+    text, at = index.texts[int(index.run_cases[entry])], int(index.run_places[entry])
+    wanted = _text(words, place, length)
+    end = at + len(wanted)
+    return text.startswith(wanted, at) and text[end : end + 1] in ("", " ")
 
 
-def _match(words: HashedWords, place: int, length: int, first: int) -> _Match:
-    return _Match(int(words.starts[place]), int(words.ends[place + length - 1]), first, first + length)
+def _match(words: HashedWords, row: NDArray[np.int64], length: int) -> _Match:
+    """The stretch of so many words that begins at a row: case, by how many words the text is ahead of it, and place."""
+    case, ahead, place = row.tolist()
+    last = place + length - 1
+    return _Match(case, int(words.starts[place]), int(words.ends[last]), place - ahead, place - ahead + length)
 
 
 def _joined(text: int, case: int, matches: list[_Match], index: CaseIndex) -> Iterator[Overlap]:

@@ -56,7 +56,7 @@ def reworded(
         best = max(range(anchor, after), key=lambda each: counts[each])
         found = _compared(words, starts[best], min(starts[best] + window, border), wanted, case)
         if found is None or found.similarity < (index.rule.similarity or 1.0):
-            anchor = best + 1
+            anchor = after  # the best of these windows is not the case, and the others have less of it
             continue
         yield found
         anchor = int(np.searchsorted(places, starts[best] + window))
