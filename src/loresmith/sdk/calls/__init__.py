@@ -13,6 +13,7 @@ NOUNS = (
     "runs",
     "summary",
     "assets",
+    "data_preview",
     "data_show",
     "data_export",
     "data_readiness",
