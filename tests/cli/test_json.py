@@ -42,8 +42,11 @@ WORDS: dict[str, Words] = {
     "assets export": lambda cli: ["words", str(cli.folder / "exported")],
     "data show": lambda cli: [add_dataset(cli)],
     "data readiness": lambda cli: [add_note(cli)],
+    "data diff": lambda cli: [add_dataset(cli), add_dataset(cli)],
     "data export": lambda cli: [add_dataset(cli), "--to", f"{mkdtemp()}/talks.jsonl"],
     "data contamination": lambda _: held_against_a_suite(),
+    "data erase": lambda _: [*add_unwanted(), "--because", "a test"],
+    "data erasures": lambda _: [],
     "books": lambda _: [],
     "trace document": lambda cli: [recorded(cli)],
     "lineage": lambda _: ["words", "--format", "mermaid"],
@@ -90,6 +93,15 @@ def add_dataset(cli: CommandLine) -> str:
     records = [asked("Who?", "Ada."), asked("When?", "At nine.")]
     with Workspace.open(cli.folder) as workspace:
         return workspace.assets.add("dataset", dataset_of(records, folder)).digest
+
+
+def add_unwanted() -> list[str]:
+    """A corpus with a document that nobody wants any more, in a workspace of its own."""
+    folder = Path(mkdtemp())
+    corpus = write_notes(folder / "corpus", [document("unwanted.txt", "A note that nobody wants any more.")])
+    with Workspace.init(folder) as workspace:
+        workspace.assets.add("corpus", corpus.directory)
+    return ["--path", "unwanted.txt", "--workspace", str(folder)]
 
 
 def add_note(cli: CommandLine) -> str:

@@ -35,7 +35,7 @@ def _show_list(answer: AssetList, _request: ListRequest, screen: Screen) -> None
         screen.line("no assets; `loresmith run` makes some")
         return
     screen.table(
-        ("digest", "kind", "files", "size", "since", "labels"),
+        ("digest", "kind", "files", "size", "since", "labels", ""),
         (
             (
                 short(asset.digest),
@@ -44,6 +44,7 @@ def _show_list(answer: AssetList, _request: ListRequest, screen: Screen) -> None
                 size(asset.size),
                 moment(asset.created_at),
                 " ".join(asset.labels),
+                asset.mark,
             )
             for asset in answer.assets
         ),
@@ -60,7 +61,15 @@ def _show_detail(answer: AssetDetail, _request: ShowRequest, screen: Screen) -> 
         ("size", f"{size(asset.size)} in {len(asset.files)} files"),
         ("labels", ", ".join(asset.labels) or "none"),
         ("since", moment(asset.created_at)),
-        *((f"metadata.{key}", plain(value)) for key, value in asset.metadata.items() if not (mixed and key == _SOURCES)),
+        *(
+            (mark.effect, f"{moment(mark.at)} by {mark.actor}, because {mark.because} (erasure {mark.erasure})")
+            for mark in answer.marks
+        ),
+        *(
+            (f"metadata.{key}", plain(value))
+            for key, value in asset.metadata.items()
+            if not (mixed and key == _SOURCES)
+        ),
     ]
     if answer.made_by is not None:
         made = answer.made_by
@@ -91,10 +100,13 @@ def _show_verification(answer: VerifyAnswer, _request: VerifyRequest, screen: Sc
     for check in answer.checks:
         for problem in check.problems:
             screen.line(f"{short(check.digest)}: {problem}")
+        for erased in check.erased:
+            screen.line(f"{short(check.digest)}: {erased}")
     files = sum(check.files for check in answer.checks)
     bad = sum(bool(check.problems) for check in answer.checks)
     total = size(sum(check.bytes for check in answer.checks))
-    verdict = f"{bad} damaged" if bad else "all sound"
+    gone = sum(bool(check.erased) for check in answer.checks)
+    verdict = f"{bad} damaged" if bad else f"{gone} erased, the others sound" if gone else "all sound"
     screen.line(f"{len(answer.checks)} assets, {files} files, {total}: {verdict}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from loresmith.cli.data_contamination import CONTAMINATION
+from loresmith.cli.data_erase import ERASE, ERASURES
 from loresmith.cli.data_export import EXPORT
 from loresmith.cli.data_preview import PREVIEW
 from loresmith.cli.data_readiness import READINESS

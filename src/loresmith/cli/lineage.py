@@ -22,7 +22,9 @@ def _list(answer: LineageAnswer, screen: Screen) -> None:
     """Every action with what went in and what came out, the first at the top."""
     lineage = answer.lineage
     kinds = {
-        node.id: f"{node.kind} {short(node.id)} ({size(node.size)})" for node in lineage.nodes if node.type == "asset"
+        node.id: f"{node.kind} {short(node.id)} ({size(node.size)})" + (f", {node.mark}" if node.mark else "")
+        for node in lineage.nodes
+        if node.type == "asset"
     }
     made = {edge.target for edge in lineage.edges}
     for node in lineage.nodes:

@@ -24,9 +24,9 @@ def _show_list(answer: ReleaseList, _request: ListRequest, screen: Screen) -> No
         screen.line("no releases; `loresmith releases promote` makes one, and so does a recipe with `release:`")
         return
     screen.table(
-        ("release", "channel", "asset"),
+        ("release", "channel", "asset", ""),
         (
-            (release.name, channel, short(digest))
+            (release.name, channel, short(digest), answer.marks.get(digest, ""))
             for release in answer.releases
             for channel, digest in release.channels.items()
         ),

@@ -6,16 +6,15 @@ import itertools
 import json
 import os
 import shutil
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from loresmith.data.document_row import document_id, document_row, text_digest, timestamp
 from loresmith.data.documents import DOCUMENT_COLUMNS, DocumentWriter
 from loresmith.data.fingerprint import ContentDigest
+from loresmith.data.ingested import Ingested
 from loresmith.data.observer import Observer, safe_point
 from loresmith.data.path_names import path_name
 from loresmith.data.readers.record import ReadingRules, Refused
@@ -29,7 +28,6 @@ from loresmith.data.remote_places import remote_entries
 from loresmith.data.rights import Rights
 from loresmith.data.scan import scan
 from loresmith.errors import UserError
-from loresmith.ledger.books import Books
 
 
 @dataclass(frozen=True)
@@ -76,41 +74,6 @@ class Selection:
             found = remote_entries(url, self.include, self.exclude, allow_http=self.allow_http)
             files += (RemoteFile(top + entry.path, entry, url) for entry in found)
         return sorted(files, key=lambda file: file.path)
-
-
-@dataclass
-class Ingested:
-    """What came of it: the books, the fingerprint of what was read, and what is in the outputs.
-
-    A file that gave no document is in the snapshot with its labels: `source_labels` may be more than `labels`. Of the
-    `files`, `read` were read anew and the others known to be as they were; `extracted` counts those that went through a
-    reader, files in files included. `erased` counts documents that were left out since they were once erased.
-    `stray_sidecars` are the paths of files that are not there and of which sidecars speak.
-    """
-
-    books: Books = field(default_factory=Books)
-    content: str = ""
-    files: int = 0
-    file_bytes: int = 0
-    documents: int = 0
-    text_bytes: int = 0
-    labels: set[str] = field(default_factory=set)
-    source_labels: set[str] = field(default_factory=set)
-    media_types: Counter[str] = field(default_factory=Counter)
-    languages: Counter[str] = field(default_factory=Counter)
-    read: int = 0
-    extracted: int = 0
-    quarantined: Counter[str] = field(default_factory=Counter)
-    erased: int = 0
-    stray_sidecars: AbstractSet[str] = frozenset()
-
-    def count(self, row: Mapping[str, Any]) -> None:
-        """Count a document."""
-        self.documents += 1
-        self.text_bytes += row["bytes"]
-        self.labels.update(row["labels"])
-        self.media_types[row["media_type"]] += 1
-        self.languages[row["language"]] += 1
 
 
 @dataclass(frozen=True)
@@ -187,6 +150,7 @@ def ingest(
             pool,
             tick,
             ahead=4 * observer.threads,
+            erased=workplace.erased,
         )
         for file in _with_what_is_inside(reader.units(files)):
             if begun % 64 == 0:
@@ -199,7 +163,7 @@ def ingest(
             for unit in itertools.chain((top,), file):
                 _enter(unit, rights, books, writer, result, workplace.erased)
             if result.erased > erased_before:
-                (source / "files" / top.path).unlink()
+                (source / "files" / top.path).unlink(missing_ok=True)
             elif not top.unread:
                 listing.write(_listed(top))
                 result.files += 1
@@ -255,7 +219,8 @@ def _enter(
     id_ = document_id(unit.path, unit.sha256)
     if unit.sha256 in erased:
         books.enter(records=1)
-        books.leave(id_, unit.path, "dropped", unit.size, "erased")
+        # For this workspace it is not there: what is made is the same when the original has gone, too.
+        books.leave_out(unit.size, "erased")
         result.erased += 1
         return
     if not unit.inside and (said := rights.sidecars.said_of(unit.path)):

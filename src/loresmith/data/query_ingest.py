@@ -10,7 +10,7 @@ from pathlib import Path
 
 from loresmith.data.document_row import document_id, document_row, text_digest
 from loresmith.data.documents import DOCUMENT_COLUMNS, DocumentWriter
-from loresmith.data.ingest import Ingested
+from loresmith.data.ingested import Ingested
 from loresmith.data.observer import Observer, safe_point
 from loresmith.data.readers.record import Record, Refused
 from loresmith.data.record_books import RecordBooks

@@ -57,6 +57,11 @@ class RecordBooks:
             }
         )
 
+    def leave_out(self, bytes_: int, reason: str) -> None:
+        """Count a record that is dropped and of which nothing is written down, not even what it was called."""
+        self._left[self._unit]["dropped", reason] += 1
+        self._left["bytes"]["dropped", reason] += bytes_
+
     def part(self, disposition: Disposition, bytes_: int, reason: str) -> None:
         """Count bytes of a record that went elsewhere than the rest of it."""
         self._left["bytes"][disposition, reason] += bytes_

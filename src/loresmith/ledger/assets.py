@@ -80,7 +80,7 @@ class Prepared(BaseModel):
         for start in range(0, len(digests), 500):
             query = sql.select(BLOB.c.digest).where(BLOB.c.digest.in_(digests[start : start + 500]))
             known.update(connection.execute(query).scalars())
-        require_not_erased(connection, digests, f"this {asset.kind}")
+        require_not_erased(connection, digests, f"this {asset.kind} asset")
         return {
             BLOB: [{"digest": digest, "size": sizes[digest]} for digest in digests if digest not in known],
             ASSET: [
@@ -240,7 +240,7 @@ class Assets:
         for path, file in asset.files.items():
             if (tombstone := gone.get(file.digest)) is not None:
                 raise UserError(
-                    f"the content of this {asset.kind} was {tombstone.said}",
+                    f"content of this {asset.kind} asset was {tombstone.said}",
                     where=f"asset {digest[:12]}, {path}",
                     hint=MADE_ANEW,
                 )
@@ -257,7 +257,7 @@ class Assets:
                 return
             with file_faults(files[0].parent):
                 digests = {digest_file(file) for file in files}
-            require_not_erased(connection, digests, f"this {kind}")
+            require_not_erased(connection, digests, f"this {kind} asset")
 
     def require_blobs(self, digest: str) -> None:
         """Raise if a blob of the asset was erased (UserError), is missing or has another length (Failure)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from types import TracebackType
 
@@ -13,7 +14,7 @@ from loresmith.ledger.checkpoints import Checkpoints
 from loresmith.ledger.claims import Claims
 from loresmith.ledger.database import Database
 from loresmith.ledger.erasures import Erasures
-from loresmith.ledger.lineage import Lineage, lineage_of
+from loresmith.ledger.lineage import Lineage, lineage_of, made_from, makers_of
 from loresmith.ledger.log import Log
 from loresmith.ledger.receipts import Receipts
 from loresmith.ledger.releases import Releases
@@ -84,6 +85,15 @@ class Ledger:
     def lineage(self, digest: str) -> Lineage:
         """All that an asset came from. Raises UserError if there is no such asset."""
         return lineage_of(self._database, self.assets.get(digest).digest, self.erasures.marks())
+
+    def makers(self, digest: str) -> dict[str, dict[str, str]]:
+        """What each action that made an asset made in all: digests by role, by the action's key."""
+        return makers_of(self._database, digest)
+
+    def made_from(self, digests: Iterable[str], apart: Collection[str] = ()) -> set[str]:
+        """The assets that were made from these, in any number of steps; those `apart`, and what was made from them
+        alone, are left out."""
+        return made_from(self._database, digests, apart)
 
     def close(self) -> None:
         """Let go of the database. The ledger must not be used afterwards."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import sqlalchemy as sql
@@ -108,6 +108,36 @@ def lineage_of(database: Database, digest: str, erased: Mapping[str, Sequence[Ma
         edges=tuple(edges),
         releases=tuple(ReleaseMark(name=name, channel=channel, asset=asset) for name, channel, asset in sorted(marks)),
     )
+
+
+def makers_of(database: Database, digest: str) -> dict[str, dict[str, str]]:
+    """What each action that made an asset made in all: digests by role, by the action's key."""
+    with database.read() as connection:
+        outputs = EDGE.c.direction == "output"
+        keys = list(connection.execute(sql.select(EDGE.c.action).where(outputs, EDGE.c.asset == digest)).scalars())
+        rows = _chunks(
+            connection, sql.select(EDGE.c.action, EDGE.c.role, EDGE.c.asset).where(outputs), EDGE.c.action, keys
+        )
+    made: dict[str, dict[str, str]] = {}
+    for action, role, asset in rows:
+        made.setdefault(action, {})[role] = asset
+    return made
+
+
+def made_from(database: Database, digests: Iterable[str], apart: Collection[str] = ()) -> set[str]:
+    """The assets that were made from these, in any number of steps; those `apart`, and what was made from them alone,
+    are left out."""
+    found, new = set[str](), set(digests)
+    begun = set(new)
+    with database.read() as connection:
+        while new:
+            used = sql.select(EDGE.c.action).where(EDGE.c.direction == "input")
+            actions = {row[0] for row in _chunks(connection, used, EDGE.c.asset, new)}
+            made = sql.select(EDGE.c.asset).where(EDGE.c.direction == "output")
+            outputs = {row[0] for row in _chunks(connection, made, EDGE.c.action, actions)}
+            new = outputs - found - begun - set(apart)
+            found |= new
+    return found
 
 
 def _ancestry(connection: Connection, digest: str) -> tuple[list[LineageEdge], set[str], set[str]]:

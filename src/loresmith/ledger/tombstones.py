@@ -61,5 +61,5 @@ def require_not_erased(connection: Connection, blobs: Collection[str], called: s
         raise UserError(
             f"{called} holds what was {tombstone.said}",
             where=f"blob {tombstone.blob}",
-            hint="what was erased is not taken in again; leave that file out",
+            hint="what was erased is not taken in again; leave it out, and what says just the same",
         )

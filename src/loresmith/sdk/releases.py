@@ -32,14 +32,17 @@ class ReleaseHandle:
         """The released transformers model and its tokenizer."""
         return self.asset(channel).model()
 
-    def promote(self, asset: str, channel: Channel = "production", because: str = "") -> ReleaseEvent:
-        """Point a channel at an asset, by any reference."""
+    def promote(
+        self, asset: str, channel: Channel = "production", because: str = "", although_tainted: str = ""
+    ) -> ReleaseEvent:
+        """Point a channel at an asset, by any reference; `although_tainted` says why it may be used, though it was made
+        from documents that have since been erased."""
         digest = self._workspace.ledger.assets.find(asset).digest
-        return self._workspace.ledger.releases.promote(self.name, digest, channel, reason=because)
+        return self._workspace.ledger.releases.promote(self.name, digest, channel, because, although_tainted)
 
-    def rollback(self, channel: Channel = "production", because: str = "") -> ReleaseEvent:
-        """Point a channel back at its previous target, if that still verifies."""
-        return self._workspace.ledger.releases.rollback(self.name, channel, reason=because)
+    def rollback(self, channel: Channel = "production", because: str = "", although_tainted: str = "") -> ReleaseEvent:
+        """Point a channel back at its previous target, if that still verifies; `although_tainted` as of `promote`."""
+        return self._workspace.ledger.releases.rollback(self.name, channel, because, although_tainted)
 
     def history(self) -> list[ReleaseEvent]:
         """Every promotion and rollback, oldest first."""
@@ -61,6 +64,8 @@ class Releases:
     def __iter__(self) -> Iterator[str]:
         return iter(sorted({release.name for release in self._workspace.ledger.releases.list()}))
 
-    def promote(self, name: str, asset: str, channel: Channel = "production", because: str = "") -> ReleaseEvent:
+    def promote(
+        self, name: str, asset: str, channel: Channel = "production", because: str = "", although_tainted: str = ""
+    ) -> ReleaseEvent:
         """Promote an asset under a name that may be new."""
-        return ReleaseHandle(self._workspace, name).promote(asset, channel, because)
+        return ReleaseHandle(self._workspace, name).promote(asset, channel, because, although_tainted)

@@ -12,7 +12,7 @@ import os
 import posixpath
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import asdict
@@ -32,6 +32,7 @@ _RACY_NANOSECONDS = 2_000_000_000
 """A file that changed so shortly before it was looked at may have changed again without its time telling (as git knows
 it: "racy clean"). File systems count in up to two seconds."""
 
+_EXTRACTIONS = "extractions"
 _KEPT_SECONDS = 30 * 24 * 3600
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS file (
@@ -147,7 +148,7 @@ class Extractions:
 
     def __init__(self, folder: Path | None, rules: ReadingRules, erased: AbstractSet[str] = frozenset()) -> None:
         self._erased = erased
-        self._folder = folder / "extractions" if folder is not None else None
+        self._folder = folder / _EXTRACTIONS if folder is not None else None
         self._way = digest_of_way(rules)
 
     def find(self, sha256: str, name: str) -> Extraction | None:
@@ -215,6 +216,41 @@ class Extractions:
         called = posixpath.basename(name).lower()
         way = hashlib.sha256(f"{self._way}\n{called}".encode(errors="surrogatepass")).hexdigest()[:32]
         return self._folder / sha256[:2] / f"{sha256}-{way}"
+
+
+def remembered(caches: Path, sha256: str) -> Iterator[Extraction]:
+    """What reading a file with these bytes gave, in every way in which that was done.
+
+    Args:
+        caches: the folder with the caches of all steps.
+    """
+    for path in sorted(caches.glob(f"*/{_EXTRACTIONS}/{sha256[:2]}/{sha256}-*")):
+        with suppress(OSError, ValueError):
+            yield Extraction.from_bytes(_undamaged(path.read_bytes()))
+
+
+def forget_everywhere(caches: Path, sha256s: Sequence[str], texts: AbstractSet[str]) -> None:
+    """Remove what is remembered of files with these bytes, and of any in which something says just this.
+
+    Args:
+        caches: the folder with the caches of all steps.
+        texts: sha256 of what documents said.
+    """
+    for folder in sorted(caches.glob(f"*/{_EXTRACTIONS}")):
+        Extractions(folder.parent, ReadingRules()).forget(sha256s)
+        for path in folder.glob("*/*"):
+            try:
+                extraction = Extraction.from_bytes(_undamaged(path.read_bytes()))
+                forgotten = any(
+                    isinstance(record, Record) and hashlib.sha256(record.text.encode()).hexdigest() in texts
+                    for record in extraction.records()
+                )
+            except FileNotFoundError:
+                continue
+            except (OSError, ValueError):
+                forgotten = True  # nobody can tell what is in it, and it is of no use
+            if forgotten:
+                path.unlink(missing_ok=True)
 
 
 def digest_of_way(rules: ReadingRules) -> str:

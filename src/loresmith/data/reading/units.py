@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,7 @@ class UnitReader:
         pool: the workers.
         tick: called while waiting; it may raise to leave.
         ahead: how many files are under way at once.
+        erased: the sha256 of files that are neither read nor kept.
         read: how many files' bytes were read so far.
         extracted: how many files went through a reader so far.
     """
@@ -93,6 +95,7 @@ class UnitReader:
     pool: ReadingPool
     tick: Callable[[], None]
     ahead: int = 8
+    erased: AbstractSet[str] = frozenset()
     read: int = 0
     extracted: int = 0
 
@@ -128,6 +131,8 @@ class UnitReader:
             what, modified = known
             if what.reason:
                 return _refused(file.path, what.reason, what.detail, what.size)
+            if what.sha256 in self.erased:
+                return _left_out(_Unit(file.path, 0, what.size, what.sha256, modified))
             target.parent.mkdir(parents=True, exist_ok=True)
             if self.place(what.sha256, target):
                 return self._extracting(_Unit(file.path, 0, what.size, what.sha256, modified), target)
@@ -135,10 +140,12 @@ class UnitReader:
         if isinstance(found, NoBytes):
             return _refused(file.path, found.reason, found.detail, found.size)
         self.read += 1
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(found.data)
         unit = _Unit(file.path, 0, len(found.data), hashlib.sha256(found.data).hexdigest(), found.modified)
         unit.metadata = found.metadata
+        if unit.sha256 in self.erased:
+            return _left_out(unit)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(found.data)
         return self._extracting(unit, target)
 
     def _extracting(self, unit: _Unit, bytes_at: Path) -> _Unit:
@@ -184,6 +191,8 @@ class UnitReader:
         elif top.used > self.rules.max_unpacked_bytes:
             most = self.rules.max_unpacked_bytes
             unit.extraction = refusal("unpacks to too much", f"more than {most} bytes in {top.path}", found.size)
+        elif found.sha256 in self.erased:
+            unit = _left_out(unit)
         elif at is not None:
             return self._extracting(unit, at)
         else:
@@ -193,6 +202,11 @@ class UnitReader:
         if at is not None:
             at.unlink(missing_ok=True)
         return unit
+
+
+def _left_out(unit: _Unit) -> _Unit:
+    unit.extraction = refusal("erased", "", unit.size)
+    return unit
 
 
 def _refused(path: str, reason: str, detail: str, size: int) -> _Unit:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from loresmith.factory.step import Made, Output, Result, StepContext
 
 if TYPE_CHECKING:
-    from loresmith.data.ingest import Ingested
+    from loresmith.data.ingested import Ingested
 
 OUTPUTS = {
     "source": Output("source", "The bytes of every file, as they were read."),
@@ -28,12 +28,17 @@ def made(context: StepContext, source: Path, documents: Path, result: Ingested) 
         context.log(f"left out {result.erased} that were erased from this workspace")
     for reason, count in result.quarantined.most_common():
         context.log(f"quarantined {count}: {reason}")
-    metadata = {
+    metadata: dict[str, Any] = {
         "documents": result.documents,
         "bytes": result.text_bytes,
         "media_types": dict(result.media_types),
         "languages": {language or "unknown": count for language, count in result.languages.items()},
+        "licences": {licence or "not stated": count for licence, count in result.licences.items()},
+        "owners": {owner or "not stated": count for owner, count in result.owners.items()},
+        "uses": dict(result.uses),
     }
+    if result.retain_until:
+        metadata["first_retain_until"] = result.retain_until
     held = {"files": result.files, "bytes": result.file_bytes, "content": result.content}
     return Result(
         {

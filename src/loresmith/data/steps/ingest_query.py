@@ -80,7 +80,7 @@ def _fingerprint(config: IngestQueryConfig, erased: frozenset[str] = frozenset()
 
 INGEST_QUERY = Step(
     name="ingest-query",
-    version=1,
+    version=2,
     summary="Read the rows of a database's query into documents, by a template.",
     config=IngestQueryConfig,
     inputs={},

@@ -53,6 +53,24 @@ def discard(place: Path) -> None:
     shutil.rmtree(gone, ignore_errors=True)  # another process may have begun to, and whoever comes next ends it
 
 
+def discard_idle(folder: Path, *, only_look: bool = False) -> list[Path]:
+    """Remove every folder under `folder` that no process uses, those that were kept to be looked at included; returns
+    those that are in use. With `only_look` nothing is removed."""
+    busy = []
+    for place in sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else ():
+        descriptor = _locked(place / _LOCK)
+        if descriptor is None:
+            if place.exists():
+                busy.append(place)
+            continue
+        try:
+            if not only_look:
+                discard(place)
+        finally:
+            os.close(descriptor)
+    return busy
+
+
 def _locked(path: Path) -> int | None:
     """An open file that is locked, and the one that others find there; None when somebody else has it."""
     try:

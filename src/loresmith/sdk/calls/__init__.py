@@ -18,6 +18,7 @@ NOUNS = (
     "data_export",
     "data_readiness",
     "data_contamination",
+    "data_erase",
     "books",
     "lineage",
     "reproduce",

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from loresmith.factory.step import AssetKind
-from loresmith.ledger import Action, Asset, AssetCheck, Receipt
+from loresmith.ledger import Action, Asset, AssetCheck, Mark, Receipt
+from loresmith.ledger.erasures import effect_of
 from loresmith.models.base_source import BaseSource
 from loresmith.sdk.base_models import bring_in
 from loresmith.sdk.call import Answer, Call, Emit, Request
@@ -37,6 +38,7 @@ class AssetLine(Answer):
     files: int = Field(description="How many files it has.")
     size: int = Field(description="The bytes of all files together.")
     labels: tuple[str, ...] = Field(description="Access labels.")
+    mark: Literal["", "erased", "tainted"] = Field(description="What erasures did to it; see docs/erasure.md.")
     created_at: str = Field(description="When the ledger first saw it; ISO 8601, UTC.")
 
 
@@ -58,6 +60,7 @@ class AssetDetail(Answer):
     asset: Asset = Field(description="What the ledger knows of it.")
     made_by: Action | None = Field(description="The action that made it first; null for what was added by hand.")
     receipts: tuple[Receipt, ...] = Field(description="The checks that were made on it, the oldest first.")
+    marks: tuple[Mark, ...] = Field(description="What erasures did to it.")
 
 
 class VerifyRequest(Request):
@@ -115,6 +118,7 @@ class ExportAnswer(Answer):
 
 
 def _list(workspace: Workspace, request: ListRequest, _emit: Emit) -> AssetList:
+    marks = workspace.ledger.erasures.marks()
     return AssetList(
         assets=tuple(
             AssetLine(
@@ -123,6 +127,7 @@ def _list(workspace: Workspace, request: ListRequest, _emit: Emit) -> AssetList:
                 files=len(asset.files),
                 size=asset.size,
                 labels=asset.labels,
+                mark=effect_of(marks.get(asset.digest, ())),
                 created_at=asset.created_at,
             )
             for asset in workspace.ledger.assets.list(kind=request.kind, limit=request.limit)
@@ -136,6 +141,7 @@ def _show(workspace: Workspace, request: ShowRequest, _emit: Emit) -> AssetDetai
         asset=handle.asset,
         made_by=handle.made_by(),
         receipts=tuple(handle.receipts()),
+        marks=workspace.ledger.erasures.marks().get(handle.digest, ()),
     )
 
 

@@ -62,7 +62,14 @@ def _verify(workspace: Workspace, request: VerifyRequest, _emit: Emit) -> Verify
     difference = None
     if request.expect_root is not None:
         difference = _difference(workspace, check, request.expect_root, request.size or check.size)
-    problems = check.problems if difference is None else (*check.problems, difference)
+    problems = (
+        *check.problems,
+        *([] if difference is None else [difference]),
+        *(
+            f"erasure {erasure.id} of {erasure.at[:10]} is half done: `loresmith data erase` finishes it"
+            for erasure in workspace.ledger.erasures.unfinished()
+        ),
+    )
     return VerifyAnswer(
         size=check.size,
         root=check.root,

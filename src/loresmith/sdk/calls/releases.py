@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from loresmith.ledger import Release, ReleaseEvent
+from loresmith.ledger.erasures import effect_of
 from loresmith.sdk.call import Answer, Call, Emit, Request
 from loresmith.sdk.calls.assets import REFERENCE
 
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     from loresmith.sdk.workspace import Workspace
 
 Channel = Literal["candidate", "production"]
+
+ALTHOUGH_TAINTED = (
+    "Why an asset may be used that was made from documents which have since been erased; it stays on the record."
+)
 
 
 class ListRequest(Request):
@@ -24,6 +29,9 @@ class ReleaseList(Answer):
     """All releases."""
 
     releases: tuple[Release, ...] = Field(description="By name.")
+    marks: dict[str, Literal["", "erased", "tainted"]] = Field(
+        description="What erasures did to the assets that channels point at, by digest; only those that were touched."
+    )
 
 
 class PromoteRequest(Request):
@@ -33,6 +41,7 @@ class PromoteRequest(Request):
     asset: str = Field(description=REFERENCE, json_schema_extra={"positional": True})
     because: str = Field(description="Why, in your words; it stays on the record.")
     channel: Channel = Field(default="production", description="The channel that is to point at the asset.")
+    although_tainted: str | None = Field(default=None, min_length=1, description=ALTHOUGH_TAINTED)
 
 
 class RollbackRequest(Request):
@@ -41,6 +50,7 @@ class RollbackRequest(Request):
     name: str = Field(description="The release.", json_schema_extra={"positional": True})
     because: str = Field(description="Why, in your words; it stays on the record.")
     channel: Channel = Field(default="production", description="The channel that is to point back.")
+    although_tainted: str | None = Field(default=None, min_length=1, description=ALTHOUGH_TAINTED)
 
 
 class EventAnswer(Answer):
@@ -62,16 +72,23 @@ class History(Answer):
 
 
 def _list(workspace: Workspace, _request: ListRequest, _emit: Emit) -> ReleaseList:
-    return ReleaseList(releases=tuple(workspace.ledger.releases.list()))
+    releases, marks = tuple(workspace.ledger.releases.list()), workspace.ledger.erasures.marks()
+    targets = {digest for release in releases for digest in release.channels.values()}
+    return ReleaseList(
+        releases=releases, marks={digest: effect_of(marks[digest]) for digest in sorted(targets & marks.keys())}
+    )
 
 
 def _promote(workspace: Workspace, request: PromoteRequest, _emit: Emit) -> EventAnswer:
-    event = workspace.releases.promote(request.name, request.asset, request.channel, request.because)
+    event = workspace.releases.promote(
+        request.name, request.asset, request.channel, request.because, request.although_tainted or ""
+    )
     return EventAnswer(event=event)
 
 
 def _rollback(workspace: Workspace, request: RollbackRequest, _emit: Emit) -> EventAnswer:
-    return EventAnswer(event=workspace.releases[request.name].rollback(request.channel, request.because))
+    release = workspace.releases[request.name]
+    return EventAnswer(event=release.rollback(request.channel, request.because, request.although_tainted or ""))
 
 
 def _history(workspace: Workspace, request: HistoryRequest, _emit: Emit) -> History:

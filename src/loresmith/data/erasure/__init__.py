@@ -1,0 +1,1 @@
+"""Finding what a document left behind, in files of any asset: tables, token shards, snapshots, reports."""

@@ -1,0 +1,1 @@
+"""Erasing documents from a workspace for good."""
