@@ -1,4 +1,4 @@
-"""Documents of any number of bytes, made from a seed; some are copies, near copies, or begin with the same notice."""
+"""Documents of any number of bytes, drawn by chance; some are copies, near copies, or begin with the same notice."""
 
 from __future__ import annotations
 
@@ -6,32 +6,34 @@ from pathlib import Path
 
 import numpy as np
 
-from loresmith.data.documents import DOCUMENT_COLUMNS, DocumentWriter
+from loresmith.data.documents import DOCUMENT_COLUMNS
+from loresmith.data.tables import TableWriter
 
 WORDS = [f"{first}{second}{third}" for first in ("ka", "lo", "mi", "ne") for second in "aeiou" for third in "bdglmnrst"]
 NOTICE = "This page belongs to the handbook of the works and may not be handed on to others.\n\n"
 
 
-def generate(folder: Path, bytes_: int, seed: int = 0) -> Path:
-    """Write a `documents` asset of about so much text."""
+def generate(folder: Path, bytes_: int, files: int = 1) -> Path:
+    """Write a `documents` asset of about so much text, in so many files."""
     folder.mkdir(parents=True)
-    chance = np.random.default_rng(seed)
+    chance = np.random.default_rng(0)
     words = np.array(WORDS)
-    written = number = 0
+    number = 0
     last = ""
-    with DocumentWriter(folder, DOCUMENT_COLUMNS) as writer:
-        while written < bytes_:
-            kind = number % 20
-            if kind == 7:
-                text = last
-            elif kind == 8:
-                text = last.replace(" kab ", " nut ") + "It was changed later.\n"
-            else:
-                text = NOTICE * (kind % 3 == 0) + _prose(words, chance)
+    for file in range(files):
+        written = 0
+        with TableWriter(folder / f"documents-{file:05}.parquet", DOCUMENT_COLUMNS) as writer:
+            while written < bytes_ // files:
+                kind = number % 20
+                if kind == 8:
+                    text = last.replace(" kab ", " nut ") + "It was changed later.\n"
+                elif kind != 7:  # which says the same again
+                    text = NOTICE * (kind % 3 == 0) + _prose(words, chance)
+                row = {"id": f"{number:012}", "path": f"{number:08}.txt", "text": text, "bytes": len(text)}
+                writer.add({**_ROW, **row}, len(text))
+                written += len(text)
+                number += 1
                 last = text
-            writer.add({**_ROW, "id": f"{number:012}", "path": f"{number:08}.txt", "text": text, "bytes": len(text)})
-            written += len(text)
-            number += 1
     return folder
 
 

@@ -35,7 +35,7 @@ def main(name: str, folder: Path) -> None:
         again = list(engine.map(work.make_slowly, [folder / "made" / str(number) for number in range(3)]))
         print("made", again)
     contents = [path.read_bytes() for path in sorted((folder / "made").rglob("*")) if path.is_file()]
-    print(hashlib.sha256(b"".join(contents)).hexdigest())
+    print("digest", hashlib.sha256(b"".join(contents)).hexdigest())
 
 
 if __name__ == "__main__":

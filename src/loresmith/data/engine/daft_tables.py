@@ -32,13 +32,14 @@ except ImportError as error:
     ) from None
 
 from daft import DataFrame, DataType, Window, col, lit
-from daft.functions import shift_left, shift_right
+from daft.functions import bitwise_and, shift_left, shift_right
 
-_SHARE = 32
+_SHARE = 48
 """A range of rows takes on disk one part in so many of the memory."""
 
 _SMALLEST_RANGE = 1 << 20
 _BITS = lit(np.uint64(32))
+_BUCKETS = lit(np.uint64(63))
 _EARLIER = ("first", "before")
 
 
@@ -82,9 +83,13 @@ class DaftTables:
 
     def neighbours(self, files: Sequence[Path]) -> Iterator[Rows]:
         def paired(rows: DataFrame) -> DataFrame:
-            of_key = Window().partition_by("key")
-            rows = rows.with_column("first", col("document").min().over(of_key))
-            rows = rows.with_column("before", col("document").lag(1).over(of_key.order_by("document")))
+            # A window for each key would be a hundred times as slow: most keys have few rows.
+            rows = rows.with_column("bucket", bitwise_and(col("key"), _BUCKETS))
+            ordered = Window().partition_by("bucket").order_by("key", "document")
+            rows = rows.with_column("key_before", col("key").lag(1).over(ordered))
+            rows = rows.with_column("before", col("document").lag(1).over(ordered))
+            rows = rows.with_column("first", col("document").min().over(Window().partition_by("key")))
+            rows = rows.where(col("key_before") == col("key"))
             one, other = (rows.select(col(name).alias("left"), col("document").alias("right")) for name in _EARLIER)
             return one.concat(other).where(col("left") < col("right")).distinct()
 
