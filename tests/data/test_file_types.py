@@ -38,6 +38,7 @@ PAGE = b"<!-- x --><!DOCTYPE html><p>x"
         ("a.doc", b"{\\rtf1 x}", "application/rtf"),
         ("a.xls", b"a\tb\n1\t2\n", "text/plain"),
         ("a.xls", PAGE, "text/html"),
+        ("inputrc.arrows", b"# Arrow keys in keypad mode\n", "text/plain"),
         ("a", compound(("WordDocument", b"")), "application/msword"),
         ("a.docx", compound(("EncryptedPackage", b"")), "application/x-ole-storage"),
         ("a.rst", b"x", "text/x-rst"),

@@ -110,6 +110,8 @@ _TYPES = (
 )
 _BY_EXTENSION = {extension: kind for kind in _TYPES for extension in kind.extensions.split()}
 _BY_CONTENT = {kind.content: kind for kind in _TYPES if kind.content}
+_NEVER_TEXT = ("ole", "arrow")
+"""Formats that have NULs near their beginning: text under their names is text, such as readline's `inputrc.arrows`."""
 _CONTAINERS = {"zip", "zip/ooxml", "ole"}
 _MEDIA_TYPES = {
     "css": "text/css",
@@ -148,7 +150,7 @@ def file_type(path: str, head: bytes = b"") -> FileType:
         return _HTML
     if named is None and looks_like_mailbox(head):
         return _MAILBOX
-    if named is None or (head and named.content.startswith("ole")):
+    if named is None or (head and named.content.startswith(_NEVER_TEXT)):
         return _TEXT
     return named
 
