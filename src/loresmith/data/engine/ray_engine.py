@@ -10,7 +10,9 @@ from __future__ import annotations
 import os
 import pickle
 import secrets
+import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -46,7 +48,7 @@ class RayEngine:
     """The engine of a Ray cluster.
 
     Args:
-        workers: tasks at once on this machine; a cluster has as many as it has cores.
+        workers: tasks at once on this machine; on a cluster there are as many as it has cores.
         memory: bytes for the tasks of a machine and for joins; Ray's own processes take half a gigabyte besides.
         work: a folder for the tables alone.
     """
@@ -55,8 +57,9 @@ class RayEngine:
         self.workers = max(1, workers)
         self.memory = memory
         self._ours = not ray.is_initialized()
+        self._folder = Path(tempfile.mkdtemp(prefix="ray-"))  # of its sockets, whose paths must be short, and its logs
         if self._ours:
-            _connect(self.workers, memory)
+            _connect(self.workers, memory, self._folder)
         self._remote = ray.remote(max_retries=_ATTEMPTS - 1, num_cpus=1)(_carried_out)
         self.tables = DaftTables(work, memory, runner="ray")
 
@@ -64,9 +67,7 @@ class RayEngine:
         self, function: Callable[[T], R], items: Sequence[T], tick: Callable[[], None] = lambda: None
     ) -> Iterator[R]:
         begun: list[Any] = []
-        most = self.workers * AHEAD
-        if not self._ours:
-            most = max(most, int(_resources().get("CPU", 1)) * AHEAD)
+        most = max(self.workers, int(_resources().get("CPU", 1))) * AHEAD
         try:
             for turn, item in enumerate(items):
                 while len(begun) < min(len(items), turn + most):
@@ -87,6 +88,7 @@ class RayEngine:
     def close(self) -> None:
         if self._ours:
             ray.shutdown()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def __enter__(self) -> Self:
         return self
@@ -97,7 +99,7 @@ class RayEngine:
         self.close()
 
 
-def _connect(workers: int, memory: int) -> None:
+def _connect(workers: int, memory: int, folder: Path) -> None:
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     try:
         if "RAY_ADDRESS" in os.environ:
@@ -109,6 +111,7 @@ def _connect(workers: int, memory: int) -> None:
             include_dashboard=False,
             object_store_memory=max(_FEWEST_OBJECTS, memory // _OBJECTS),
             _node_ip_address="127.0.0.1",
+            _temp_dir=str(folder),
             **quiet,
         )
     except (ConnectionError, RuntimeError, ValueError) as error:
