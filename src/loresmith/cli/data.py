@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from loresmith.cli.data_contamination import CONTAMINATION
+from loresmith.cli.data_diff import DIFF
 from loresmith.cli.data_erase import ERASE, ERASURES
 from loresmith.cli.data_export import EXPORT
 from loresmith.cli.data_preview import PREVIEW
@@ -16,8 +17,11 @@ COMMANDS = {
         "Data: look at documents before and after they are curated.",
         PREVIEW,
         SHOW,
+        DIFF,
         EXPORT,
-        READINESS,
         CONTAMINATION,
+        READINESS,
+        ERASE,
+        ERASURES,
     ),
 }

@@ -57,7 +57,7 @@ def look(asset: AssetRows, condition: Condition | None, columns: Sequence[str], 
             if chosen and len(numbers) < limit:
                 numbers.append(number)
         condition.require_names()
-    return Looked(tuple((number + 1, row) for number, row in _rows(asset, columns, numbers)), matching)
+    return Looked(tuple((number + 1, row) for number, row in rows_at(asset, columns, numbers)), matching)
 
 
 def matching_batches(
@@ -105,8 +105,8 @@ def _chosen(asset: AssetRows, condition: Condition) -> Iterator[tuple[int, bool]
             number += 1
 
 
-def _rows(asset: AssetRows, columns: Sequence[str], numbers: Sequence[int]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The rows with these numbers, which ascend."""
+def rows_at(asset: AssetRows, columns: Sequence[str], numbers: Sequence[int]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The rows with these numbers, which count from 0 and ascend."""
     wanted = iter(numbers)
     number = next(wanted, None)
     begin = 0

@@ -1,0 +1,1 @@
+"""Two corpora beside one another: what came, what went, what changed."""
