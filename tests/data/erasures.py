@@ -27,7 +27,7 @@ _WORDS = ["pump", "valve", "motor", "gear", "seal", "bearing", "oil", "pressure"
 RECIPE = """\
 name: demo
 steps:
-  files: {{step: ingest, path: {place}}}
+  files: {{step: ingest, path: {place}, labels: [acme]}}
   corpus: {{step: curate, documents: files, minimum_bytes: 10, validation_share: 0.1, test_share: 0.2}}
   tokenizer: {{step: train-tokenizer, corpus: corpus, vocabulary_size: 300}}
   tokens: {{step: pack, corpus: corpus, tokenizer: tokenizer}}
@@ -42,6 +42,7 @@ def write_place(folder: Path) -> Path:
         text = " ".join(f"{chance.choice(_WORDS)}{chance.randrange(99)}" for _ in range(80))
         (folder / f"manual{number}.md").write_text(text)
     (folder / "hr" / "letter.md").write_text(LETTER)
+    (folder / "hr" / ".rights.yaml").write_text("labels: [restricted]\nowner: HR\n")
     (folder / "copy.txt").write_text(LETTER)
     tickets = ["Record one speaks of pumps and of valves.", TICKET, "Record three is about bearings and seals."]
     (folder / "tickets.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in tickets))

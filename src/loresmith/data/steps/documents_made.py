@@ -42,7 +42,7 @@ def made(context: StepContext, source: Path, documents: Path, result: Ingested) 
     held = {"files": result.files, "bytes": result.file_bytes, "content": result.content}
     return Result(
         {
-            "source": Made(source, held, tuple(sorted(result.source_labels))),
+            "source": Made(source, held, tuple(sorted(result.source_labels | result.labels))),
             "documents": Made(documents, metadata, tuple(sorted(result.labels))),
         },
         result.books,

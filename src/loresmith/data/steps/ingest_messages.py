@@ -114,7 +114,7 @@ def messages_made(context: StepContext, source: Path, dataset: Path, result: Ing
     return Result(
         {
             "dataset": Made(dataset, metadata, tuple(sorted(result.labels))),
-            "source": Made(source, held, tuple(sorted(result.source_labels))),
+            "source": Made(source, held, tuple(sorted(result.source_labels | result.labels))),
         },
         result.books,
     )
