@@ -89,7 +89,7 @@ def matching_batches(
 def edits_of(directory: Path, documents: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
     """The edits of some documents of a corpus, by id."""
     found: dict[str, list[dict[str, Any]]] = {document: [] for document in documents}
-    if (directory / EDITS).exists():
+    if found and (directory / EDITS).exists():
         wanted = ds.field("id").isin(list(documents))
         columns = ["id", "start", "before_bytes"]
         for row in ds.dataset(directory / EDITS).to_table(columns=columns, filter=wanted).to_pylist():
