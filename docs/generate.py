@@ -115,6 +115,13 @@ def recipe_page() -> Iterator[str]:
         "(`corpus.corpus`), or a reference to an asset of the ledger. References are a digest or its first 8 digits or "
         "more, `release`, `release@channel`, `recipe/step` and `recipe/step.output`; a plan pins what they stand for."
     )
+    yield (
+        "An input that takes several has a list of them (`[a, b]`), or each under a name of its own (`{manuals: a, "
+        "tickets: b}`). Where it takes every asset of a kind by default, these are those that the recipe makes and "
+        "those that the workspace has when the plan is made: with one more, it is another plan. A plan also holds the "
+        "checks that are made of corpora and suites without being asked for; see "
+        "[contamination.md](../contamination.md)."
+    )
     yield "## On the command line"
     yield (
         "`--set path.to.key=value` of `loresmith plan` and `loresmith run` changes a key before anything is checked; "
