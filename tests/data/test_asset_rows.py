@@ -8,10 +8,11 @@ import pytest
 
 from loresmith.data.asset_rows import AssetRows
 from loresmith.data.conditions.condition import Condition
+from loresmith.data.curation.outcome import SCORE_COLUMNS
 from loresmith.data.looking import look, matching_batches
 from loresmith.data.tables import TableWriter
 from loresmith.errors import Failure
-from tests.data.written_corpora import SCORE_COLUMNS, corpus_of, document
+from tests.data.written_corpora import corpus_of, document
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +28,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
                     **dict.fromkeys(SCORE_COLUMNS.names),
                     **{name: row[name] for name in ("id", "path", "bytes", "language", "group")},
                     "scores": [("number", number)],
+                    "breaches": [],
                     "flags": ["even"] if number % 2 == 0 else [],
                 }
             )

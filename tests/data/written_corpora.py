@@ -7,23 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
+from loresmith.data.curation.outcome import SCORE_COLUMNS
 from loresmith.data.documents import CORPUS_COLUMNS, DocumentWriter
 from loresmith.data.record_books import RecordBooks
 from loresmith.data.tables import TableWriter
-
-_NAMES: list[tuple[str, pa.DataType]] = [
-    (name, pa.string()) for name in ("id", "path", "profile", "disposition", "reason", "detail", "language", "group")
-]
-_MEASURES: list[tuple[str, pa.DataType]] = [
-    ("bytes", pa.int64()),
-    ("scores", pa.map_(pa.string(), pa.float64())),
-    ("flags", pa.list_(pa.string())),
-    ("near", pa.string()),
-    ("similarity", pa.float64()),
-]
-SCORE_COLUMNS = pa.schema([*_NAMES, *_MEASURES])
 
 
 def document(path: str, text: str, **changes: Any) -> dict[str, Any]:
@@ -68,5 +55,5 @@ def corpus_of(
             for row, said in zip(documents, scores, strict=True):
                 known = {name: row[name] for name in ("id", "path", "bytes", "language", "group")}
                 usual = {"profile": "", "disposition": "kept", "reason": "", "detail": "", "near": ""}
-                table.add({**usual, **known, "scores": [], "flags": [], "similarity": None, **said})
+                table.add({**usual, **known, "scores": [], "flags": [], "breaches": [], "similarity": None, **said})
     return folder
