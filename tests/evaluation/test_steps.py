@@ -112,7 +112,12 @@ def test_cases_that_the_training_text_holds_are_counted_apart(
 ) -> None:
     cases = [
         {"name": "seen", "prompt": source(3)[20:200], "expected": "(?s).*", "scorer": "regex", "max_new_tokens": 2},
-        {"name": "unseen", "prompt": "Nobody wrote this in any file " * 3, "expected": "none", "max_new_tokens": 2},
+        {
+            "name": "unseen",
+            "prompt": "Totals are made of items, and paths of lines. " * 3,
+            "expected": "none",
+            "max_new_tokens": 2,
+        },
         {"name": "tiny", "prompt": "import", "expected": "no such text", "max_new_tokens": 2},
     ]
     path = context.work / "suite.yaml"
