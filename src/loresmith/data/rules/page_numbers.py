@@ -15,7 +15,8 @@ _TOLD = (
     rf"|第{_SPACE}\d+{_SPACE}[页頁]"
 )
 _PAGE_NUMBER = re.compile(_TOLD, re.IGNORECASE)
-_LINE = re.compile(rf"^{_SPACE}({_TOLD}){_SPACE}\n", re.IGNORECASE | re.MULTILINE)
+# What comes first is looked at alone, since few lines begin so.
+_LINE = re.compile(rf"^{_SPACE}+(?=[psbс第\d–—-])({_TOLD}){_SPACE}\n", re.IGNORECASE | re.MULTILINE)
 _BARE = re.compile(r"\d{1,5}")
 _LONGEST = 32
 
