@@ -121,9 +121,9 @@ def test_counts_are_those_of_a_full_run_whether_its_documents_are_there_or_not(s
         accounts = {account.unit: account for account in action.books.accounts}
     after = state(shop.folder)
     second = previewed(shop)
-    third, fourth = (previewed(shop, "--documents", "6") for _ in range(2))
-    assert third == fourth
-    assert (third["documents"], third["chosen"], third["whole"]) == (6, 6, False)
+    some, again = (previewed(shop, "--documents", "6") for _ in range(2))
+    assert some == again
+    assert (some["documents"], some["chosen"], some["whole"]) == (6, 6, False)
     refused = shop("data", "preview", "--files", "8")
     assert (refused.status, "--files: the documents are there already" in refused.err) == (2, True)
     assert state(shop.folder) == after
@@ -155,6 +155,11 @@ def test_counts_are_those_of_a_full_run_whether_its_documents_are_there_or_not(s
     changed = {name: rule for name, rule in first["rules"].items() if rule["edits"] and rule["bytes"]}
     assert {name: rule["bytes"] for name, rule in changed.items()} == {name: gone[name] for name in changed}
     assert set(changed) == {"repair", "boilerplate", "repeated passages", "privacy: email", "privacy: secret"}
+
+    assert shop("data", "erase", "--path", "good-07.txt", "--because", "it was asked for").status == 0
+    third = previewed(shop, "--samples", "100")
+    assert (third["source"], third["documents"]) == ("files", first["documents"] - 1)
+    assert "good-07" not in str(third)
 
 
 def test_every_rule_is_listed_with_its_bound_and_what_the_sample_has(step: dict[str, Any]) -> None:
@@ -241,6 +246,11 @@ def test_a_recipe_that_leaves_nothing_is_previewed_all_the_more(shop: CommandLin
     assert step["rules"]["too short"]["spread"]["maximum"] < 1000000
     assert step["rules"]["privacy: email"]["edits"] == 1
     assert not list((shop.folder / ".loresmith" / "work").iterdir())
+
+
+def test_a_sample_of_one_document_is_enough(shop: CommandLine) -> None:
+    step = previewed(shop, "--set", "steps.files.include=[good-07.txt]")
+    assert (step["documents"], step["in_all"], step["outcomes"][0]["documents"]) == (1, 1, 1)
 
 
 def test_names_and_texts_cannot_steer_a_terminal_or_a_page(shop: CommandLine) -> None:
