@@ -38,6 +38,15 @@ def test_a_law_without_noise_is_found_again(E: float, B: float, b: float) -> Non
         assert found_E + found_B / D**found_b == pytest.approx(E + B / D**b, rel=0.01)
 
 
+def test_nothing_is_ever_below_zero() -> None:
+    tokens = np.array([1e5, 2e5, 4e5])
+    losses = np.exp(np.random.default_rng(0).normal(0, 0.5, (200, 3)))
+    losses[0] = 1e8 / tokens**2  # falls faster than any exponent that is tried: without a bound, E would be negative
+    E, B, _ = fit(tokens, losses)
+    assert (E >= 0).all()
+    assert (B >= 0).all()
+
+
 def test_the_interval_covers_the_truth_nearly_always() -> None:
     covered = []
     for seed in range(20):

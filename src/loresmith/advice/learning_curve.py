@@ -157,7 +157,8 @@ def learning_curve(
     reach = min(all_tokens, 5 * most)
     now, twice = (E + B * D**-b for D in (reach, 2 * reach))
     gains = 1 - twice / now
-    outcome, because = _judged(losses, B, gains)
+    whose = "twice the text" if reach == all_tokens else "at five times what was tried, twice the text"
+    outcome, because = _judged(losses, B, gains, whose)
     return LearningCurve(
         outcome=outcome,
         because=because,
@@ -174,7 +175,7 @@ def learning_curve(
 
 
 def _judged(
-    losses: Floats, B: Floats, gains: Floats
+    losses: Floats, B: Floats, gains: Floats, whose: str
 ) -> tuple[Literal["more helps", "enough for this size", "INCONCLUSIVE"], str]:
     falls = float(np.mean(losses[1:, 0] > losses[1:, -1]))
     if falls < 0.975:
@@ -184,12 +185,12 @@ def _judged(
     gain = _interval(gains[1:])
     said = f"{percent(gain.low)} to {percent(gain.high)}"
     if gain.high - gain.low > TOO_WIDE:
-        return "INCONCLUSIVE", f"twice the text would lower the held-out loss by {said}, which is anything"
+        return "INCONCLUSIVE", f"{whose} would lower the held-out loss by {said}, which is anything"
     if gain.low >= WORTHWHILE:
-        return "more helps", f"twice the text would lower the held-out loss by {said}"
+        return "more helps", f"{whose} would lower the held-out loss by {said}"
     if gain.high < WORTHWHILE:
-        return "enough for this size", f"twice the text would lower the held-out loss by {said} only"
-    return "INCONCLUSIVE", f"twice the text would lower the held-out loss by {said}, which may be worth it or not"
+        return "enough for this size", f"{whose} would lower the held-out loss by {said} only"
+    return "INCONCLUSIVE", f"{whose} would lower the held-out loss by {said}, which may be worth it or not"
 
 
 def _inconclusive(points: tuple[Point, ...], because: str) -> LearningCurve:

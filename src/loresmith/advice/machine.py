@@ -32,10 +32,12 @@ class Machine(Part):
     threads: int = Field(description="CPU threads that a training gets.")
     memory_bytes: int = Field(description="Memory of the machine.")
     flops_per_second: float = Field(
-        description="Floating-point operations a second of a training of 6 million parameters, counted as 6 for each "
-        "weight and token. Larger models use a processor better, up to twice as well."
+        description="Floating-point operations a second of a training of 6 million parameters in its fastest step, "
+        "counted as 6 for each weight and token. Larger models use a processor better, up to twice as well."
     )
-    pilot_tokens_per_second: float = Field(description="Tokens a second of a model of the pilot's size.")
+    pilot_tokens_per_second: float = Field(
+        description="Tokens a second of a model of the pilot's size, in a step as they come."
+    )
 
 
 def measure(work: Path, threads: int, pilot: Any, vocabulary_size: int, batch_tokens: int, length: int) -> Machine:
@@ -62,16 +64,17 @@ def measure(work: Path, threads: int, pilot: Any, vocabulary_size: int, batch_to
     found = Machine(
         threads=threads,
         memory_bytes=psutil.virtual_memory().total,
-        flops_per_second=6.0 * count(shape, 4096).total * TOKENS / _seconds(shape, 4096, TOKENS, LENGTH, threads),
-        pilot_tokens_per_second=batch_tokens / _seconds(pilot, vocabulary_size, batch_tokens, length, threads),
+        flops_per_second=6.0 * count(shape, 4096).total * TOKENS / min(_seconds(shape, 4096, TOKENS, LENGTH, threads)),
+        pilot_tokens_per_second=batch_tokens
+        / statistics.median(_seconds(pilot, vocabulary_size, batch_tokens, length, threads)),
     )
     kept.parent.mkdir(parents=True, exist_ok=True)
     kept.write_text(found.model_dump_json(), encoding="utf-8")
     return found
 
 
-def _seconds(shape: Any, vocabulary_size: int, tokens: int, length: int, threads: int) -> float:
-    """Seconds that a step of so many tokens takes: forward, backward and update."""
+def _seconds(shape: Any, vocabulary_size: int, tokens: int, length: int, threads: int) -> list[float]:
+    """Seconds that each of some steps of so many tokens takes: forward, backward and update."""
     import torch
 
     from loresmith.models.architecture import transformers_config
@@ -109,4 +112,4 @@ def _seconds(shape: Any, vocabulary_size: int, tokens: int, length: int, threads
             times.append(time.perf_counter())
 
     trainer.train(lambda _step: batch, 1 + MEASURED, CausalLM(), [Clock()])
-    return statistics.median(after - before for before, after in pairwise(times))
+    return [after - before for before, after in pairwise(times)]

@@ -160,6 +160,10 @@ def run_pilot(
         return no_pilot(settings, "there is nothing to hold out: all documents are of too few groups")
     trainings = list(_trainings(settings, step.work / "pilot"))
     total = round(weight * text.bytes / bytes_per_token * epochs)
+    step.log(
+        f"the pilot: {len(trainings)} trainings over {total:,} tokens, about "
+        f"{max(1, round(total / tokens_per_second / 60))} minutes"
+    )
     trials, done = [], 0
     sizes = [len(each.text.encode()) for each in text.held_out]
     for training in trainings:

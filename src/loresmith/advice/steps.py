@@ -137,5 +137,6 @@ READINESS = Step(
     outputs={"report": Output("report", "readiness.html for people, readiness.json for programs.")},
     run=_readiness,
     packages=("torch", "transformers", "tokenizers", "numpy", "pyarrow", "eldc", "jinja2"),
+    workload=lambda config: _guess(config).seconds,
     guess=_guess,
 )

@@ -111,7 +111,7 @@ CONCERNS = (
         "count",
         "Passwords, keys or tokens were found in the text that was looked at: {value}.",
         "Withdraw them where they are in use, and curate again with `privacy: {{secret: drop}}`.",
-        "Carlini et al., Extracting Training Data from Large Language Models, 2021: models repeat what they saw",
+        "Carlini et al., Extracting Training Data from Large Language Models, 2021: they repeat what they saw",
     ),
     Concern(
         "must",
@@ -120,7 +120,7 @@ CONCERNS = (
         "count",
         "Names, e-mail addresses, telephone numbers and the like were found in the text that was looked at: {value}.",
         "Decide for each kind: curate again with `privacy: {{all: mask}}` or `pseudonymise`, or put down why it stays.",
-        "Carlini et al. 2021, as above",
+        "Carlini et al., Extracting Training Data from Large Language Models, 2021",
     ),
     Concern(
         "must",

@@ -18,7 +18,7 @@ def _show(answer: ReadinessAnswer, _request: ReadinessRequest, screen: Screen) -
         ("level", "met", "what there is, and what it takes"),
         ((reason.level, "yes" if reason.met else "no", reason.sentence) for reason in verdict.reasons),
     )
-    for weight, title in (("must", "before a training"), ("should", "for a better one")):
+    for weight, title in (("must", "before a training"), ("should", "for a better training")):
         conditions = [condition for condition in verdict.conditions if condition.weight == weight]
         if conditions:
             screen.line()
