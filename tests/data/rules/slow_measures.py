@@ -25,6 +25,17 @@ def _letter(character: str) -> bool:
     return unicodedata.category(character)[0] == "L" or (character.isalnum() and not character.isdecimal())
 
 
+def _number(word: str) -> bool:
+    """Whether it is a number with an exponent, whose e is no letter."""
+    if "e" not in word or not set(word) <= set("0123456789+-.e,;"):
+        return False
+    try:
+        float(word[:-1] if word[-1] in ",;" else word)
+    except ValueError:
+        return False
+    return True
+
+
 def _in_repeats(words: list[str], n: int) -> float:
     grams = [tuple(words[place : place + n]) for place in range(len(words) - n + 1)]
     covered: set[int] = set()
@@ -62,7 +73,7 @@ def slow_scores(text: str) -> dict[str, float]:
         "characters": len(text),
         "words": len(real),
         "longest_word": max(map(len, words)),
-        "alphabetic_words": sum(any(map(_letter, word)) for word in words) / len(words),
+        "alphabetic_words": sum(any(map(_letter, word)) and not _number(word) for word in words) / len(words),
         "hashes_per_word": text.count("#") / len(words),
         "ellipses_per_word": len(re.findall(r"\.\.\.|…", text)) / len(words),
         "line_breaks_per_word": text.count("\n") / len(words),

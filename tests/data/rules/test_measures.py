@@ -18,7 +18,28 @@ from tests.data.rules.slow_measures import slow_scores
 REAL = sorted(topics.values(), key=len)[5:60:6]
 FEW_WORDS = st.lists(
     st.sampled_from(
-        ["the", "And", "a", "b", "cc", "# x", "- 1", "...", "…", ".", "\n", "\n\n", "\n \n", "{", "水泵", "Ö"]
+        [
+            "the",
+            "And",
+            "a",
+            "b",
+            "cc",
+            "# x",
+            "- 1",
+            "...",
+            "…",
+            ".",
+            "\n",
+            "\n\n",
+            "\n \n",
+            "{",
+            "水泵",
+            "Ö",
+            "3.2E-01",
+            "1e5,",
+            "2e",
+            "e3",
+        ]
     ),
     min_size=1,
     max_size=60,

@@ -48,6 +48,7 @@ def test_manuals_keeps_the_pages_of_a_reference_manual_and_web_drops_most_of_the
         ("manuals", " \n", "empty", "drop"),
         ("manuals", "top_level", "words", "drop"),
         ("manuals", "12 34 56 78 90 12 13 -- ++ 77\n" * 20, "alphabetic_words", "quarantine"),
+        ("manuals", "3.2420590e+01 -1.5E-3, 7e9;\n" * 9, "alphabetic_words", "quarantine"),
         ("manuals", "Theinletvalveisclosedbeforethehousingopens " * 9, "mean_word_length", "quarantine"),
         ("manuals", "The \ufffdnlet v\ufffdlve is closed", "replacement_characters", "quarantine"),
         ("manuals", "stop it " * 200, "top_2gram_characters", "quarantine"),

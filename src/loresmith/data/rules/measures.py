@@ -12,7 +12,7 @@ A line has ink, and ends with a line feed; white space around it does not count.
 | `longest_word` | characters | C4's code: 1,000 in a line |
 | `hashes_per_word` | `#` for each word or lone symbol | Gopher: 0.1 |
 | `ellipses_per_word` | `...` or `…` for each word or lone symbol | Gopher: 0.1 |
-| `alphabetic_words` | with a letter, of all words and lone symbols | Gopher: at least 0.8 |
+| `alphabetic_words` | with a letter (`3.2e-01` has none), of all words and lone symbols | Gopher: at least 0.8 |
 | `stop_words` | how many of the eight of the language are there; left out where it has none | Gopher: at least 2 |
 | `lines` | with ink | |
 | `bullet_lines` | lines that begin with a bullet, `-` or `*` | Gopher: 0.9 |
@@ -59,6 +59,7 @@ _FEW_WORDS = 3
 _SENTENCE_END = re.compile(r"(?<![.!?])[.!?]++[\"'”’)\]]*+(?=\s|\Z)|[。？！।؟۔]")
 _LETTER = re.compile(r"[^\W\d_]")
 _DIGIT = re.compile(r"\d")
+_EXPONENT = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)e[-+]?[0-9]+[,;]?")
 _DIGITS = string.digits.encode()
 _UPPER = string.ascii_uppercase.encode()
 _LOWER = string.ascii_lowercase.encode()
@@ -124,7 +125,7 @@ def _words(text: str, words: Words, language: str) -> dict[str, float]:
 
 @lru_cache(maxsize=1 << 17)
 def _kind(word: str) -> int:
-    if word.isalpha() or _LETTER.search(word) is not None:
+    if word.isalpha() or (_LETTER.search(word) is not None and _EXPONENT.fullmatch(word) is None):
         return _LETTERED
     return _SYMBOL if _DIGIT.search(word) is None else _NUMBER
 

@@ -9,7 +9,7 @@ are those of their words, without the white space between.
 | --- | --- | --- |
 | `duplicate_lines` | lines that stand before, of all lines with ink | 0.30 |
 | `duplicate_paragraphs` | the same for paragraphs, divided by blank lines | 0.30 |
-| `duplicate_line_characters` | characters in such lines, of those in all lines with ink | 0.20; FineWeb: 0.10 |
+| `duplicate_line_characters` | characters in such lines, of those in all lines with ink | 0.20; FineWeb's paper: 0.10 |
 | `duplicate_paragraph_characters` | the same for paragraphs | 0.20 |
 | `top_2gram_characters` ... `top_4gram_characters` | in the n-gram that is there most often, if twice | 0.20 ... 0.16 |
 | `duplicate_5gram_characters` ... `duplicate_10gram_characters` | in n-grams that stand before | 0.15 ... 0.10 |
