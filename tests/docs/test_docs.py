@@ -49,7 +49,7 @@ def commands(page: Path) -> Iterator[Command]:
             yield Command(line, ["bash", "-c", command], status, shown)
 
 
-LONG = {"fill-in-the-middle.md", "scale.md", "training.md"}
+LONG = {"corpus.md", "fill-in-the-middle.md", "scale.md", "training.md"}
 """Pages whose commands take a third of a minute each; `make test-slow` tries them."""
 
 
