@@ -70,7 +70,7 @@ def test_volume_splits_rights_and_formats_are_those_of_the_columns(tmp_path: Pat
 
 
 def test_copies_are_taken_away_from_what_is_different(tmp_path: Path) -> None:
-    once = [document(f"{n}.txt", prose(n, 400)) for n in range(6)]
+    once = [document(f"{n}.txt", f"{prose(n, 200)}\n\n{prose(40 + n, 200)}") for n in range(6)]
     shared = prose(50, 60)
     copies = [document("z-copy.txt", once[0]["text"] + " One more.")]
     quoting = [document(f"q{n}.txt", f"{prose(70 + n, 200)}\n\n{shared}\n\n{prose(80 + n, 200)}") for n in range(3)]

@@ -62,15 +62,12 @@ def duplication(batches: Batches, work: Path) -> Duplication:
         near = {str(name) for name in found["document"].to_pylist()}
     sums: dict[Unit, int] = {"paragraph": 0, "line": 0}
     for unit in sums:
-        table = exact_duplicates(batches(), work / unit, unit)
-        spans = _spans(table)
+        spans = _spans(exact_duplicates(_without(batches(), near), work / unit, unit))
         waiting = next(spans, None)
-        for row in _rows(batches()):
-            if waiting is None or waiting[0] != row["id"]:
-                continue
-            if row["id"] not in near:
+        for row in _rows(_without(batches(), near)):
+            if waiting is not None and waiting[0] == row["id"]:
                 sums[unit] += sum(len(row["text"][start:end].encode()) for start, end in waiting[1])
-            waiting = next(spans, None)
+                waiting = next(spans, None)
     whole = near_bytes = 0
     for row in _rows(batches()):
         whole += row["bytes"]
@@ -90,6 +87,14 @@ def duplication(batches: Batches, work: Path) -> Duplication:
 def _rows(batches: Iterable[pa.RecordBatch]) -> Iterator[dict[str, Any]]:
     for batch in batches:
         yield from batch.to_pylist()
+
+
+def _without(batches: Iterable[pa.RecordBatch], near: set[str]) -> Iterator[pa.RecordBatch]:
+    """The documents that stay: what stands in one that goes is not there before."""
+    import pyarrow as pa
+
+    for batch in batches:
+        yield batch.filter(pa.array([name not in near for name in batch["id"].to_pylist()], pa.bool_()))
 
 
 def _spans(table: pa.Table) -> Iterator[tuple[str, list[tuple[int, int]]]]:
