@@ -12,7 +12,7 @@ from tests.data.engine.row_files import require_right_answers
 pytest.importorskip("daft")
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(st.integers(0, 10**6), st.integers(0, 400), st.integers(1, 4))
 def test_answers_are_those_of_the_definition(seed: int, count: int, files: int) -> None:
     from loresmith.data.engine.daft_tables import DaftTables

@@ -62,6 +62,24 @@ def test_whoever_waits_may_leave(tmp_path: Path) -> None:
     assert time.monotonic() - began < 8
 
 
+def test_workers_end_with_the_process_that_started_them_whatever_they_are_at(tmp_path: Path) -> None:
+    script = """
+import sys, time
+from pathlib import Path
+from loresmith.data.engine.local_engine import local_engine
+with local_engine(2, 1 << 30, Path(sys.argv[1])) as engine:
+    list(engine.map(time.sleep, [0, 0, 600, 600], lambda: print("waiting", flush=True)))
+"""
+    with subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        for _ in range(8):
+            process.stdout.readline()
+        workers = psutil.Process(process.pid).children()
+        process.kill()
+    gone, left = psutil.wait_procs(workers, timeout=5)
+    assert (len(gone), left) == (2, [])
+
+
 def folders(where: Path) -> dict[str, list[str]]:
     return {
         folder.name: sorted(file.name for file in folder.iterdir())
