@@ -74,7 +74,7 @@ def _preview(workspace: Workspace, request: DataPreviewRequest, _emit: Emit) -> 
     previewer = Previewer(workspace, recipe, request.documents, request.files, request.samples)
     steps = tuple(previewer.steps(request.step))
     if request.rule is not None:
-        steps = _only(request.rule, steps)
+        steps = only(request.rule, steps)
     if request.to is not None:
         from loresmith.data.preview.page import page
 
@@ -94,8 +94,8 @@ def _require_new_page(path: Path) -> None:
         raise UserError(f"there is no folder {path.parent}", where=f"--to {path}")
 
 
-def _only(name: str, steps: tuple[StepPreview, ...]) -> tuple[StepPreview, ...]:
-    """The previews with the rules of one name only, and the scores that these look at."""
+def only(name: str, steps: tuple[StepPreview, ...]) -> tuple[StepPreview, ...]:
+    """The previews with the rules and scores of one name only. Raises UserError if there is none of that name."""
     names = {known for step in steps for rule in step.rules for known in _called(rule.name)}
     for found in (score for step in steps for score in step.scores):
         names |= {found.score, f"{found.profile}: {found.score}"}
