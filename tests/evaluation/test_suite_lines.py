@@ -92,7 +92,9 @@ def test_a_suite_of_ten_thousand_cases_is_read_at_once(tmp_path: Path) -> None:
 
 
 def test_json_that_is_wrong_is_explained_as_yaml_is(tmp_path: Path) -> None:
-    twice = write(tmp_path, '{"name": "a", "name": "b", "cases": [{"prompt": "p", "expected": "e"}]}', "suite.yaml")
+    twice = write(
+        tmp_path, '{"name": "a", "name": "b", "cases": [{"name": "c", "prompt": "p", "expected": "e"}]}', "suite.yaml"
+    )
     with pytest.raises(UserError, match="name"):
         read_suite(twice)
     wrong = write(tmp_path, '{"name": "a",\n "cases": [\n  {"promt": "p", "expected": "e"}]}', "suite.yaml")

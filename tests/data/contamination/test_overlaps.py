@@ -29,10 +29,11 @@ def test_thirteen_words_of_a_case_are_found_and_twelve_are_not() -> None:
 
 
 def test_runs_that_touch_are_one_stretch_and_runs_apart_are_two() -> None:
-    text = f"{prose(2, 5)} {CASE} {prose(3, 30)} {CASE}"
+    part = " ".join(CASE.split()[3:23])
+    text = f"{prose(2, 5)} {part} {prose(3, 30)} {CASE}"
     first, second = found_in(text, CASE)
-    assert [text[each.start : each.end] for each in (first, second)] == [CASE, CASE]
-    assert first.score == second.score == 1
+    assert [text[each.start : each.end] for each in (first, second)] == [part, CASE]
+    assert (first.score, second.score) == (0.5, 1)
 
 
 def test_case_punctuation_and_white_space_do_not_matter_and_places_are_those_of_the_text() -> None:

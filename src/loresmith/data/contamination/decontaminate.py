@@ -86,7 +86,6 @@ def decontaminate(
     Raises:
         UserError: this is no corpus, or nothing is left of it.
     """
-    shutil.rmtree(work, ignore_errors=True)
     findings = look(corpus, cases, measures.rule, measures.splits, work, observer, suites)
     with TableWriter(target / FINDINGS_FILE, FINDING_COLUMNS) as table:
         for row in findings.rows():

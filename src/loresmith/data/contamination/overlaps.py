@@ -65,7 +65,7 @@ class _Match:
 def find_overlaps(texts: Sequence[str], index: CaseIndex) -> list[Overlap]:
     """All overlaps of some texts with the cases of an index, by text, then by where they begin.
 
-    Stretches of one case that touch are one overlap; one that is near is left out where it is within one that is exact.
+    Stretches of one case that touch are one overlap. Where most of a case is exact, it is not looked for as near.
     """
     matches: dict[tuple[int, int], list[_Match]] = {}
     near: dict[tuple[int, int], list[Reworded]] = {}
@@ -88,14 +88,10 @@ def find_overlaps(texts: Sequence[str], index: CaseIndex) -> list[Overlap]:
             shift = shifts[number]
             there = replace(found, start=found.start + shift, end=found.end + shift)
             near.setdefault((pieces[number].text, found.case), []).append(there)
-    exact = {key: list(_joined(*key, some, index)) for key, some in matches.items()}
-    result = [overlap for some in exact.values() for overlap in some]
-    for key, found_here in near.items():
-        result += [
-            Overlap(*key, "near", one.start, one.end, one.similarity)
-            for one in _apart(found_here)
-            if not any(each.start <= one.start and one.end <= each.end for each in exact.get(key, ()))
-        ]
+    result = [overlap for key, some in matches.items() for overlap in _joined(*key, some, index)]
+    result += [
+        Overlap(*key, "near", one.start, one.end, one.similarity) for key, some in near.items() for one in _apart(some)
+    ]
     return sorted(result, key=lambda each: (each.text, each.start, each.end, each.case, each.kind))
 
 
