@@ -140,14 +140,22 @@ TALKS = [
 ]
 
 
+def with_call(question: str, **arguments: Any) -> dict[str, Any]:
+    call = {"type": "function", "function": {"name": "look_up", "arguments": arguments}}
+    answer = [{"role": "tool", "content": "none"}, {"role": "assistant", "content": "No."}]
+    asks = {"role": "assistant", "content": "", "tool_calls": [call]}
+    return {"messages": [{"role": "user", "content": question}, asks, *answer]}
+
+
 @pytest.mark.parametrize("form", ["arrow", "parquet"])
 def test_conversations_are_those_of_the_same_lines(tmp_path: Path, form: str) -> None:
     lines, folder = tmp_path / "talks.jsonl", tmp_path / "hub"
-    lines.write_text("".join(json.dumps(talk) + "\n" for talk in TALKS))
+    talks = [*TALKS, with_call("Which part?", part="pump"), with_call("When?", day=3)]
+    lines.write_text("".join(json.dumps(talk) + "\n" for talk in talks))
     folder.mkdir()
-    # Arrow gives every message the keys of all.
-    full = [{"messages": [{"tool_calls": None, **m} for m in talk["messages"]], "tools": None} for talk in TALKS]
-    table = pa.Table.from_pylist(full)
+    table = pa.Table.from_pylist([{**talk, "tools": None} for talk in talks])
+    # Arrow gives every message the keys of all, and every call the arguments of all.
+    assert table["messages"][3].as_py()[1]["tool_calls"][0]["function"]["arguments"] == {"day": 3, "part": None}
     if form == "arrow":
         arrow(folder / "train.arrow", table)
     else:
