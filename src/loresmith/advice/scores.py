@@ -38,7 +38,7 @@ def kept_scores(corpus: Path) -> Iterator[Scored]:
     import pyarrow.parquet
 
     columns = ["profile", "bytes", "language", "disposition", "scores", "flags", "breaches"]
-    file = pyarrow.parquet.ParquetFile(corpus / SCORES)
+    file = pyarrow.parquet.ParquetFile(corpus / SCORES, pre_buffer=False)
     for batch in file.iter_batches(batch_size=1024, columns=columns):
         for row in batch.to_pylist():
             if row["disposition"] != "kept":

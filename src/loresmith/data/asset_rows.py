@@ -80,7 +80,7 @@ class AssetRows:
 
     def _own_batches(self, columns: Sequence[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
         for file in self._files:
-            with pq.ParquetFile(file) as table:
+            with pq.ParquetFile(file, pre_buffer=False) as table:
                 yield from table.iter_batches(batch_rows, columns=list(columns), use_threads=False)
 
 
@@ -93,7 +93,9 @@ class _Scores:
     def __init__(self, file: Path, columns: Sequence[str]) -> None:
         self._columns = list(columns)
         self._where = str(file)
-        self._batches = pq.ParquetFile(file).iter_batches(4096, columns=["id", *columns], use_threads=False)
+        self._batches = pq.ParquetFile(file, pre_buffer=False).iter_batches(
+            4096, columns=["id", *columns], use_threads=False
+        )
         self._batch: pa.RecordBatch | None = None
         self._ids: list[Any] = []
         self._at = 0

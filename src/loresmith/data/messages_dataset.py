@@ -91,7 +91,7 @@ def count_records(directory: Path) -> int:
 
 def _opened(directory: Path) -> pyarrow.parquet.ParquetFile:
     try:
-        return pyarrow.parquet.ParquetFile(directory / RECORDS)
+        return pyarrow.parquet.ParquetFile(directory / RECORDS, pre_buffer=False)
     except (FileNotFoundError, pa.ArrowInvalid) as error:
         raise UserError(
             f"this is no dataset of conversations: {error}", where=str(directory), hint="`ingest-messages` makes one"

@@ -257,7 +257,7 @@ def _split(unsplit: Path, target: Path, groups: Counter[str], validation_share: 
         )
     sides = split_groups(groups, Shares(validation_share, 0.0)).sides
     counts: Counter[str] = Counter()
-    with pyarrow.parquet.ParquetFile(unsplit) as table, TableWriter(target, RECORD_COLUMNS) as writer:
+    with pyarrow.parquet.ParquetFile(unsplit, pre_buffer=False) as table, TableWriter(target, RECORD_COLUMNS) as writer:
         for batch in table.iter_batches(batch_size=1024):
             for row in batch.to_pylist():
                 side = sides[row["group"]]

@@ -71,7 +71,7 @@ def _target(top: Path, written: str) -> Path:
 
 
 def _rows(path: Path, columns: list[str]) -> Iterator[dict[str, Any]]:
-    with pq.ParquetFile(path) as table:
+    with pq.ParquetFile(path, pre_buffer=False) as table:
         for batch in table.iter_batches(columns=columns):
             yield from batch.to_pylist()
 

@@ -82,7 +82,7 @@ def distributions(directory: Path) -> Mapping[str, Distribution]:
     samples: dict[str, _Sample] = {}
     flags: Counter[str] = Counter()
     first = 0
-    with pq.ParquetFile(directory / SCORES) as table:
+    with pq.ParquetFile(directory / SCORES, pre_buffer=False) as table:
         for batch in table.iter_batches(4096, columns=["scores", "flags"], use_threads=False):
             _add_scores(batch.column("scores"), first, samples)
             for name in pc.list_flatten(batch.column("flags")).to_pylist():

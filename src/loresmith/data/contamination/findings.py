@@ -168,6 +168,6 @@ def _found(corpus: Path, index: CaseIndex, splits: Collection[str], observer: Ob
 
 
 def _rows(file: Path) -> Iterator[dict[str, Any]]:
-    with pyarrow.parquet.ParquetFile(file) as table:
+    with pyarrow.parquet.ParquetFile(file, pre_buffer=False) as table:
         for batch in table.iter_batches(4096, use_threads=False):
             yield from batch.to_pylist()

@@ -189,7 +189,7 @@ def _place(file: Path, target: Path) -> None:
 
 def _batches(paths: Iterable[Path]) -> Iterator[pa.RecordBatch]:
     for path in paths:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, pre_buffer=False) as file:
             yield from file.iter_batches(4096, use_threads=False)
 
 

@@ -46,7 +46,7 @@ class RecordTable:
     def __init__(self, file: BinaryIO, called: str) -> None:
         self._called = called
         try:
-            self._table = pq.ParquetFile(file)
+            self._table = pq.ParquetFile(file, pre_buffer=False)
         except (pa.ArrowException, OSError) as error:
             raise self._unreadable(error) from error
         self._columns = set(self._table.schema_arrow.names)

@@ -247,7 +247,7 @@ def _keep_edits(corpora: Sequence[Path], target: Path, found: Survey) -> None:
         for number, file in files:
             here = slice(found.first[number], found.first[number + 1])
             elsewhere = set(found.ids[here][found.sources[here] == THERE_ALREADY].tolist())
-            with pq.ParquetFile(file) as table:
+            with pq.ParquetFile(file, pre_buffer=False) as table:
                 for batch in table.iter_batches(4096, use_threads=False):
                     mine = [hash_of(str(id_)) not in elsewhere for id_ in batch["id"].to_pylist()]
                     writer.write_batch(batch.filter(pa.array(mine)))
