@@ -17,6 +17,7 @@ from loresmith.errors import Failure, UserError
 from loresmith.sdk.calls.assets import SHOW
 from loresmith.sdk.calls.data_erase import DATA_ERASE, DATA_ERASURES, DataEraseAnswer, DataEraseRequest
 from loresmith.sdk.erasure.erase import ErasureReport, finish
+from loresmith.sdk.tracing import trace_document
 from tests.data.canary import files_with
 from tests.data.erasures import CANARIES, LETTER, RECIPE, TICKET, copy_of, make_template, write_place, write_recipe
 from tests.data.tables import rows
@@ -142,6 +143,8 @@ def test_what_remains_verifies_and_says_what_was_erased(home: Path) -> None:
         assert all("because she asked on a Monday" in said for digest in gone for said in checks[digest].erased)
         with pytest.raises(UserError, match=r"was erased on .* because she asked on a Monday"):
             _ = workspace.assets["demo/corpus"].directory
+        (fate, *_) = trace_document(workspace.ledger, "hr/letter.md").fates
+        assert fate.disposition == "kept", "the books stay"
         with pytest.raises(UserError, match="--although-tainted"):
             workspace.releases.promote("acme", "demo/train", because="it is good")
         with pytest.raises(UserError, match=r"content of this documents asset was erased.*\n.*run the recipe again"):

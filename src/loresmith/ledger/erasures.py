@@ -7,6 +7,7 @@ that whoever is killed in between has said what is still to do; a second leaf sa
 
 from __future__ import annotations
 
+import itertools
 import secrets
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -164,9 +165,14 @@ class Erasures:
             for row in connection.execute(sql.select(MARK)):
                 effects.setdefault(row.asset, {})[row.erasure] = row.effect
             first = min(row.leaf for row in erasures.values())
-            later = sql.select(ACTION.c.key, ACTION.c.leaf).where(ACTION.c.leaf > first).order_by(ACTION.c.leaf)
-            for key, leaf in connection.execute(later).all():
-                ends = connection.execute(sql.select(EDGE.c.direction, EDGE.c.asset).where(EDGE.c.action == key)).all()
+            later = (
+                sql.select(ACTION.c.leaf, EDGE.c.direction, EDGE.c.asset)
+                .join_from(ACTION, EDGE, EDGE.c.action == ACTION.c.key)
+                .where(ACTION.c.leaf > first)
+                .order_by(ACTION.c.leaf)
+            )
+            for leaf, rows in itertools.groupby(connection.execute(later).all(), lambda row: row.leaf):
+                ends = [(row.direction, row.asset) for row in rows]
                 inherited = {
                     erasure
                     for direction, asset in ends

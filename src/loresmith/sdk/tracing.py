@@ -8,7 +8,6 @@ merged into another, its text went on under that one's id, and so does the trace
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -16,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from loresmith.errors import UserError
 
 if TYPE_CHECKING:
-    from loresmith.ledger import Ledger, Lineage
+    from loresmith.ledger import Asset, Ledger, Lineage
 
 RECORD_BOOKS, TOKEN_BOOKS = "books.parquet", "documents.parquet"
 
@@ -169,8 +168,7 @@ def _records(ledger: Ledger, document: str) -> Iterator[tuple[Fate, dict[str, An
         for asset in reversed(ledger.assets.list(kind)):
             if RECORD_BOOKS not in asset.files:
                 continue
-            directory = ledger.assets.directory(asset.digest)
-            for row in _matching(directory / RECORD_BOOKS, "id", document):
+            for row in _matching(ledger, asset, RECORD_BOOKS, "id", document):
                 yield (
                     Fate(
                         asset=asset.digest,
@@ -179,21 +177,21 @@ def _records(ledger: Ledger, document: str) -> Iterator[tuple[Fate, dict[str, An
                         disposition=row["disposition"],
                         reason=row["reason"],
                         detail=row.get("detail") or "",
-                        split=_split(directory, row["id"]) if kind == "corpus" else None,
+                        split=_split(ledger, asset, row["id"]) if kind == "corpus" else None,
                     ),
                     row,
                 )
 
 
-def _split(corpus: Path, document: str) -> str | None:
-    import pyarrow.dataset
+def _split(ledger: Ledger, corpus: Asset, document: str) -> str | None:
+    import pyarrow.parquet
 
-    for file in sorted(corpus.glob("documents-*.parquet")):
-        table = pyarrow.dataset.dataset(file).to_table(
-            columns=["split"], filter=pyarrow.dataset.field("id") == document
-        )
-        if len(table):
-            return str(table["split"][0])
+    for name in corpus.files:
+        if name.startswith("documents-") and ledger.blobs.exists(corpus.files[name].digest):  # it may have been erased
+            with ledger.blobs.open(corpus.files[name].digest) as file:
+                table = pyarrow.parquet.read_table(file, columns=["split"], filters=[("id", "==", document)])
+            if len(table):
+                return str(table["split"][0])
     return None
 
 
@@ -202,7 +200,7 @@ def _lessons(ledger: Ledger, document: str) -> Iterator[tuple[str, dict[str, Any
     for asset in reversed(ledger.assets.list("report")):
         if TOKEN_BOOKS not in asset.files:
             continue
-        rows = _matching(ledger.assets.directory(asset.digest) / TOKEN_BOOKS, "document", document)
+        rows = _matching(ledger, asset, TOKEN_BOOKS, "document", document)
         if rows:
             makers = [edge.source for edge in ledger.lineage(asset.digest).edges if edge.target == asset.digest]
             for maker in makers:
@@ -210,16 +208,20 @@ def _lessons(ledger: Ledger, document: str) -> Iterator[tuple[str, dict[str, Any
                     yield maker, row
 
 
-def _matching(file: Path, column: str, document: str) -> list[dict[str, Any]]:
-    """Rows of a book whose id or path is this, or whose id begins so."""
-    import pyarrow.compute
-    import pyarrow.dataset
+def _matching(ledger: Ledger, asset: Asset, book: str, column: str, document: str) -> list[dict[str, Any]]:
+    """Rows of a book whose id or path is this, or whose id begins so.
 
-    field = pyarrow.dataset.field
+    A book stays where the documents that it speaks of were erased.
+    """
+    import pyarrow.compute
+    import pyarrow.parquet
+
+    field = pyarrow.compute.field
     wanted = (field(column) == document) | (field("path") == document)
     if len(document) >= 8:
         wanted = wanted | pyarrow.compute.starts_with(field(column), document)
-    rows: list[dict[str, Any]] = pyarrow.dataset.dataset(file).to_table(filter=wanted).to_pylist()
+    with ledger.blobs.open(asset.files[book].digest) as file:
+        rows: list[dict[str, Any]] = pyarrow.parquet.read_table(file, filters=wanted).to_pylist()
     return rows
 
 
