@@ -40,6 +40,7 @@ WORDS: dict[str, Words] = {
     "assets verify": lambda _: [],
     "assets import": lambda cli: [str(cli.folder / "tiny" / "model")],
     "assets export": lambda cli: ["words", str(cli.folder / "exported")],
+    "data preview": lambda cli: [curating(cli)],
     "data show": lambda cli: [add_dataset(cli)],
     "data readiness": lambda cli: [add_note(cli)],
     "data diff": lambda cli: [add_dataset(cli), add_dataset(cli)],
@@ -76,6 +77,16 @@ steps:
   tokens: {step: pack, corpus: corpus, tokenizer: tokenizer}
   base: {step: pretrain, tokens: tokens, architecture: {preset: qwen3-1m}}
 """
+
+
+def curating(cli: CommandLine) -> str:
+    """A recipe that curates a page."""
+    (cli.folder / "pages").mkdir(exist_ok=True)
+    (cli.folder / "pages" / "page.txt").write_text(
+        "The pump of this machine is to be checked once a week, with care.\n"
+    )
+    steps = "files: {step: ingest, path: pages}\n  corpus: {step: curate, documents: files}"
+    return str(cli.write("pages.yaml", f"name: pages\nsteps:\n  {steps}\n"))
 
 
 def recorded(cli: CommandLine) -> str:
