@@ -156,7 +156,7 @@ def cut_repeated(part: Part, unit: Unit, repeated: Path) -> Counts:
                         writer.add(row, ())
                         continue
                     text = ChangingText.restored(row)
-                    text.apply(_cuts(text.text, found[low:high]), "merged", f"repeated {unit}")
+                    text.apply(_cuts(text.text, found[low:high], f"repeated {unit}"), "merged")
                     cut += int(high - low)
                     writer.add({**row, **_stored(text)}, text.edits)
                 first += batch.num_rows
@@ -197,12 +197,12 @@ def _stored(text: ChangingText) -> dict[str, Any]:
     return {**stored, "digest": hashlib.sha256(stored["text"].encode()).digest()}
 
 
-def _cuts(text: str, found: Any) -> Sequence[Edit]:
+def _cuts(text: str, found: Any, rule: str) -> Sequence[Edit]:
     edits = []
     for start, end in zip(found["start"].tolist(), found["end"].tolist(), strict=True):
         while text[end : end + 1] == "\n":
             end += 1
-        edits.append(Edit(start, end, "", ""))
+        edits.append(Edit(start, end, "", rule))
     return edits
 
 
