@@ -2,16 +2,16 @@
 
     python benchmarks/data.py [--only NAMES] [--json]
 
-| name            | of                                    | what is taken from it                                          |
-|-----------------|---------------------------------------|----------------------------------------------------------------|
-| near_duplicates | `python -m benchmarks.data.near_duplicates` | near_duplicate_mb_s, near_duplicate_recall, near_duplicate_precision, datatrove's, near_duplicate_growth |
-| tokenizing      | `python -m benchmarks.data.tokenizing`      | bpe_encode_mb_s and bpe_train_s: the slower of two patterns; bpe_encode_same: whether all ids are equal  |
-| reading         | `python -m benchmarks.data.reading`         | pdf_pages_s, html_mb_s                                         |
-| curation        | `python -m benchmarks.data.curation`        | curate_mb_s, curate_vs_datatrove, curate_growth                |
+| name            | what is taken from `python -m benchmarks.data.NAME`                                       |
+|-----------------|-------------------------------------------------------------------------------------------|
+| near_duplicates | near_duplicate_mb_s, near_duplicate_recall, near_duplicate_precision, datatrove's, growth |
+| tokenizing      | bpe_encode_mb_s, bpe_train_s: the slower of two patterns; bpe_encode_same: all ids?       |
+| reading         | pdf_pages_s, html_mb_s                                                                    |
+| curation        | curate_mb_s, curate_vs_datatrove, curate_growth                                           |
 
-Everything is on one core and in the processor's time, but for the training of a tokenizer: that is what a person waits,
-with all cores. `*_growth` is how much longer a byte takes at the slowest of 1, 4 and 16 times the size than at the
-fastest. With --json the last line is one JSON object. It takes about ten minutes; datatrove comes with the extra
+Everything is on one core and in the processor's time, but for the training of a tokenizer: that is what a person
+waits, with all cores. `*_growth` is how much longer a byte takes at the slowest of 1, 4 and 16 times the size than at
+the fastest. With --json the last line is one JSON object. It takes about ten minutes; datatrove comes with the extra
 `bench`, and without it its figures are left out.
 """
 

@@ -69,6 +69,22 @@ def test_what_points_at_people_is_masked_dropped_or_counted_and_nowhere_told(tmp
         )
 
 
+def test_what_is_told_about_a_document_is_masked_too(tmp_path: Path) -> None:
+    mail = f"From: Ada <{ADA}>\nTo: {BOB}\nSubject: the pump\nDate: Mon, 2 Mar 2026 10:00:00 +0000\n\n{prose(1)}\n"
+    given = documents(tmp_path, {"a.eml": mail})
+    (before,) = rows(given.directory)
+    assert ADA in before["metadata"]
+    result = curated(tmp_path, given, privacy={"email": "mask"}, profile="none")
+    (row,) = rows(result.outputs["corpus"].directory)
+    assert ADA not in json.dumps(row, default=str)
+    assert BOB not in json.dumps(row, default=str)
+    assert json.loads(row["metadata"]).keys() == json.loads(before["metadata"]).keys()
+    (seen,) = rows(result.outputs["corpus"].directory, "scores.parquet")
+    assert "metadata edited" in seen["flags"]
+    plain = curated(tmp_path / "plain", given, privacy={"email": "detect"}, profile="none")
+    assert rows(plain.outputs["corpus"].directory)[0]["metadata"] == before["metadata"]
+
+
 def test_each_part_of_an_edited_text_knows_where_it_stood(tmp_path: Path) -> None:
     again = f"Prüfung: {prose(2)}"
     files = {"a.txt": f"Ä {ADA} ö {BOB} ü\n\n{prose(1)}\n\n{again}\n", "b.txt": f"ß {BOB}\n\n{again}\n\n{prose(3)}\n"}

@@ -157,6 +157,7 @@ def test_what_is_left_after_cutting_is_judged_again_and_of_what_goes_all_bytes_g
     result = curated(tmp_path, given, drop_repeated=["paragraph"], minimum_bytes=20)
     assert set(texts(result)) == {"a.txt"}
     assert account(result, "documents") == {("kept", ""): 1, ("dropped", "too short"): 2}
+    assert scores(result)["b.txt"]["detail"] == f"7 of {len(files['b.txt'])} bytes"
     assert account(result, "bytes")["dropped", "too short"] == sum(
         len(files[name].encode()) for name in ("b.txt", "c.txt")
     )

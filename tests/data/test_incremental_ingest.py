@@ -113,6 +113,9 @@ def test_a_file_is_known_only_while_nothing_about_it_changed(tmp_path: Path) -> 
 
 def test_a_file_that_changed_a_moment_ago_is_read_again(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "in")
+    soon = time.time() + 60  # however long the first reading takes
+    for path in folder.iterdir():
+        os.utime(path, (soon, soon))
     ingested(tmp_path / "w", folder)
     (folder / "1.txt").write_text("changed\n")
     _, said = ingested(tmp_path / "w", folder)

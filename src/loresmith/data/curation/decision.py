@@ -41,7 +41,7 @@ def alone(sign: Mapping[str, Any], minimum_bytes: int) -> Decision:
     """What becomes of a document by itself.
 
     Args:
-        sign: `refused`, `breaches`, `profile`, `bytes` and `media_type` of the document.
+        sign: `refused`, `breaches`, `profile`, `bytes`, `ingested_bytes` and `media_type` of the document.
         minimum_bytes: that it must have.
     """
     if sign["refused"]:
@@ -49,7 +49,8 @@ def alone(sign: Mapping[str, Any], minimum_bytes: int) -> Decision:
     if not sign["bytes"]:
         return Decision("dropped", "no text", sign["media_type"])
     if sign["bytes"] < minimum_bytes:
-        return Decision("dropped", "too short")
+        cut = sign["bytes"] < sign["ingested_bytes"]
+        return Decision("dropped", "too short", f"{sign['bytes']} of {sign['ingested_bytes']} bytes" if cut else "")
     for consequence, disposition in _SEVERITY:
         for breach in sign["breaches"]:
             if breach["consequence"] == consequence:

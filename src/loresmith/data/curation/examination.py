@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -35,11 +36,13 @@ class Examined:
         breaches: of the profile.
         refused: why it must not be in the corpus whatever the scores say; empty: nothing speaks against it.
         findings: of privacy, by kind.
+        metadata: JSON, with what privacy takes out of it; of that the flag `metadata edited` tells.
     """
 
     text: ChangingText
     profile: str
     language: str
+    metadata: str
     scores: dict[str, float] = field(default_factory=dict)
     flags: list[str] = field(default_factory=list)
     breaches: tuple[Breach, ...] = ()
@@ -93,7 +96,7 @@ class Examiner:
 
     def _begun(self, row: Mapping[str, Any]) -> tuple[Examined, Pages]:
         name = self._rules.expectations.name_for(row["language"], row["media_type"])
-        examined = Examined(ChangingText(EditedText.of(row["text"])), name, row["language"])
+        examined = Examined(ChangingText(EditedText.of(row["text"])), name, row["language"], row["metadata"])
         return examined, page_characters(row["text"], row["pages"])
 
     def _names(self, examined: Examined, among: Sequence[str]) -> list[str]:
@@ -144,9 +147,29 @@ def _refusal(row: Mapping[str, Any], rules: CurationRules) -> str:
 
 
 def _mask(examined: Examined, privacy: Privacy) -> None:
-    """Take out of a text what is not to be in it."""
+    """Take out of a text, and of what is told about it, what is not to be in it."""
+    examined.text.apply(_masks(examined.text.text, examined, privacy), "masked")
+    told = json.loads(examined.metadata or "{}")
+    masked = _masked(told, examined, privacy)
+    if masked != told:
+        examined.metadata = json.dumps(masked, ensure_ascii=False)
+        examined.flags.append("metadata edited")
+
+
+def _masked(value: Any, examined: Examined, privacy: Privacy) -> Any:
+    """A value of JSON with its texts masked; names of fields stay."""
+    if isinstance(value, dict):
+        return {name: _masked(part, examined, privacy) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_masked(part, examined, privacy) for part in value]
+    if isinstance(value, str):
+        return EditedText.of(value).apply(_masks(value, examined, privacy)).text
+    return value
+
+
+def _masks(text: str, examined: Examined, privacy: Privacy) -> list[Edit]:
+    """What takes the place of findings; they are counted, and may refuse the document."""
     edits = []
-    text = examined.text.text
     for finding in privacy.recognisers.find(text):
         examined.findings[finding.kind] += 1
         action = privacy.actions[finding.kind]
@@ -155,4 +178,4 @@ def _mask(examined: Examined, privacy: Privacy) -> None:
         elif action != "detect":
             instead = replacement(finding, text, action, privacy.key)
             edits.append(Edit(finding.start, finding.end, instead, f"privacy: {finding.kind}"))
-    examined.text.apply(edits, "masked")
+    return edits

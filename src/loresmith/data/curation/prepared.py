@@ -36,7 +36,19 @@ PREPARED_COLUMNS = pa.schema(
 """Documents with edited texts; `ingested_bytes` they had before, of which `gone` says where the rest went. `digest` is
 sha256 of the edited text, `pieces` is empty where nothing was edited."""
 
-SIGNS = ("id", "path", "bytes", "digest", "labels", "refused", "breaches", "profile", "language", "media_type")
+SIGNS = (
+    "id",
+    "path",
+    "bytes",
+    "ingested_bytes",
+    "digest",
+    "labels",
+    "refused",
+    "breaches",
+    "profile",
+    "language",
+    "media_type",
+)
 """The columns that the decision looks at."""
 
 _BATCH_ROWS = 256

@@ -105,6 +105,7 @@ def prepare(part: Part, judge: Path | None = None) -> Counts:
                         "ingested_bytes": row["bytes"],
                         "profile": examined.profile,
                         "language": examined.language,
+                        "metadata": examined.metadata,
                         "scores": sorted(examined.scores.items()),
                         "flags": sorted(examined.flags),
                         "breaches": [vars(breach) for breach in examined.breaches],

@@ -9,7 +9,6 @@ import itertools
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -154,9 +153,14 @@ class DaftTables:
             yield rows.where(within) if count > 1 else rows
 
 
-@cache
+_STARTED: list[str] = []
+
+
 def _start_runner(runner: Literal["native", "ray"], threads: int) -> None:
-    """Daft lets a process choose once."""
+    """Daft lets a process choose once; whoever comes later works with as many threads as the first."""
+    if runner in _STARTED:
+        return
+    _STARTED.append(runner)
     if runner == "ray":
         daft.set_runner_ray(noop_if_initialized=True)
     else:

@@ -81,6 +81,7 @@ FLAGS = frozenset(
         "mixed languages",
         "generated",
         "lock file",
+        "metadata edited",
         "minified",
         "python 2",
     }
