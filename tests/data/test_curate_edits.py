@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
-from loresmith.data.steps import CURATE, INGEST, CurateConfig
+from loresmith.data.steps import CURATE, INGEST, PACK, TRAIN_TOKENIZER, CurateConfig
 from loresmith.errors import UserError
 from loresmith.factory.step import Result
 from tests.data.tables import rows, write_files
@@ -85,6 +85,36 @@ def test_what_is_told_about_a_document_is_masked_too(tmp_path: Path) -> None:
     assert rows(plain.outputs["corpus"].directory)[0]["metadata"] == before["metadata"]
 
 
+def test_fields_of_records_are_judged_by_their_names_and_threads_stay_threads(tmp_path: Path) -> None:
+    record = {
+        "symptom": "the pump leaks at the flange and stops after a while",
+        "card": 4111111111111111,
+        "password": "Tr0ub4dor3xyz",
+        "phone": "030 1234567",
+        ADA: 1,
+        "broken": "\ud800",
+        "pieces": 3,
+    }
+    mails = {
+        f"{number}.eml": f"From: {ADA}\nMessage-ID: <{number}@mail.example.com>\n"
+        f"In-Reply-To: <{first}@mail.example.com>\nReferences: <{first}@mail.example.com>\n"
+        f"Subject: pump\n\n{prose(number)}\n"
+        for number, first in ((2, 1), (3, 1), (12, 11))
+    }
+    files = {"faults.jsonl": json.dumps(record) + "\n", **mails}
+    given = documents(tmp_path, files, template="{{symptom}} - noted by the night shift of the pumping station")
+    result = curated(tmp_path, given, privacy={"all": "mask", "name": "detect"}, profile="none")
+    made = {row["path"]: json.loads(row["metadata"]) for row in rows(result.outputs["corpus"].directory)}
+    fault = next(told for path, told in made.items() if path.startswith("faults"))
+    said = json.dumps(fault)
+    assert not any(secret in said for secret in (CARD.replace(" ", ""), "Tr0ub4dor3xyz", "030 1234567", ADA))
+    assert '"pieces": 3' in said
+    threads = [told["thread"] for path, told in sorted(made.items()) if path.endswith(".eml")]
+    assert len(set(threads)) == 2
+    assert "mail.example.com" not in json.dumps(made)
+    assert result.outputs["corpus"].metadata["privacy_findings"] == {"email": 3}  # those in the texts
+
+
 def test_each_part_of_an_edited_text_knows_where_it_stood(tmp_path: Path) -> None:
     again = f"Prüfung: {prose(2)}"
     files = {"a.txt": f"Ä {ADA} ö {BOB} ü\n\n{prose(1)}\n\n{again}\n", "b.txt": f"ß {BOB}\n\n{again}\n\n{prose(3)}\n"}
@@ -152,6 +182,16 @@ def test_documents_are_used_only_as_they_may_be_and_kept_only_so_long(tmp_path: 
     )
     with pytest.raises(UserError, match="1 kept too long"):
         curated(tmp_path / "late", given, use="retrieve", as_of="2026-07-01")
+
+
+def test_nothing_is_learnt_from_documents_that_may_only_be_retrieved(tmp_path: Path) -> None:
+    given = documents(tmp_path, {"a.txt": prose(1)}, uses=["retrieve"])
+    made = curated(tmp_path, given, use="retrieve").outputs["corpus"]
+    inputs = {"corpus": as_input("corpus", made)}
+    with pytest.raises(UserError, match="1 of these documents may not be used to train"):
+        run_step(TRAIN_TOKENIZER, tmp_path / "t", {"vocabulary_size": 300}, inputs)
+    with pytest.raises(UserError, match="1 of these documents may not be used to train"):
+        run_step(PACK, tmp_path / "p", {}, {**inputs, "tokenizer": as_input("tokenizer", made)})
 
 
 def test_documents_of_an_earlier_version_are_named_as_such(tmp_path: Path) -> None:

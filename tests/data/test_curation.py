@@ -163,6 +163,17 @@ def test_what_is_left_after_cutting_is_judged_again_and_of_what_goes_all_bytes_g
     )
 
 
+def test_what_was_cut_out_of_one_document_for_another_is_not_lost_with_that(tmp_path: Path) -> None:
+    first, second = prose(1, 60), prose(2, 20)
+    files = {
+        "0.txt": f"{first}\n\n{prose(3)}\n",
+        "1.txt": f"{first}\n\n{second}\n",
+        "2.txt": f"{prose(4)}\n\n{second}\n",
+    }
+    result = curated(tmp_path, documents(tmp_path, files), drop_repeated=["paragraph"], minimum_bytes=400)
+    assert sum(second in text for text in texts(result).values()) == 1
+
+
 def test_what_is_nearly_the_same_as_a_part_of_a_book_stays_on_its_side(tmp_path: Path) -> None:
     chapter = prose(3, 400)
     book = f"{prose(1, 400)}\n{chapter}\n{prose(2, 400)}"

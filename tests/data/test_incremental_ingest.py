@@ -120,3 +120,15 @@ def test_a_file_that_changed_a_moment_ago_is_read_again(tmp_path: Path) -> None:
     (folder / "1.txt").write_text("changed\n")
     _, said = ingested(tmp_path / "w", folder)
     assert not any("as they were" in line for line in said)
+
+
+def test_deleted_files_are_named_once(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "in")
+    settle()
+    ingested(tmp_path / "w", folder)
+    (folder / "1.txt").unlink()
+    _, said = ingested(tmp_path / "w", folder)
+    assert [line for line in said if "deleted" in line] == ["1 files that were read before are deleted: '1.txt'"]
+    (folder / "2.txt").write_text("changed\n")
+    _, said = ingested(tmp_path / "w", folder)
+    assert not any("deleted" in line for line in said)

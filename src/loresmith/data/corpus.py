@@ -14,6 +14,28 @@ if TYPE_CHECKING:
 BATCH_DOCUMENTS = 256
 
 
+def require_use(directory: Path, use: str) -> None:
+    """Make sure that all documents of an asset may be used in a way (`train`, `evaluate`, `retrieve`).
+
+    Raises:
+        UserError: some may not.
+    """
+    import pyarrow.dataset as ds
+
+    table = ds.dataset([str(file) for file in sorted(directory.glob("documents-*.parquet"))], format="parquet")
+    if "uses" not in table.schema.names:
+        return  # an earlier version made it, which curated for training alone
+    refused = 0
+    for batch in table.to_batches(columns=["uses"], use_threads=False):
+        refused += sum(use not in (uses or ()) for uses in batch.column("uses").to_pylist())
+    if refused:
+        raise UserError(
+            f"{refused} of these documents may not be used to {use}",
+            where=str(directory),
+            hint=f"curate them with `use: {use}`, which leaves such documents out",
+        )
+
+
 def read_documents(
     directory: Path, columns: Sequence[str], split: str | None = None, batch_documents: int = BATCH_DOCUMENTS
 ) -> Iterator[pa.RecordBatch]:

@@ -6,11 +6,13 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from loresmith.data.contamination.case_index import Rule
 from loresmith.data.contamination.decontaminate import Decontaminated, Measures, decontaminate
+from loresmith.data.curation.changing_text import EDIT_COLUMNS
 from loresmith.errors import Interrupted, UserError
 from tests.step_context import RecordingContext
 
@@ -169,6 +171,14 @@ def test_places_lead_back_to_the_text_as_it_was_read(tmp_path: Path) -> None:
         at, start, length = piece["at"], piece["start"], piece["length"]
         assert row["text"][at : at + length] == read[start : start + length]
     assert result.labels == {"restricted"}
+
+
+def test_the_edits_of_curation_stay_with_the_corpus(tmp_path: Path) -> None:
+    corpus = write_corpus(tmp_path / "corpus", [CLEAN])
+    earlier = {"id": "0", "path": "a.txt", "rule": "repair", "start": 1, "end": 2, "before_bytes": 1, "after_bytes": 0}
+    pq.write_table(pa.Table.from_pylist([earlier], EDIT_COLUMNS), corpus / "edits.parquet")
+    cleaned(tmp_path, corpus)
+    assert table(tmp_path, "edits.parquet") == [earlier]
 
 
 def test_scores_stay_with_the_corpus(tmp_path: Path) -> None:

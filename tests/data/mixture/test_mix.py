@@ -157,6 +157,14 @@ def test_a_document_that_is_in_two_corpora_is_there_once(tmp_path: Path) -> None
     }
 
 
+def test_a_document_that_has_other_labels_in_two_corpora_is_refused(tmp_path: Path) -> None:
+    same = document("same.txt", text("same", 1))
+    one = corpus_of([same, document("a.txt", text("a", 1))], tmp_path / "one")
+    other = corpus_of([{**same, "labels": ["restricted"]}, document("b.txt", text("b", 1))], tmp_path / "other")
+    with pytest.raises(UserError, match="1 documents are in two of the corpora, with another text, other labels"):
+        mix({"one": one, "other": other}, tmp_path / "mixed")
+
+
 def test_a_curriculum_ascends_in_each_source(tmp_path: Path) -> None:
     documents = [document(f"{n}.txt", text("x", n, repeats=1 + (n * 17) % 30)) for n in range(60)]
     scores = [{"scores": [("words", float((n * 17) % 30))]} for n in range(60)]

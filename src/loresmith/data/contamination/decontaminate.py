@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import pyarrow.parquet as pq
+
 from loresmith.data.contamination.case_index import Rule
 from loresmith.data.contamination.findings import FINDING_COLUMNS, Cases, Findings, look
 from loresmith.data.corpus import read_documents
@@ -108,6 +110,9 @@ def _write(corpus: Path, target: Path, findings: Findings, measures: Measures, o
         RecordBooks(target) as books,
         TableWriter(target / EDITS_FILE, EDIT_COLUMNS) as edits,
     ):
+        earlier = _edits(corpus)
+        for edit in earlier:
+            edits.add(edit)
         for row, found in _with_findings(corpus, findings, observer):
             kept, rest, made = _treated(row, found, measures)
             cuts += len(made)
@@ -135,9 +140,17 @@ def _write(corpus: Path, target: Path, findings: Findings, measures: Measures, o
         )
     for name, split in counts.items():
         split["groups"] = len(groups[name])
-    if not cuts:
+    if not cuts and not (corpus / EDITS_FILE).exists():
         (target / EDITS_FILE).unlink()
     return Decontaminated(accounts, findings, counts, dict(sorted(languages.items())), labels)
+
+
+def _edits(corpus: Path) -> Iterator[dict[str, Any]]:
+    """The edits that were made before: with them a span of a text leads back to its page."""
+    if (corpus / EDITS_FILE).exists():
+        with pq.ParquetFile(corpus / EDITS_FILE, pre_buffer=False) as table:
+            for batch in table.iter_batches(4096, columns=EDIT_COLUMNS.names, use_threads=False):
+                yield from batch.to_pylist()
 
 
 def _with_findings(

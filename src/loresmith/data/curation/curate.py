@@ -134,6 +134,7 @@ class _Curation:
         self._parts = [Part(shard, rules, Path()) for shard in found]
         self._documents = sum(shard.rows for shard in found)
         self._near = self._contained = 0
+        self._owners: NDArray[np.integer[Any]] = np.empty(0, dtype=np.uint32)
 
     def carry_out(self, corpus: Path) -> Curated:
         shutil.rmtree(self._finished(), ignore_errors=True)
@@ -148,7 +149,9 @@ class _Curation:
         for unit in self._rules.repeated:
             cut[unit] = self._cut_repeated(unit, decisions)
         if cut:
-            decisions = Decisions.from_signs(self._signs(), self._rules.minimum_bytes, decisions)
+            before = decisions
+            decisions = Decisions.from_signs(self._signs(), self._rules.minimum_bytes, before)
+            decisions.keep_owners(before, self._owners)
             decisions.merge_copies()
         clusters = self._find_alike(decisions)
         kept = np.flatnonzero(decisions.kept).tolist()
@@ -231,7 +234,8 @@ class _Curation:
         for _ in self._stage(f"{unit}s", partial(list_passages, unit=unit, chosen=chosen), chosen=self._parts):
             pass
         repeated = self._work / f"repeated-{unit}s.rows"
-        write_found(repeated, self._engine.tables.repeated(listed), REPEATED)
+        found = write_found(repeated, self._engine.tables.repeated(listed), REPEATED)
+        self._owners = np.union1d(self._owners, np.unique(found["kept"]))
         stage = partial(cut_repeated, unit=unit, repeated=repeated)
         return sum(counts.cut for counts in self._stage(f"without-{unit}s", stage))
 

@@ -35,6 +35,7 @@ class Decision:
 
 
 KEPT = Decision()
+TOO_SHORT = "too short"
 
 
 def alone(sign: Mapping[str, Any], minimum_bytes: int) -> Decision:
@@ -50,7 +51,7 @@ def alone(sign: Mapping[str, Any], minimum_bytes: int) -> Decision:
         return Decision("dropped", "no text", sign["media_type"])
     if sign["bytes"] < minimum_bytes:
         cut = sign["bytes"] < sign["ingested_bytes"]
-        return Decision("dropped", "too short", f"{sign['bytes']} of {sign['ingested_bytes']} bytes" if cut else "")
+        return Decision("dropped", TOO_SHORT, f"{sign['bytes']} of {sign['ingested_bytes']} bytes" if cut else "")
     for consequence, disposition in _SEVERITY:
         for breach in sign["breaches"]:
             if breach["consequence"] == consequence:
@@ -139,6 +140,17 @@ class Decisions:
     def kept(self) -> NDArray[np.bool_]:
         """(N,) which documents stay."""
         return np.fromiter((fate is KEPT or fate == KEPT for fate in self.fates), dtype=np.bool_, count=len(self))
+
+    def keep_owners(self, before: Decisions, owners: NDArray[np.integer[Any]]) -> None:
+        """Keep documents that have become too short by cutting, but have a passage that was cut out of others for it.
+
+        Args:
+            before: decisions from before the cutting.
+            owners: numbers of documents that have a passage first.
+        """
+        for number in owners.tolist():
+            if self.fates[number].reason == TOO_SHORT and before.fates[number] == KEPT:
+                self.fates[number] = KEPT
 
     def merge_copies(self) -> None:
         """Merge each document that says the same as one before it into the first of them."""

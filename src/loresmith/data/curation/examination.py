@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from typing import Any
 
 from loresmith.data.curation.changing_text import ChangingText, page_characters
 from loresmith.data.curation.curation_rules import CurationRules, Privacy
+from loresmith.data.curation.masked_metadata import masked_metadata
 from loresmith.data.edited_text import Edit, EditedText
 from loresmith.data.privacy.replacement import replacement
 from loresmith.data.rules.finding import DocumentRule, Pages
@@ -148,27 +148,7 @@ def _refusal(row: Mapping[str, Any], rules: CurationRules) -> str:
 
 def _mask(examined: Examined, privacy: Privacy) -> None:
     """Take out of a text, and of what is told about it, what is not to be in it."""
-    examined.text.apply(_masks(examined.text.text, examined, privacy), "masked")
-    told = json.loads(examined.metadata or "{}")
-    masked = _masked(told, examined, privacy)
-    if masked != told:
-        examined.metadata = json.dumps(masked, ensure_ascii=False)
-        examined.flags.append("metadata edited")
-
-
-def _masked(value: Any, examined: Examined, privacy: Privacy) -> Any:
-    """A value of JSON with its texts masked; names of fields stay."""
-    if isinstance(value, dict):
-        return {name: _masked(part, examined, privacy) for name, part in value.items()}
-    if isinstance(value, list):
-        return [_masked(part, examined, privacy) for part in value]
-    if isinstance(value, str):
-        return EditedText.of(value).apply(_masks(value, examined, privacy)).text
-    return value
-
-
-def _masks(text: str, examined: Examined, privacy: Privacy) -> list[Edit]:
-    """What takes the place of findings; they are counted, and may refuse the document."""
+    text = examined.text.text
     edits = []
     for finding in privacy.recognisers.find(text):
         examined.findings[finding.kind] += 1
@@ -178,4 +158,10 @@ def _masks(text: str, examined: Examined, privacy: Privacy) -> list[Edit]:
         elif action != "detect":
             instead = replacement(finding, text, action, privacy.key)
             edits.append(Edit(finding.start, finding.end, instead, f"privacy: {finding.kind}"))
-    return edits
+    examined.text.apply(edits, "masked")
+    told, dropped = masked_metadata(examined.metadata, privacy)
+    if dropped:
+        examined.refused = examined.refused or f"privacy: {dropped}"
+    if told != examined.metadata:
+        examined.metadata = told
+        examined.flags.append("metadata edited")

@@ -35,7 +35,7 @@ class Survey:
         sources: int16, the number of its source, or `IN_NONE` or `THERE_ALREADY`.
         sides: int8, the number of its split.
         sizes: int64, bytes of text.
-        ids, groups: uint64, hashes of them.
+        ids, groups, rights: uint64, hashes of them; of rights, with the size of the text.
         values: float64, of the column that the order goes by; None: there is none.
     """
 
@@ -44,6 +44,7 @@ class Survey:
     sides: NDArray[np.int8] = field(default_factory=lambda: np.empty(0, dtype=np.int8))
     sizes: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     ids: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, dtype=np.uint64))
+    rights: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, dtype=np.uint64))
     groups: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, dtype=np.uint64))
     values: NDArray[np.float64] | None = None
 
@@ -59,7 +60,7 @@ def survey(corpora: Sequence[Path], rules: MixtureRules, observer: Observer) -> 
     """
     result = Survey()
     parts: dict[str, list[NDArray[Any]]] = {
-        name: [] for name in ("sources", "sides", "sizes", "ids", "groups", "values")
+        name: [] for name in ("sources", "sides", "sizes", "ids", "groups", "rights", "values")
     }
     done = 0
     for number, corpus in enumerate(corpora):
@@ -75,8 +76,20 @@ def survey(corpora: Sequence[Path], rules: MixtureRules, observer: Observer) -> 
     _, first = np.unique(result.ids, return_index=True)
     again = np.ones(len(result), dtype=bool)
     again[first] = False
+    _require_agreement(result, again)
     result.sources[again & (result.sources != IN_NONE)] = THERE_ALREADY
     return result
+
+
+def _require_agreement(found: Survey, again: NDArray[np.bool_]) -> None:
+    """Raise UserError if a document that is there twice has other text or other rights the second time."""
+    _, first, places = np.unique(found.ids, return_index=True, return_inverse=True)
+    differ = again & (found.rights != found.rights[first][places])
+    if differ.any():
+        raise UserError(
+            f"{int(differ.sum())} documents are in two of the corpora, with another text, other labels or other uses",
+            hint="make the corpora with the same masks and labels, or of different documents",
+        )
 
 
 def hash_of(name: str) -> int:
@@ -94,7 +107,8 @@ def _looked_at(rows: AssetRows, corpus: int, rules: MixtureRules) -> Iterator[di
     }
     others = [n for n, source in enumerate(rules.sources) if source.corpus == corpus and not source.where]
     column = NumberColumn(rules.by, rows.schema, "curriculum.by") if rules.by else None
-    needed = {"id", "path", "split", "group", "bytes"}.union(*(each.columns for each in conditions.values()))
+    needed = {"labels", "uses"}.intersection(rows.schema.names)
+    needed |= {"id", "path", "split", "group", "bytes"}.union(*(each.columns for each in conditions.values()))
     needed |= {column.table_column} if column is not None else set()
     for batch in rows.batches(sorted(needed), 256 if "text" in needed else _BATCH):
         found: dict[str, NDArray[Any]] = {
@@ -104,6 +118,8 @@ def _looked_at(rows: AssetRows, corpus: int, rules: MixtureRules) -> Iterator[di
             "ids": np.array([hash_of(str(id_)) for id_ in batch["id"].to_pylist()], dtype=np.uint64),
             "groups": np.array([hash_of(str(group)) for group in batch["group"].to_pylist()], dtype=np.uint64),
         }
+        told = batch.select([name for name in ("bytes", "labels", "uses") if name in needed]).to_pylist()
+        found["rights"] = np.array([hash_of(repr(sorted(row.items()))) for row in told], dtype=np.uint64)
         if column is not None:
             found["values"] = -column.values(batch) if rules.descending else column.values(batch)
         yield found

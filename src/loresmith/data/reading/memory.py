@@ -27,7 +27,18 @@ from loresmith.data.reading.extraction import Extraction
 VERSION = 1
 """Counts up when a reader gives something else for the same bytes."""
 
-READER_PACKAGES = ("kreuzberg", "pypdfium2")
+READER_PACKAGES = (
+    "pyarrow",
+    "pypdfium2",
+    "pdf-oxide",
+    "olefile",
+    "pillow",
+    "tinytag",
+    "chardet",
+    "jinja2",
+)
+"""The libraries that decide what is read of a file."""
+
 _RACY_NANOSECONDS = 2_000_000_000
 """A file that changed so shortly before it was looked at may have changed again without its time telling (as git knows
 it: "racy clean"). File systems count in up to two seconds."""
@@ -108,6 +119,21 @@ class KnownFiles:
         self._new.append((os.fsencode(location), signature, json.dumps(known)))
         if len(self._new) >= 1000:
             self._write()
+
+    def gone(self, folder: str) -> list[str]:
+        """Forget the files below a folder that were there once and are not any more; their paths below it, sorted."""
+        if self._database is None:
+            return []
+        root = os.fsencode(folder.rstrip("/") + "/")
+        try:
+            known = self._database.execute(
+                "SELECT location FROM file WHERE location >= ? AND location < ?", (root, root[:-1] + b"0")
+            ).fetchall()
+            missing = sorted(location for (location,) in known if not os.path.lexists(location))
+            self._database.executemany("DELETE FROM file WHERE location = ?", [(location,) for location in missing])
+        except sqlite3.Error:
+            return []
+        return [os.fsdecode(location[len(root) :]) for location in missing]
 
     def __enter__(self) -> KnownFiles:
         return self

@@ -232,6 +232,10 @@ class ReadingPool:
         return worker.end()
 
 
+_CRASHES = frozenset({signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE})
+"""What a file may do to its reader; another signal, or exit, may have come from elsewhere."""
+
+
 def _ending(status: int, size: int, limits: Limits) -> Extraction:
     """The refusal of a file over which a worker ended in this way. Raises Failure where the file is not to blame."""
     if status == DISK:
@@ -242,4 +246,4 @@ def _ending(status: int, size: int, limits: Limits) -> Extraction:
         detail = f"more than {limits.memory_bytes} bytes" if status == MEMORY else "the system ended the reader"
         return refusal("needed too much memory", detail, size, lasting=False)
     ended = signal.Signals(-status).name if status < 0 else f"exit status {status}"
-    return refusal("crashed the reader", ended, size)
+    return refusal("crashed the reader", ended, size, lasting=-status in _CRASHES)

@@ -65,7 +65,10 @@ class LocalFile:
         known = None if self.entry.refusal else files.look(self.entry.location, max_bytes)
         if known is None:
             return None
-        return known, Path(self.entry.location).stat().st_mtime
+        try:
+            return known, Path(self.entry.location).stat().st_mtime
+        except OSError:  # it went a moment ago: reading it says so
+            return None
 
     def read(self, files: KnownFiles, max_bytes: int) -> FoundBytes | NoBytes:
         raw = read_raw(self.entry, max_bytes)

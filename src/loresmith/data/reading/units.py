@@ -133,7 +133,8 @@ class UnitReader:
                 return _refused(file.path, what.reason, what.detail, what.size)
             if what.sha256 in self.erased:
                 return _left_out(_Unit(file.path, 0, what.size, what.sha256, modified))
-            target.parent.mkdir(parents=True, exist_ok=True)
+            if not _made(target.parent):
+                return _refused(file.path, *_TWO_NAMES, what.size)
             if self.place(what.sha256, target):
                 return self._extracting(_Unit(file.path, 0, what.size, what.sha256, modified), target)
         found = file.read(self.known, self.max_file_bytes)
@@ -144,7 +145,8 @@ class UnitReader:
         unit.metadata = found.metadata
         if unit.sha256 in self.erased:
             return _left_out(unit)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        if not _made(target.parent) or target.is_dir():
+            return _refused(file.path, *_TWO_NAMES, len(found.data))
         target.write_bytes(found.data)
         return self._extracting(unit, target)
 
@@ -207,6 +209,18 @@ class UnitReader:
 def _left_out(unit: _Unit) -> _Unit:
     unit.extraction = refusal("erased", "", unit.size)
     return unit
+
+
+_TWO_NAMES = ("not a file name", "another file's name is a folder in this one's, as an object store allows")
+
+
+def _made(folder: Path) -> bool:
+    """Make a folder; False where a file has its name, or that of one above it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        return False
+    return True
 
 
 def _refused(path: str, reason: str, detail: str, size: int) -> _Unit:

@@ -96,7 +96,8 @@ def main(arguments: list[str]) -> None:
     replies, parent, spool = int(arguments[0]), int(arguments[1]), Path(arguments[2])
     rules, limits = rules_of(arguments[3]), Limits(**json.loads(arguments[4]))
     die_with(parent)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole terminal group; the step decides
+    for asked in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # they reach the whole group; the step decides
+        signal.signal(asked, signal.SIG_IGN)
     _leave_the_network()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     limit_memory(limits.memory_bytes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -119,6 +120,18 @@ class CurateConfig(StepConfig):
         json_schema_extra={"location": True},
         description="A file of names, one a line, that are found wherever they stand.",
     )
+    privacy_name_model: str = Field(
+        default="",
+        description="A model that finds names, by its entry point in the group `loresmith.names`, which an installed "
+        "package offers; empty: rules and lists alone.",
+    )
+    privacy_confidence: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="What is less sure is no finding: 0.5 wants a check digit, a form of its own or a word nearby; 0.3 "
+        "finds more, and much that is none; 0.8 leaves little to doubt.",
+    )
     pseudonym_key: str | None = Field(
         default=None,
         json_schema_extra={"location": True},
@@ -213,9 +226,14 @@ class CurateConfig(StepConfig):
         actions = {kind: action for kind in KINDS if (action := self.privacy.get(kind, others)) is not None}
         if not actions:
             return None
-        rules = PrivacyRules(kinds=tuple(actions), gazetteer=self.names())
+        rules = PrivacyRules(
+            kinds=tuple(actions),
+            gazetteer=self.names(),
+            name_model=self.privacy_name_model,
+            minimum_confidence=self.privacy_confidence,
+        )
         if self.privacy_countries:
-            rules = PrivacyRules(kinds=tuple(actions), gazetteer=self.names(), countries=self.privacy_countries)
+            rules = replace(rules, countries=self.privacy_countries)
         return Privacy(Recognisers(rules), actions, self.key())
 
     def rules(self) -> CurationRules:
@@ -288,7 +306,7 @@ def _fingerprint(config: CurateConfig) -> str:
 
 CURATE = Step(
     name="curate",
-    version=3,
+    version=4,
     summary="Repair texts, hold them to what is expected of their sort, merge duplicates, mask what points at people, "
     "drop what is not allowed, and hold out groups of documents for evaluation.",
     config=CurateConfig,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from loresmith.data.reading.memory import READER_PACKAGES
 from loresmith.factory.step import Made, Output, Result, StepContext
 
 if TYPE_CHECKING:
@@ -14,8 +15,7 @@ OUTPUTS = {
     "source": Output("source", "The bytes of every file, as they were read."),
     "documents": Output("documents", "One row for each document, with its text, licence and labels."),
 }
-PACKAGES = ("pyarrow", "pypdfium2", "pdf-oxide", "olefile", "pillow", "tinytag", "chardet", "jinja2")
-"""The libraries that decide what is read of a file."""
+PACKAGES = READER_PACKAGES
 
 
 def made(context: StepContext, source: Path, documents: Path, result: Ingested) -> Result:

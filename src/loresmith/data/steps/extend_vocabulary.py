@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from pydantic import Field
 
+from loresmith.data.corpus import require_use
 from loresmith.data.steps.stopping import stopper
 from loresmith.factory.step import Check, Guess, Input, InputAsset, Made, Output, Result, Step, StepConfig, StepContext
 
@@ -43,6 +44,7 @@ def _extend_vocabulary(
     from loresmith.models.vocabulary import extend_model, spelling_of
 
     base, corpus = inputs["base"].directory, inputs["corpus"].directory
+    require_use(corpus, "train")
     look = stopper(context)
     spelling = spelling_of(base)
     sample = LearningSample(corpus, config.training_bytes, context)

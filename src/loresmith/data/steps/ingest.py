@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from loresmith.data.ingest import Selection
 
 
+_NAMED = 20
+"""Deleted files that the log names."""
+
+
 class IngestConfig(StepConfig, FileSettings):
     """Files of an organisation, as documents."""
 
@@ -71,7 +75,20 @@ def _ingest(context: StepContext, config: IngestConfig, _inputs: Mapping[str, In
     result = ingest(
         files, config.max_file_bytes, config.rules(), config.rights(files), source, documents, workplace, context
     )
+    _record_deleted(context, config)
     return made(context, source, documents, result)
+
+
+def _record_deleted(context: StepContext, config: IngestConfig) -> None:
+    """Say which files were read from these places before, and are not there any more."""
+    from loresmith.data.reading.memory import KnownFiles
+
+    with KnownFiles(context.cache) as known:
+        deleted = [path for place in map(str, config.places) if "://" not in place for path in known.gone(place)]
+    if deleted:
+        named = ", ".join(map(repr, deleted[:_NAMED]))
+        more = f", and {len(deleted) - _NAMED} more" if len(deleted) > _NAMED else ""
+        context.log(f"{len(deleted)} files that were read before are deleted: {named}{more}")
 
 
 def _ingest_fingerprint(config: IngestConfig, cache: Path | None = None, erased: frozenset[str] = frozenset()) -> str:

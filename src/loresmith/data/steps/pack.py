@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from pydantic import Field
 
+from loresmith.data.corpus import require_use
 from loresmith.data.steps.stopping import stopper
 from loresmith.factory.step import Check, Guess, Input, InputAsset, Made, Output, Result, Step, StepConfig, StepContext
 from loresmith.ledger.books import Account, Books, Entry
@@ -25,6 +26,7 @@ def _pack(context: StepContext, config: PackConfig, inputs: Mapping[str, InputAs
     from loresmith.data.pack import pack
 
     stop = stopper(context)
+    require_use(inputs["corpus"].directory, "train")
     total = inputs["corpus"].metadata.get("bytes")
 
     def look(done_bytes: int, done_tokens: int) -> None:

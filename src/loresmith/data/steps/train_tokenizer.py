@@ -9,6 +9,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from loresmith.data.corpus import require_use
 from loresmith.data.special_tokens import smallest_vocabulary
 from loresmith.data.steps.stopping import stopper
 from loresmith.factory.step import Guess, Input, InputAsset, Made, Output, Result, Step, StepConfig, StepContext
@@ -55,6 +56,7 @@ def _train_tokenizer(context: StepContext, config: TrainTokenizerConfig, inputs:
     from loresmith.data.tokenizer_training import save_tokenizer, train_byte_pairs
 
     corpus = inputs["corpus"].directory
+    require_use(corpus, "train")
     look = stopper(context)
     sample = LearningSample(corpus, config.training_bytes, context)
     texts = chain.from_iterable(sample.batches())
