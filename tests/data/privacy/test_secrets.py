@@ -27,6 +27,13 @@ def found(text: str) -> list[str]:
         ("PGPASSWORD=s3cr3t-9q psql", "s3cr3t-9q"),
         ("Das Passwort lautet bücher1526!", "bücher1526!"),
         ("Mot de passe : Ete2024!\n", "Ete2024!"),
+        ("Das Passwort lautet: Sommer2024!", "Sommer2024!"),
+        ("password: Tr0ub4dor&3xQ and", "Tr0ub4dor&3xQ"),
+        ("GET /x?password=Tr0ub4dor9&page=1", "Tr0ub4dor9"),
+        (
+            "see https://hooks.slack.com/services/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 there",
+            "https://hooks.slack.com/services/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",
+        ),
         ("<password>W4md8l_k6M7</password>", "W4md8l_k6M7"),
         ("tool --token a8F3kz09Qw7LmN2xY5tR --go", "a8F3kz09Qw7LmN2xY5tR"),
         ('api_key: "0f3a9c17d2b84e6655aa90bc1234de78"', "0f3a9c17d2b84e6655aa90bc1234de78"),
@@ -48,6 +55,7 @@ def test_the_value_alone_is_found(text: str, value: str) -> None:
     [
         f"commit {DIGEST[:40]}",
         f"sha256:{DIGEST}",
+        "https://hooks.slack.com/services/ is where webhooks are",
         f"key {uuid.UUID(int=7**60 % 2**128)}",
         f"cache_key = '{DIGEST[:32]}'",
         f'integrity="sha512-{DIGEST}{DIGEST}"',

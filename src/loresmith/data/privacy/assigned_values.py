@@ -36,7 +36,7 @@ _MASK = "[SECRET]"
 _PUBLIC = re.compile(rb"pub(?:lic)?[ _-]?key$")
 _LINK = re.compile(
     r"[\w.\-]{0,24}(?:[\"'\])]{0,2}[ \t]{0,4}(?P<sign>:=|=>|===?|=|:)[ \t]{0,4}|>"
-    r"|[ \t]{1,2}(?:is|was|ist|lautet|est|es|era|.|is:|to|:)[ \t]{1,2})"
+    r"|[ \t]{1,2}(?:(?:is|was|ist|lautet|est|es|era|to):?|.|:)[ \t]{1,2})"
 )
 _CODE_LINK = re.compile(r"=[ \t]+$")
 _OPTION = re.compile(r"[\w-]{0,24} ")
@@ -44,6 +44,9 @@ _VALUE = re.compile(
     r"[bru]{0,2}\"(?P<double>[^\"\n]{4,512})\"|[bru]{0,2}'(?P<single>[^'\n]{4,512})'|`(?P<back>[^`\n]{4,512})`"
     r"|(?P<bare>[^\s\"'`,;&|()<>{}\[\]]{6,512})(?P<code>[(\[{]?)"
 )
+_MORE = re.compile(r"[^\s\"'`,;|()<>{}\[\]]*")
+"""What goes on behind a `&`, which in a query ends a value and in a password does not."""
+
 _HEADER_VALUE = re.compile(r"[A-Za-z0-9+/=_.~\-]{16,512}")
 
 
@@ -84,6 +87,10 @@ def _assigned(seen: SeenText, place: int, after: int, is_password: bool) -> Find
     assert group
     said, (start, stop) = value[group], value.span(group)
     quoted = group != "bare"
+    if is_password and text[stop : stop + 1] == "&" and text[max(0, place - 1) : place] not in ("?", "&"):
+        more = _MORE.match(text, stop)
+        assert more is not None  # it may be empty
+        said, stop = text[start : more.end()][:LONGEST_VALUE], min(more.end(), start + LONGEST_VALUE)
     if not quoted:
         said = said.rstrip(".:")
         stop = start + len(said)

@@ -25,6 +25,10 @@ _KEY_BEGIN = re.compile(r"-----BEGIN (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOC
 _KEY_END = re.compile(r"-----END (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----")
 _KEY_BODY = re.compile(r"(?:[A-Za-z0-9+/=,:\- \r\n\t>]|\\[nr]){0,16000}+")
 
+_WEBHOOK = re.compile(
+    r"https://(?:hooks\.slack\.com/(?:services|workflows|triggers)|(?:[a-z]{1,16}\.)?discord(?:app)?\.com/api/webhooks"
+    r"|[\w-]{1,64}\.webhook\.office\.com/webhookb2)/[\w\-/@.]{16,300}"
+)
 _ADDRESS = re.compile(r"://([^\s/:@\"'<>]{0,128}):([^\s/@\"'<>]{1,256})@[\w.\-]{1,253}(?::[0-9]{1,5}(?![0-9]))?")
 
 
@@ -38,7 +42,15 @@ class SecretRecogniser:
         yield from _find_key_blocks(seen.text)
         yield from _find_tokens(seen)
         yield from _find_addresses(seen.text)
+        yield from _find_webhooks(seen)
         yield from find_assigned(seen)
+
+
+def _find_webhooks(seen: SeenText) -> Iterator[Finding]:
+    """Addresses that anybody who knows them may write to."""
+    if b"hook" in seen.lowered:
+        for found in _WEBHOOK.finditer(seen.text):
+            yield Finding(*found.span(), "secret", 0.95, "secret/webhook")
 
 
 def _find_key_blocks(text: str) -> Iterator[Finding]:
