@@ -17,7 +17,11 @@ import pytest
 from loresmith.data.readers.record import ReadingRules, Record, Refused
 from loresmith.data.reading.extraction import Extraction
 from loresmith.data.reading.limits import Limits
-from loresmith.data.reading.pool import ReadingPool
+from loresmith.data.reading.memory import READER_PACKAGES, Known, KnownFiles
+from loresmith.data.reading.pool import ReadingPool, _ending
+from loresmith.data.reading.sources import LocalFile
+from loresmith.data.reading.units import _made
+from loresmith.data.scan import Entry
 
 MEMORY = 64 << 20
 
@@ -150,3 +154,42 @@ def test_workers_end_with_the_process_that_started_them(tmp_path: Path) -> None:
     while worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE:
         assert time.monotonic() < deadline, "the worker lives on"
         time.sleep(0.05)
+
+
+def test_a_request_to_end_does_not_end_a_reader_and_no_file_is_blamed_for_a_signal_from_elsewhere(
+    tmp_path: Path,
+) -> None:
+    with pool_in(tmp_path) as pool:
+        first = give(pool, tmp_path / "first.txt", "one\n")
+        assert isinstance(only(pool.result(first)), Record)
+        (reader,) = psutil.Process().children()[-1:]
+        for asked in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+            reader.send_signal(asked)
+        second = give(pool, tmp_path / "second.txt", "two\n")
+        assert isinstance(only(pool.result(second)), Record)
+        assert reader.is_running()
+    assert not _ending(-signal.SIGTERM, 1, Limits()).lasting
+    assert _ending(-signal.SIGSEGV, 1, Limits()).lasting
+
+
+def test_a_file_that_goes_between_two_looks_is_read_to_be_told_so(tmp_path: Path) -> None:
+    class Remembers(KnownFiles):
+        def look(self, location: str, max_bytes: int) -> Known | None:
+            return Known.of(b"as it was")
+
+    with Remembers(None) as known:
+        assert LocalFile(Entry("a.txt", str(tmp_path / "a.txt"))).known(known, 100) is None
+
+
+def test_a_name_that_is_a_file_and_a_folder_is_refused_not_fatal(tmp_path: Path) -> None:
+    (tmp_path / "notes").write_text("a file")
+    assert not _made(tmp_path / "notes")
+    assert not _made(tmp_path / "notes" / "deeper")
+    assert _made(tmp_path / "others" / "deeper")
+
+
+def test_what_is_remembered_depends_on_every_library_that_reads() -> None:
+    from importlib.metadata import version
+
+    assert all(version(package) for package in READER_PACKAGES)
+    assert {"pdf-oxide", "pypdfium2", "chardet", "jinja2", "pyarrow"} <= set(READER_PACKAGES)
