@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -260,6 +263,24 @@ def test_it_goes_on_wherever_it_is_killed_and_gives_the_same_bytes_with_any_numb
 
         assert carried_out(given, tmp_path / f"killed-{at}", tick=look) == whole
         assert all(again[0][path] == made for path, made in finished.items())
+
+
+def test_a_real_kill_in_any_stage_leaves_what_the_next_start_goes_on_from(tmp_path: Path) -> None:
+    given = shard_files(tmp_path / "documents")
+    whole = carried_out(given, tmp_path / "whole")
+    program = "import sys; from pathlib import Path; from tests.data.test_curation import carried_out; "
+    program += "carried_out(Path(sys.argv[1]), Path(sys.argv[2]), workers=2)"
+    for stage in ("prepared", "without-paragraphs", "sketches-near", "written"):
+        folder = tmp_path / stage
+        process = subprocess.Popen(
+            [sys.executable, "-c", program, str(given), str(folder)], cwd=Path(__file__).parents[2]
+        )
+        work = folder / "work" / "curation" / stage
+        while process.poll() is None and not any(path.name[0] != "." for path in work.glob("*")):
+            time.sleep(0.002)
+        process.kill()
+        process.wait()
+        assert carried_out(given, folder) == whole, stage
 
 
 @given(st.text("ab\n", min_size=1, max_size=40), st.data())
