@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from loresmith.data.duplicates.clusters import Clusters, join_similar
 from loresmith.data.duplicates.minhash import signatures, similarity
 from loresmith.data.splitting import Shares, split_groups
 from loresmith.data.steps import CURATE, CurateConfig
@@ -59,13 +58,6 @@ def test_near_identical_documents_never_straddle_the_split(seed: int, originals:
         if left["group"] == right["group"]:
             assert left["split"] == right["split"]
     assert {row["split"] for row in corpus} == {"train", "validation", "test"}
-
-
-def test_different_documents_are_not_thrown_together() -> None:
-    texts = [prose(seed) for seed in range(100)]
-    clusters = Clusters()
-    join_similar(clusters, signatures(texts), 0.7)
-    assert [clusters.find(number) for number in range(100)] == list(range(100))
 
 
 def test_signatures_estimate_the_jaccard_similarity() -> None:

@@ -9,13 +9,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from loresmith.data.engine.engine import Engine
-
-LARGEST, SMALLEST = 64 << 20, 4 << 20
-"""Bytes of text in a shard."""
-
-_TEXT_SHARE = 32
-"""A stage may take so many times the text of a shard: every intermediate form of it."""
+LARGEST = 64 << 20
+"""Bytes of text in a shard, unless it is said otherwise."""
 
 _BATCH_ROWS = 256
 _BATCH_BYTES = 16 << 20
@@ -48,11 +43,6 @@ class Shard:
     def __str__(self) -> str:
         last = self.first_group + self.groups - 1
         return f"{self.path.name}, row groups {self.first_group} to {last}"
-
-
-def shard_bytes(engine: Engine) -> int:
-    """How much text a shard may have so that the engine's memory is enough for its workers."""
-    return max(SMALLEST, min(LARGEST, engine.memory // (engine.workers * _TEXT_SHARE)))
 
 
 def shards(folder: Path, bytes_: int = LARGEST) -> list[Shard]:
