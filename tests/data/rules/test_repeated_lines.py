@@ -93,9 +93,12 @@ def test_a_repeated_line_inside_a_page_stays() -> None:
     assert PageFurniture().look(text, "", "", pages).edits == ()
 
 
-def test_lines_that_say_they_are_page_numbers_go_without_pages() -> None:
-    text = "Intro\nPage 3 of 10\nSeite 4 von 10\n- 5 -\npage 9 of the manual\n12\nEnd"
-    assert _cut(text, PageFurniture().look(text, "", "", ())) == ["Page 3 of 10", "Seite 4 von 10", "- 5 -"]
+def test_lines_that_count_pages_go_without_pages() -> None:
+    counted = [[f"Page {n} of 10" for n in (3, 4, 5)], ["- 5 -", "- 6 -", "- 7 -"], ["S. iii", "S. iv", "S. v"]]
+    text = (
+        "Intro\n" + "".join(f"Text {n} is here.\n{line}\n" for lines in counted for n, line in enumerate(lines)) + "End"
+    )
+    assert _cut(text, PageFurniture().look(text, "", "", ())) == [line for lines in counted for line in lines]
     assert PageFurniture().look(text, "python", "text/x-python", ()).edits == ()
 
 

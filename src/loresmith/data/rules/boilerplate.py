@@ -1,7 +1,7 @@
 """Lines that many documents begin or end with: banners, imprints, disclaimers, notices of confidentiality.
 
-Only paragraphs go, not lines out of one: a paragraph goes if all its lines that are looked at are in too many
-documents, and its shorter lines go with them. Numbers count, or the titles of release notes would be boilerplate.
+Only paragraphs go, not lines out of one: a paragraph goes if each of its lines, long or short, is in too many documents
+and one of them is long enough to be no heading. Numbers count, or the titles of release notes would be boilerplate.
 
 In two passes: `line_keys` gives the keys of a document's lines that may be boilerplate; who has counted in how many
 documents each is builds `BoilerplateLines` of those that are in too many, and it cuts them.
@@ -24,7 +24,8 @@ from loresmith.data.rules.text_lines import Line, border_lines
 NEAR = 12
 """How many lines with ink from the beginning or the end of a document, or of a page, are looked at."""
 SHORTEST, LONGEST, WORDS = 20, 400, 4
-"""Characters, and words, of a line that is looked at. Shorter ones, such as `SEE ALSO`, are headings."""
+"""Characters, and words, of a line for which a paragraph is looked at. Shorter ones, such as `SEE ALSO`, are headings;
+they count beside such a line."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,13 @@ class LineKeys:
 
 
 def line_keys(text: str, pages: Pages = ()) -> LineKeys:
-    """The keys of lines near the borders of a document, or of its pages."""
-    lines = [line for line in border_lines(text, NEAR, _parts(text, pages)) if _is_candidate(line)]
+    """The keys of lines near the borders of a document, or of its pages, that may be boilerplate, and of those that
+    stand in one paragraph with one."""
+    found = {line.start: line for line in border_lines(text, NEAR, _parts(text, pages)) if _is_candidate(line)}
+    for paragraph in _paragraphs(text, pages) if found else ():
+        if any(line.start in found for line in paragraph):
+            found.update({line.start: line for line in paragraph})
+    lines = [found[start] for start in sorted(found)]
     return LineKeys(
         np.fromiter(map(_key, lines), dtype=np.uint64, count=len(lines)),
         np.fromiter((line.start for line in lines), dtype=np.int64, count=len(lines)),
@@ -81,8 +87,7 @@ class BoilerplateLines:
         return Finding(scores, (), edits)
 
     def _known(self, paragraph: list[Line]) -> bool:
-        keys = [_key(line) for line in paragraph if _is_candidate(line)]
-        return bool(keys) and all(key in self._keys for key in keys)
+        return any(map(_is_candidate, paragraph)) and all(_key(line) in self._keys for line in paragraph)
 
 
 def _parts(text: str, pages: Pages) -> list[tuple[int, int]]:

@@ -11,7 +11,8 @@ it may say what the document is; page numbers all go.
 | `furniture_characters` | characters that are cut, of all of the text's |
 | `furniture_lines` | lines that are cut, a count |
 
-In a text without pages only lines such as `Page 3 of 10` are cut.
+In a text without pages only lines that count them are cut: three or more of one form, such as `Page 3 of 10`, of which
+each has the number after that of the one before it.
 """
 
 from __future__ import annotations
@@ -22,13 +23,12 @@ from dataclasses import dataclass
 
 from loresmith.data.edited_text import Edit
 from loresmith.data.rules.finding import Finding, Pages
-from loresmith.data.rules.page_numbers import bare_number, is_page_number, page_number_lines
+from loresmith.data.rules.page_numbers import bare_number, counted_pages, is_page_number
 from loresmith.data.rules.source_documents import is_source_code
 from loresmith.data.rules.text_lines import Line, first_lines, last_lines
 
 DEPTH = 3
 _LONGEST = 200  # a longer line at a border is a paragraph of the text
-_LONGEST_ALONE = 48  # characters of a line with a page's number, white space included
 _PAGES, _OF = 3, 6
 
 
@@ -58,10 +58,8 @@ class PageFurniture:
 
 
 def _alone(text: str) -> Iterator[Line]:
-    """Lines that say that they are page numbers, and neither begin nor end the text."""
-    for found in page_number_lines(text):
-        if found.start() and found.end() - found.start() < _LONGEST_ALONE:
-            yield Line(found.start(), found.end(), found[1])
+    """Lines that count pages, but for one that begins or ends the text."""
+    return (Line(start, end, said) for start, end, said in counted_pages(text) if start)
 
 
 def _of_pages(text: str, pages: Pages) -> Iterator[Line]:
