@@ -62,6 +62,29 @@ def test_a_second_phase_starts_the_clock_again() -> None:
     assert pace.rate == pytest.approx(7)
 
 
+def test_another_unit_starts_the_clock_again_whether_its_numbers_are_larger_or_not() -> None:
+    pace = Pace()
+    pace.add({**progress(0, 0), "unit": "documents"})
+    pace.add({**progress(10, 1000), "unit": "documents"})
+    assert pace.rate == pytest.approx(100)
+    pace.add({**progress(11, 1_000_000, total=3_000_000), "unit": "bytes"})
+    assert pace.rate is None
+    assert pace.left({**progress(11, 1_000_000, total=3_000_000), "unit": "bytes"}) is None
+    pace.add({**progress(13, 2_000_000, total=3_000_000), "unit": "bytes"})
+    assert pace.rate == pytest.approx(500_000)
+    assert pace.left({**progress(13, 2_000_000, total=3_000_000), "unit": "bytes"}) == pytest.approx(2)
+
+
+def test_a_bar_does_not_keep_the_total_of_another_unit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with live_run(None) as emit:
+        bars = emit.__self__  # type: ignore[attr-defined]
+        for done, total, unit in ((0, 1000, "documents"), (1000, 1000, "documents"), (7, None, "bytes")):
+            emit({**progress(1, done, total), "unit": unit})
+        (bar,) = bars._progress.tasks
+        assert (bar.completed, bar.total) == (7, None)
+
+
 def test_the_numbers_of_a_step_are_shown_by_name() -> None:
     assert numbers({"numbers": {"loss": 2.34567, "held_out": 1.79}}) == "loss 2.346, held_out 1.79"
 

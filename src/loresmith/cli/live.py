@@ -45,11 +45,14 @@ class Pace:
 
     def __init__(self) -> None:
         self._seen: deque[tuple[float, float]] = deque()
+        self._unit = ""
 
     def add(self, event: Event) -> None:
         at = datetime.fromisoformat(event["at"]).timestamp() if "at" in event else time.time()
-        if self._seen and event["done"] < self._seen[-1][1]:  # another phase of the step, or another attempt
+        another_unit = event["unit"] != self._unit
+        if another_unit or (self._seen and event["done"] < self._seen[-1][1]):  # another phase, or another attempt
             self._seen.clear()
+        self._unit = event["unit"]
         self._seen.append((at, event["done"]))
         while len(self._seen) > 2 and at - self._seen[1][0] > PACE_SECONDS:
             self._seen.popleft()
@@ -175,6 +178,7 @@ class _Bars:
             transient=True,
         )
         self._tasks: dict[str, TaskID] = {}
+        self._units: dict[str, str] = {}
         self._paces: dict[str, Pace] = {}
 
     def __enter__(self) -> _Bars:
@@ -200,8 +204,11 @@ class _Bars:
 
     def _advance(self, event: Event) -> None:
         step = event["step"]
+        if step in self._tasks and event["unit"] != self._units.setdefault(step, event["unit"]):
+            self._progress.remove_task(self._tasks.pop(step))  # a bar of another total, or of none
         if step not in self._tasks:
             self._tasks[step] = self._progress.add_task(step, total=None, said="")
+        self._units[step] = event["unit"]
         pace = self._paces.setdefault(step, Pace())
         pace.add(event)
         self._progress.update(

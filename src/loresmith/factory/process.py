@@ -17,6 +17,7 @@ from loresmith.factory.compute import Compute
 from loresmith.factory.death import ending, likely_cause, was_killed
 from loresmith.factory.events import EventReader, now
 from loresmith.factory.step import InputAsset
+from loresmith.factory.step_memory import StepMemory
 from loresmith.factory.stopping import StopRequest
 
 
@@ -117,6 +118,8 @@ class StepProcess:
     ) -> dict[str, Any]:
         """Follow the step to its end; returns the event with which it finished.
 
+        Its `peak_bytes` are those of all the step's processes on this machine, as far as they were seen.
+
         Args:
             name: the step's, for messages.
             stop: once it is set, the step is asked to stop, and ended when the time for that is up.
@@ -128,10 +131,12 @@ class StepProcess:
             Interrupted: it stopped because it was asked to, was ended because it did not, or was killed by others.
         """
         ends: dict[str, dict[str, Any]] = {}
+        memory = StepMemory(self.pid)
         for event in self.events():
             if stop:
                 self._stop(stop, take)
             tick()
+            memory.look()
             if event is None:
                 continue
             if event["event"] in ("finished", "failed", "stopped", "killed"):
@@ -139,7 +144,8 @@ class StepProcess:
             else:
                 take(event)
         if "finished" in ends:  # an abort while the interpreter goes down does not undo finished work
-            return ends["finished"]
+            finished = ends["finished"]
+            return {**finished, "peak_bytes": max(finished["peak_bytes"], memory.peak)}
         if "stopped" in ends:
             stop.ask()
             stop.check()

@@ -52,7 +52,7 @@ class _Facts(BaseModel):
     inputs: dict[str, str] = Field(description="Digest of the asset for each input role.")
     books: Books = Field(description="What went in, and where it went.")
     seconds: float = Field(ge=0, description="Wall time.")
-    peak_bytes: int = Field(ge=0, description="Largest resident memory of the step's processes.")
+    peak_bytes: int = Field(ge=0, description="Largest resident memory of the step's processes, together.")
 
 
 class ActionRecord(_Facts):
