@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loresmith.data.edited_text import Edit, EditedText
-from loresmith.data.places import place_of
+from loresmith.data.places import Places, place_of
 
 FIRST_BYTE = 1000
 
@@ -68,6 +69,14 @@ def test_a_span_outside_the_text_is_refused() -> None:
         place_of(row_of("abcdef", []), 3, 9)
 
 
+def test_page_borders_are_where_other_pages_begin() -> None:
+    assert Places(row_of("äbcdef", [0, 3, 5])).page_borders() == [3, 5]
+    assert Places(row_of("abcdef", [2, 2, 6])).page_borders() == [2]
+    edited = EditedText.of("äone|äfurniture|ätwo").apply([Edit(4, 16, "", "repeated line")])
+    edits = [{"start": 4, "before_bytes": 13}]
+    assert Places(row_of("äone|äfurniture|ätwo", [0, 5, 16], edited), edits).page_borders() == [4]
+
+
 @st.composite
 def edited_documents(draw: st.DrawFn) -> tuple[str, list[int], list[list[Edit]]]:
     original = draw(st.text(st.sampled_from("aé€𝄞\n"), min_size=1, max_size=30))
@@ -114,3 +123,7 @@ def test_every_character_that_is_left_leads_back_to_its_own_byte(
         assert (place.start, place.end) == (FIRST_BYTE + before, FIRST_BYTE + before + len(original[origin].encode()))
         here = max((number for number, begin in enumerate(pages, 1) if begin <= origin), default=None)
         assert place.pages == (() if here is None else (here,))
+    borders = [0, *Places(row, rows).page_borders(), len(origins)]
+    for begin, end in pairwise(borders):
+        on = {place_of(row, at, at + 1, rows).pages for at in range(begin, end) if origins[at] is not None}
+        assert len(on) <= 1

@@ -7,11 +7,13 @@ text as it was read is not there.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
+
+import numpy as np
 
 from loresmith.data.edited_text import EditedText, Piece
 
@@ -55,14 +57,35 @@ def place_of(row: Mapping[str, Any], start: int, end: int, edits: Sequence[Mappi
     Raises:
         ValueError: the text has no such characters.
     """
-    if not 0 <= start <= end <= len(row["text"]) or (start == end and row["text"]):
-        raise ValueError(f"characters {start} to {end} of a text that has {len(row['text'])}")
-    text = _AsRead(row["text"], row.get("pieces") or (), edits)
-    first, last = text.bytes_of(start, end)
-    exact = _is_copy(row, text.size)
-    record = (row["source_start"], row["source_start"] + row["source_bytes"])
-    begin, stop = (record[0] + first, record[0] + last) if exact else record
-    return Place(row["path"], _pages(row["pages"], first, last), begin, stop, exact)
+    return Places(row, edits).of(start, end)
+
+
+class Places:
+    """Where the stretches of one document's text come from; arguments as of `place_of`."""
+
+    def __init__(self, row: Mapping[str, Any], edits: Sequence[Mapping[str, Any]] = ()) -> None:
+        self._row = row
+        self._text = _AsRead(row["text"], row.get("pieces") or (), edits)
+        self._exact = _is_copy(row, self._text.size)
+
+    def of(self, start: int, end: int) -> Place:
+        """As `place_of`."""
+        row = self._row
+        if not 0 <= start <= end <= len(row["text"]) or (start == end and row["text"]):
+            raise ValueError(f"characters {start} to {end} of a text that has {len(row['text'])}")
+        first, last = self._text.bytes_of(start, end)
+        record = (row["source_start"], row["source_start"] + row["source_bytes"])
+        begin, stop = (record[0] + first, record[0] + last) if self._exact else record
+        return Place(row["path"], _pages(row["pages"], first, last), begin, stop, self._exact)
+
+    def page_borders(self) -> list[int]:
+        """The characters inside the text with which another page begins than that of the character before."""
+        characters = range(len(self._row["text"]))
+        begins = (
+            bisect_left(characters, page["start"], key=lambda at: self._text.bytes_of(at, at + 1)[0])
+            for page in self._row["pages"]
+        )
+        return sorted({at for at in begins if 0 < at < len(characters)})
 
 
 class _AsRead:
@@ -75,7 +98,8 @@ class _AsRead:
     def __init__(self, text: str, pieces: Sequence[Mapping[str, int]], edits: Sequence[Mapping[str, Any]]) -> None:
         found = tuple(Piece(piece["at"], piece["start"], piece["length"]) for piece in pieces)
         self._edited = EditedText(text, found) if found else EditedText.of(text)
-        sizes = [len(text[piece.at : piece.at + piece.length].encode()) for piece in self._edited.pieces]
+        self._bytes = _bytes_before(text)
+        sizes = [int(self._bytes[piece.at + piece.length] - self._bytes[piece.at]) for piece in self._edited.pieces]
         self._kept: list[int] = [0, *accumulate(sizes)]
         gone = sorted((edit["start"], edit["before_bytes"]) for edit in edits) if found else []
         self._gone_at: list[int] = [at for at, _ in gone]
@@ -94,10 +118,19 @@ class _AsRead:
         inside = 0
         if number >= 0:
             piece = pieces[number]
-            part = self._edited.text[piece.at : piece.at + min(piece.length, character - piece.start)]
-            inside = self._kept[number] + len(part.encode())
+            end = piece.at + min(piece.length, character - piece.start)
+            inside = self._kept[number] + int(self._bytes[end] - self._bytes[piece.at])
         # An edit that begins where this character is comes behind it.
         return inside + self._gone[bisect_right(self._gone_at, character - 1)]
+
+
+def _bytes_before(text: str) -> Sequence[int] | np.ndarray[Any, np.dtype[np.int64]]:
+    """How many bytes of UTF-8 stand before each character, and before the end."""
+    if text.isascii():
+        return range(len(text) + 1)
+    points = np.frombuffer(text.encode("utf-32-le"), np.uint32)
+    widths = 1 + (points >= 0x80) + (points >= 0x800) + (points >= 0x10000)
+    return np.concatenate(([0], np.cumsum(widths)))
 
 
 def _is_copy(row: Mapping[str, Any], size: int) -> bool:
