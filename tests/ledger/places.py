@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sql
 
-from loresmith.ledger import Action, ActionRecord, Asset, ErasedDocument, Ledger, OutputRecord
+from loresmith.ledger import Action, ActionRecord, Asset, AuditRow, ErasedDocument, Ledger, OutputRecord
 from loresmith.ledger.books import Books
 from loresmith.ledger.digest import digest_of
 from loresmith.ledger.schema import APPEND_ONLY
@@ -112,6 +113,12 @@ def record_action(
     return ledger.actions.record(ActionRecord(**{**facts, **changed}))
 
 
+def audit_row(response: str, phase: Any = "intent", at: str = AT, **changed: Any) -> AuditRow:
+    """A record of a response that `user:ada` asked for."""
+    facts = {"tenant": "default", "principal": "user:ada", "release": "acme@production", "facts": "{}"}
+    return AuditRow(response=response, phase=phase, at=at, **{**facts, **changed})
+
+
 def furnish(ledger: Ledger, place: Place) -> None:
     """Do something of every kind, so that every table has rows."""
     unwanted = add_asset(ledger, place, "no longer wanted")
@@ -134,4 +141,11 @@ def furnish(ledger: Ledger, place: Place) -> None:
     ledger.releases.promote("acme", first.digest, "production", "it was good")
     ledger.releases.promote("acme", second.digest, "production", "it was better")
     ledger.releases.rollback("acme", reason="it was not")
+    ledger.tenant_keys.made("default", "0" * 8, "first use")
+    answered = audit_row("r-1", "outcome", facts=json.dumps({"note": "x" * 600}), content=b"\x00\xff encrypted")
+    ledger.audit_records.append([audit_row("r-1"), answered])
+    ledger.credentials.create("k-1", "service:crm", ["sales"], "0" * 64, AT, "for the CRM")
+    ledger.credentials.rotate("k-1", "1" * 64, AT, "yearly")
+    ledger.feedback.add("f-1", "r-1", "default", "user:ada", {"rating": 1}, b"encrypted")
+    ledger.tenant_keys.destroyed("default", "Ada asked")
     assert all(place.counts().values())

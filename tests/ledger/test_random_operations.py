@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import tempfile
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from loresmith.errors import LoresmithError, UserError
 from loresmith.ledger import Asset, Head
 from loresmith.ledger.releases import Channel
 from tests.ledger.conftest import MakePlace, made
-from tests.ledger.places import AT, Place, add_asset, record_action
+from tests.ledger.places import AT, Place, add_asset, audit_row, record_action
 from tests.ledger.processes import Child
 
 TEXTS = st.sampled_from(["one", "two", "three", "four"])
@@ -42,6 +43,9 @@ class LedgerMachine(RuleBasedStateMachine):
         self.parents: dict[str, set[str]] = {}
         self.actions: dict[str, dict[str, str]] = {}
         self.stacks: dict[tuple[str, str], list[str]] = {}
+        self.answers: dict[str, list[str]] = {}
+        self.hashes: dict[str, str | None] = {}
+        self.keyed: set[str] = set()
         self.heads: list[Head] = []
         self.leaves = 0
 
@@ -128,6 +132,53 @@ class LedgerMachine(RuleBasedStateMachine):
             ancestors |= new
         lineage = self.ledger.lineage(asset.digest)
         assert {node.id for node in lineage.nodes if node.type == "asset"} == ancestors
+
+    @rule(batch=st.lists(st.tuples(TEXTS, st.sampled_from(["intent", "outcome"])), min_size=1, max_size=20))
+    def audit(self, batch: list[tuple[str, str]]) -> None:
+        leaves = self.ledger.audit_records.append([audit_row(response, phase) for response, phase in batch])
+        assert leaves == range(self.leaves, self.leaves + len(batch))
+        self.leaves += len(batch)
+        for response, phase in batch:
+            self.answers.setdefault(response, []).append(phase)
+        assert self.ledger.log.inclusion_proof(leaves[-1]).holds()
+        for response, phases in self.answers.items():
+            assert [row.phase for row in self.ledger.audit_records.of(response)] == phases
+
+    @rule(key=TEXTS, change=st.sampled_from(["create", "rotate", "revoke"]), secret=st.sampled_from("0123"))
+    def change_a_credential(self, key: str, change: str, secret: str) -> None:
+        credentials, known, before = self.ledger.credentials, self.hashes.get(key), self.ledger.credentials.version()
+        allowed = key not in self.hashes if change == "create" else known is not None
+        with nullcontext() if allowed else pytest.raises(UserError):
+            if change == "create":
+                credentials.create(key, "user:ada", [], secret, None, "because")
+            elif change == "rotate":
+                credentials.rotate(key, secret, AT, "because")
+            else:
+                credentials.revoke(key, "because")
+        if allowed:
+            self.hashes[key] = None if change == "revoke" else secret
+            self.leaves += 1
+        assert (credentials.version() != before) == allowed
+        current = {credential.key: credential.hash for credential in credentials.list()}
+        assert current == {name: hash for name, hash in self.hashes.items() if hash is not None}
+
+    @rule(tenant=TEXTS)
+    def give_a_tenant_a_key_or_take_it(self, tenant: str) -> None:
+        if tenant in self.keyed:
+            self.ledger.tenant_keys.destroyed(tenant, "because")
+        else:
+            self.ledger.tenant_keys.made(tenant, "key", "because")
+        self.keyed ^= {tenant}
+        self.leaves += 1
+        latest = {event.tenant: event.action for event in self.ledger.tenant_keys.list()}
+        assert {name for name, action in latest.items() if action == "made"} == self.keyed
+
+    @rule(response=TEXTS, rating=st.integers(-1, 1))
+    def say_something_of_a_response(self, response: str, rating: int) -> None:
+        said = self.ledger.feedback.add(f"f-{self.leaves}", response, "default", "user:ada", {"rating": rating})
+        assert said.leaf == self.leaves
+        self.leaves += 1
+        assert list(self.ledger.feedback.list(response=response))[-1] == said
 
     @rule()
     def refuse_nonsense(self) -> None:

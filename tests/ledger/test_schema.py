@@ -75,13 +75,13 @@ def test_many_that_make_the_ledger_at_once_all_get_the_same(bare: Place) -> None
         assert ledger.log.verify().problems == ()
 
 
-@pytest.mark.parametrize("version", ["0003", "9999", "banana"])
+@pytest.mark.parametrize("version", ["0004", "9999", "banana"])
 def test_a_newer_workspace_is_left_alone(place: Place, version: str) -> None:
     with place.behind_its_back() as connection:
         connection.exec_driver_sql(f"UPDATE {schema.VERSION_TABLE} SET version_num = '{version}'")
     before = place.counts()
     for create in (False, True):
-        with pytest.raises(UserError, match=f"newer Loresmith: schema {version}, and this one knows 0002"):
+        with pytest.raises(UserError, match=f"newer Loresmith: schema {version}, and this one knows 0003"):
             place.open(create=create)
     assert place.counts() == before
 

@@ -24,6 +24,12 @@ OTHERS = {
     "rollback": "promote",
     "erased": "tainted",
     "tainted": "erased",
+    "intent": "outcome",
+    "outcome": "intent",
+    "created": "revoked",
+    "rotated": "created",
+    "made": "destroyed",
+    "destroyed": "made",
 }
 
 
@@ -66,6 +72,8 @@ def another(column: sql.Column[Any], value: Any) -> Any:
         return not value
     if isinstance(column.type, sql.Text):
         return f"{value or ''}x"
+    if isinstance(column.type, sql.LargeBinary):
+        return (value or b"") + b"x"
     return (value or 0) + 1
 
 

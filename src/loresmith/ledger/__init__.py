@@ -11,15 +11,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from loresmith.ledger.actions import Action, ActionRecord, OutputRecord
     from loresmith.ledger.assets import Asset, AssetCheck, File
+    from loresmith.ledger.audit_records import AuditRow
     from loresmith.ledger.checkpoints import Checkpoint
     from loresmith.ledger.claims import Claim
+    from loresmith.ledger.credentials import Credential
     from loresmith.ledger.erasures import ErasedDocument, Erasure, Mark
+    from loresmith.ledger.feedback import Feedback
     from loresmith.ledger.ledger import Ledger
     from loresmith.ledger.lineage import Lineage
     from loresmith.ledger.log import ConsistencyProof, Head, InclusionProof
     from loresmith.ledger.receipts import Receipt
     from loresmith.ledger.releases import Release, ReleaseEvent
     from loresmith.ledger.runs import Metric, Run, RunEvent
+    from loresmith.ledger.tenant_keys import TenantKeyEvent
     from loresmith.ledger.verification import LogCheck
 
 _HOMES = {
@@ -27,11 +31,14 @@ _HOMES = {
     "ActionRecord": "actions",
     "Asset": "assets",
     "AssetCheck": "assets",
+    "AuditRow": "audit_records",
     "Checkpoint": "checkpoints",
     "Claim": "claims",
     "ConsistencyProof": "log",
+    "Credential": "credentials",
     "ErasedDocument": "erasures",
     "Erasure": "erasures",
+    "Feedback": "feedback",
     "File": "assets",
     "Head": "log",
     "InclusionProof": "log",
@@ -46,6 +53,7 @@ _HOMES = {
     "ReleaseEvent": "releases",
     "Run": "runs",
     "RunEvent": "runs",
+    "TenantKeyEvent": "tenant_keys",
 }
 
 __all__ = [
@@ -53,11 +61,14 @@ __all__ = [
     "ActionRecord",
     "Asset",
     "AssetCheck",
+    "AuditRow",
     "Checkpoint",
     "Claim",
     "ConsistencyProof",
+    "Credential",
     "ErasedDocument",
     "Erasure",
+    "Feedback",
     "File",
     "Head",
     "InclusionProof",
@@ -72,6 +83,7 @@ __all__ = [
     "ReleaseEvent",
     "Run",
     "RunEvent",
+    "TenantKeyEvent",
 ]
 
 

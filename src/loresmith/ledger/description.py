@@ -19,7 +19,7 @@ _MOST_ROWS = 16
 def describe(rows: Iterable[tuple[Table, Mapping[str, Any] | Row[Any]]]) -> dict[str, Any]:
     """What a payload says of its rows: a JSON value that is equal exactly when the rows are.
 
-    A long text stands in it by its digest, and so do many rows of one table together.
+    A long text stands in it by its digest, and so do bytes, and many rows of one table together.
     """
     said: dict[str, list[tuple[list[str], dict[str, Any]]]] = {}
     for table, row in rows:
@@ -41,6 +41,8 @@ def describe(rows: Iterable[tuple[Table, Mapping[str, Any] | Row[Any]]]) -> dict
 def _fact(value: Any) -> Any:
     if isinstance(value, str) and len(value) > _LONGEST_TEXT:
         return {"characters": len(value), "sha256": digest_bytes(value.encode())}
+    if isinstance(value, bytes):
+        return {"bytes": len(value), "sha256": digest_bytes(value)}
     if isinstance(value, float) and not math.isfinite(value):
         # NaN is stored as NULL.
         return None if math.isnan(value) else str(value)

@@ -9,17 +9,21 @@ from types import TracebackType
 from loresmith.errors import LoresmithError
 from loresmith.ledger.actions import Actions
 from loresmith.ledger.assets import Assets
+from loresmith.ledger.audit_records import AuditRecords
 from loresmith.ledger.blobs import BlobStore, open_blobs
 from loresmith.ledger.checkpoints import Checkpoints
 from loresmith.ledger.claims import Claims
+from loresmith.ledger.credentials import Credentials
 from loresmith.ledger.database import Database
 from loresmith.ledger.erasures import Erasures
+from loresmith.ledger.feedback import FeedbackRecords
 from loresmith.ledger.lineage import Lineage, lineage_of, made_from, makers_of
 from loresmith.ledger.log import Log
 from loresmith.ledger.receipts import Receipts
 from loresmith.ledger.releases import Releases
 from loresmith.ledger.runs import Runs
 from loresmith.ledger.signing import make_key
+from loresmith.ledger.tenant_keys import TenantKeys
 
 
 class Ledger:
@@ -38,6 +42,10 @@ class Ledger:
         receipts: signed outcomes of checks.
         releases: names that point at assets.
         erasures: what was taken out for good.
+        audit_records: what the gateway was asked, by whom, and what came of it.
+        credentials: the keys of the gateway's callers.
+        feedback: what callers said of responses.
+        tenant_keys: when the keys that tenants' content is encrypted with were made and destroyed.
         log: the Merkle log of every change.
     """
 
@@ -53,6 +61,10 @@ class Ledger:
         self.checkpoints = Checkpoints(database, self.log)
         self.erasures = Erasures(database, self.log, actor)
         self.releases = Releases(database, self.log, self.assets, self.erasures, actor)
+        self.audit_records = AuditRecords(database, self.log)
+        self.credentials = Credentials(database, self.log, actor)
+        self.feedback = FeedbackRecords(database, self.log)
+        self.tenant_keys = TenantKeys(database, self.log, actor)
 
     @classmethod
     def open(

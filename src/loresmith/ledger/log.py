@@ -6,7 +6,8 @@ transaction; `verify` reads them again and compares.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sql
@@ -23,6 +24,19 @@ from loresmith.ledger.digest import canonical_json, is_digest, parse_json
 from loresmith.ledger.verification import LogCheck, Verification
 
 Rows = Mapping[Table, Sequence[Mapping[str, Any]]]
+
+_AT_ONCE = 500
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One leaf that is to be added: what it says of whom, and the rows that come with it."""
+
+    kind: str
+    key: str
+    rows: Rows
+    at: str | None = None
+    """When it was; None: now."""
 
 
 class Head(BaseModel):
@@ -82,31 +96,51 @@ class Log:
 
         `connection` comes from `Database.write`, so that nobody else appends before it commits.
         """
+        return self.append_many(connection, [Entry(kind, key, rows, at)])[0]
+
+    def append_many(self, connection: Connection, entries: Sequence[Entry]) -> range:
+        """Add a leaf, and the rows that it describes, for each entry in turn; returns the leaves' indices.
+
+        The leaves are those that as many calls of `append` would have added; what one transaction costs is paid once.
+        """
         span = _span(connection)
-        index = span.size
-        payload = canonical_json(
-            {
-                "actor": self._actor,
-                "at": at or timestamp(),
-                "key": key,
-                "kind": kind,
-                "rows": describe((table, row) for table, new in rows.items() for row in new),
-            }
-        )
-        leaf = merkle.leaf_hash(payload)
-        span.append(leaf)
-        root = span.root().hex()
-        connection.execute(
-            sql.insert(schema.LOG_LEAF).values(
-                index=index, kind=kind, key=key, payload=payload.decode(), hash=leaf.hex(), root=root
+        first = span.size
+        leaves: list[dict[str, Any]] = []
+        rows: dict[Table, list[dict[str, Any]]] = {}
+        for index, entry in enumerate(entries, first):
+            described = describe((table, row) for table, new in entry.rows.items() for row in new)
+            payload = canonical_json(
+                {
+                    "actor": self._actor,
+                    "at": entry.at or timestamp(),
+                    "key": entry.key,
+                    "kind": entry.kind,
+                    "rows": described,
+                }
             )
-        )
-        for table in schema.DESCRIBED:
-            if rows.get(table):
-                connection.execute(sql.insert(table), [{**row, "leaf": index} for row in rows[table]])
-        peaks = canonical_json([peak.hex() for peak in span.peaks]).decode()
-        connection.execute(sql.update(schema.LOG_HEAD).values(size=span.size, root=root, peaks=peaks))
-        return index
+            leaf = merkle.leaf_hash(payload)
+            span.append(leaf)
+            leaves.append(
+                {
+                    "index": index,
+                    "kind": entry.kind,
+                    "key": entry.key,
+                    "payload": payload.decode(),
+                    "hash": leaf.hex(),
+                    "root": span.root().hex(),
+                }
+            )
+            for table, new in entry.rows.items():
+                rows.setdefault(table, []).extend({**row, "leaf": index} for row in new)
+        if leaves:
+            connection.execute(sql.insert(schema.LOG_LEAF), leaves)
+            for table in schema.DESCRIBED:
+                if rows.get(table):
+                    connection.execute(sql.insert(table), rows[table])
+            peaks = canonical_json([peak.hex() for peak in span.peaks]).decode()
+            root = leaves[-1]["root"]
+            connection.execute(sql.update(schema.LOG_HEAD).values(size=span.size, root=root, peaks=peaks))
+        return range(first, span.size)
 
     def head(self) -> Head:
         """How many leaves there are, and the root over them."""
@@ -121,17 +155,39 @@ class Log:
 
     def inclusion_proof(self, index: int, size: int | None = None) -> InclusionProof:
         """The proof that leaf `index` stands in the log as it was at `size` leaves (now, if None)."""
+        return self.inclusion_proofs([index], size)[index]
+
+    def inclusion_proofs(self, indices: Collection[int], size: int | None = None) -> dict[int, InclusionProof]:
+        """The proofs for many leaves, in one pass over the log."""
         with self._database.read() as connection:
             now = _size(connection)
             size = now if size is None else size
-            if not 0 <= index < size <= now:
-                raise UserError(f"there is no leaf {index} among the first {size}", hint=f"the log has {now} leaves")
-            path = merkle.inclusion_path(_hashes(connection), index, size)
-            leaf = next(iter(_hashes(connection)(index, index + 1)))
+            for index in indices:
+                if not 0 <= index < size <= now:
+                    raise UserError(
+                        f"there is no leaf {index} among the first {size}", hint=f"the log has {now} leaves"
+                    )
+            if not indices:
+                return {}
+            proved = merkle.inclusion_paths(_hashes(connection)(0, size), indices, size)
             root = _root(connection, size)
-        return InclusionProof(
-            index=index, size=size, leaf=leaf.hex(), path=tuple(sibling.hex() for sibling in path), root=root
-        )
+        return {
+            index: InclusionProof(
+                index=index, size=size, leaf=leaf.hex(), path=tuple(sibling.hex() for sibling in path), root=root
+            )
+            for index, (leaf, path) in proved.items()
+        }
+
+    def payloads(self, indices: Collection[int]) -> dict[int, str]:
+        """What these leaves say: the bytes that were hashed, as text."""
+        wanted = sorted(indices)
+        found: dict[int, str] = {}
+        with self._database.read() as connection:
+            for start in range(0, len(wanted), _AT_ONCE):
+                among = schema.LOG_LEAF.c.index.in_(wanted[start : start + _AT_ONCE])
+                query = sql.select(schema.LOG_LEAF.c.index.label("number"), schema.LOG_LEAF.c.payload).where(among)
+                found.update((row.number, row.payload) for row in connection.execute(query))
+        return found
 
     def consistency_proof(self, old: int, new: int | None = None) -> ConsistencyProof:
         """The proof that the log at `old` leaves is the beginning of the log at `new` leaves (now, if None)."""

@@ -8,7 +8,9 @@ Everything here is a pure function of bytes; who trusts nobody can check a proof
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from itertools import islice
 
 LeafHashes = Callable[[int, int], Iterable[bytes]]
 """Gives the hashes of the leaves from `start` up to, and without, `stop`."""
@@ -71,9 +73,26 @@ def inclusion_path(leaves: LeafHashes, index: int, size: int) -> list[bytes]:
     Raises:
         ValueError: there is no such leaf in that tree.
     """
-    if not 0 <= index < size:
-        raise ValueError(f"there is no leaf {index} in a tree of {size}")
-    return list(_inclusion(leaves, index, 0, size))
+    return inclusion_paths(leaves(0, size), [index], size)[index][1]
+
+
+def inclusion_paths(
+    leaves: Iterable[bytes], indices: Collection[int], size: int
+) -> dict[int, tuple[bytes, list[bytes]]]:
+    """The hash of each of these leaves with the hashes that lead from it to the root of the first `size`.
+
+    One pass over the leaves from the first on, in memory for the paths alone.
+
+    Raises:
+        ValueError: there is no such leaf in that tree, or it has fewer than `size`.
+    """
+    for index in indices:
+        if not 0 <= index < size:
+            raise ValueError(f"there is no leaf {index} in a tree of {size}")
+    proved: dict[int, tuple[bytes, list[bytes]]] = {}
+    if indices:
+        _inclusion(iter(leaves), sorted(set(indices)), 0, size, proved)
+    return proved
 
 
 def consistency_path(leaves: LeafHashes, old: int, new: int) -> list[bytes]:
@@ -139,16 +158,27 @@ def _split(count: int) -> int:
     return 1 << ((count - 1).bit_length() - 1)
 
 
-def _inclusion(leaves: LeafHashes, index: int, start: int, stop: int) -> Iterator[bytes]:
+def _inclusion(
+    leaves: Iterator[bytes], wanted: Sequence[int], start: int, stop: int, proved: dict[int, tuple[bytes, list[bytes]]]
+) -> bytes:
+    """The root over the next leaves, those from `start` to `stop`; the paths below it of those that are wanted."""
+    if not wanted:
+        return root_of(islice(leaves, stop - start))
     if stop - start == 1:
-        return
+        leaf = next(leaves, None)
+        if leaf is None:
+            raise ValueError(f"the leaves end before {stop}")
+        proved[start] = leaf, []
+        return leaf
     middle = start + _split(stop - start)
-    if index < middle:
-        yield from _inclusion(leaves, index, start, middle)
-        yield root_of(leaves(middle, stop))
-    else:
-        yield from _inclusion(leaves, index, middle, stop)
-        yield root_of(leaves(start, middle))
+    cut = bisect_left(wanted, middle)
+    left = _inclusion(leaves, wanted[:cut], start, middle, proved)
+    right = _inclusion(leaves, wanted[cut:], middle, stop, proved)
+    for index in wanted[:cut]:
+        proved[index][1].append(right)
+    for index in wanted[cut:]:
+        proved[index][1].append(left)
+    return node_hash(left, right)
 
 
 def _consistency(leaves: LeafHashes, old: int, start: int, stop: int, *, whole: bool) -> Iterator[bytes]:

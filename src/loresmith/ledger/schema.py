@@ -14,12 +14,13 @@ from sqlalchemy import (
     Float,
     ForeignKey,
     Integer,
+    LargeBinary,
     MetaData,
     Table,
     Text,
 )
 
-VERSION = "0002"
+VERSION = "0003"
 """The newest migration; what a ledger that this Loresmith writes to has to be at."""
 
 VERSION_TABLE = "ledger_version"
@@ -220,6 +221,65 @@ ERASURE_END = Table(
     _leaf(),
 )
 
+AUDIT_RECORD = Table(
+    "audit_record",
+    METADATA,
+    _leaf(primary_key=True),
+    Column("response", Text, nullable=False, index=True),
+    Column("phase", Text, CheckConstraint("phase IN ('intent', 'outcome')"), nullable=False),
+    Column("at", Text, nullable=False, index=True),
+    Column("tenant", Text, nullable=False),
+    Column("principal", Text, nullable=False),
+    Column("release", Text, nullable=False),
+    Column("facts", Text, nullable=False),
+    # Encrypted with a key of the tenant; NULL where content is not kept.
+    Column("content", LargeBinary),
+)
+
+CREDENTIAL_EVENT = Table(
+    "credential_event",
+    METADATA,
+    _leaf(primary_key=True),
+    Column("key", Text, nullable=False, index=True),
+    Column("action", Text, CheckConstraint("action IN ('created', 'revoked', 'rotated')"), nullable=False),
+    Column("principal", Text, nullable=False),
+    Column("groups", Text, nullable=False),
+    # A keyed hash of the secret; what it is keyed with is not in the ledger.
+    Column("hash", Text, nullable=False),
+    Column("expires_at", Text),
+    # Of a rotation: how long the secret before it is still good.
+    Column("previous_until", Text),
+    Column("reason", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("at", Text, nullable=False),
+)
+
+FEEDBACK = Table(
+    "feedback",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("response", Text, nullable=False, index=True),
+    Column("tenant", Text, nullable=False),
+    Column("principal", Text, nullable=False),
+    Column("facts", Text, nullable=False),
+    Column("content", LargeBinary),
+    Column("at", Text, nullable=False),
+    _leaf(),
+)
+
+TENANT_KEY_EVENT = Table(
+    "tenant_key_event",
+    METADATA,
+    _leaf(primary_key=True),
+    Column("tenant", Text, nullable=False, index=True),
+    # Names the key; says nothing of its bytes.
+    Column("key", Text, nullable=False),
+    Column("action", Text, CheckConstraint("action IN ('made', 'destroyed')"), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("at", Text, nullable=False),
+)
+
 DESCRIBED = (
     BLOB,
     ASSET,
@@ -235,6 +295,10 @@ DESCRIBED = (
     TOMBSTONE,
     MARK,
     ERASURE_END,
+    AUDIT_RECORD,
+    CREDENTIAL_EVENT,
+    FEEDBACK,
+    TENANT_KEY_EVENT,
 )
 """The tables whose every row a leaf describes, in an order in which rows can be inserted."""
 
