@@ -44,8 +44,10 @@ $(VENV)/.runtime: pyproject.toml constraints.txt | $(BIN)/python
 	@$(BIN)/python -m compileall -q -j 0 -x '$(UNUSED)' $(VENV)/lib
 	@touch $@
 
+# Of rapidocr only the networks that it carries are wanted, as an operator's would be; its requirements are many.
 $(VENV)/.test: $(VENV)/.runtime
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
+	$(BIN)/python -m pip install --quiet --no-deps --constraint constraints.txt rapidocr
 	@touch $@
 
 # A real base for the slow tests; its own requirements would compile an engine that nothing here uses.

@@ -1,4 +1,4 @@
-"""Pictures, as media documents: no text, and what the file says of them as metadata.
+"""Pictures, as media documents: what the file says of them as metadata, and no text unless it is to be recognised.
 
 Where a photograph was taken is left out.
 """
@@ -12,7 +12,9 @@ import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from loresmith.data.readers.pages import joined_pages, too_many_left_out
 from loresmith.data.readers.record import ReadingRules, Record, Refused, metadata_json
+from loresmith.data.recognition.recogniser import UNSURE, Recogniser
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -37,7 +39,10 @@ _MORE_DAMAGE = (ZeroDivisionError, AttributeError, NotImplementedError, RuntimeE
 
 
 def read_image(data: bytes, rules: ReadingRules) -> Iterator[Record | Refused]:
-    """One record without text. A picture that cannot be decoded to its last row is refused as damaged."""
+    """One record, without text if there is none or nothing to recognise it with.
+
+    A picture that cannot be decoded to its last row is refused as damaged.
+    """
     import PIL.BmpImagePlugin
     import PIL.GifImagePlugin
     import PIL.Image
@@ -50,14 +55,14 @@ def read_image(data: bytes, rules: ReadingRules) -> Iterator[Record | Refused]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a warning of too many pixels: they are counted here
             with PIL.Image.open(io.BytesIO(data), formats=tuple(_FORMATS)) as image:
-                yield _record(image, len(data))
+                yield _record(image, len(data), Recogniser(rules.ocr, rules.ocr_confidence) if rules.ocr else None)
     except PIL.Image.DecompressionBombError as error:
         yield Refused("too large", str(error), len(data))
     except (*_DAMAGE, *_MORE_DAMAGE) as error:
         yield Refused("damaged", _said(error), len(data))
 
 
-def _record(image: Image, size: int) -> Record | Refused:
+def _record(image: Image, size: int, ocr: Recogniser | None) -> Record | Refused:
     pixels = image.width * image.height
     if pixels > MOST_PIXELS:
         return Refused("too large", f"{image.width} x {image.height} pixels, of which {MOST_PIXELS} are allowed", size)
@@ -71,7 +76,35 @@ def _record(image: Image, size: int) -> Record | Refused:
     }
     image.seek(0)
     image.load()
-    return Record("", size, metadata=metadata_json(metadata), media_type=_FORMATS.get(image.format or "", _SEVERAL))
+    media_type = _FORMATS.get(image.format or "", _SEVERAL)
+    text, places = joined_pages({})
+    if ocr:
+        texts, unsure = _recognised(image, ocr)
+        if unsure and too_many_left_out(len(unsure), len(texts)):
+            return Refused(UNSURE, f"{len(unsure)} of its pages", size)
+        metadata |= ocr.metadata | ({"left_out": {UNSURE: unsure}} if unsure else {})
+        text, places = joined_pages(texts)
+    return Record(text, size, metadata=metadata_json(metadata), media_type=media_type, pages=places)
+
+
+def _recognised(image: Image, ocr: Recogniser) -> tuple[dict[int, str], list[int]]:
+    """The text of its pages, of which only TIFF has several, and the numbers of those that do not count."""
+    import PIL.ImageOps
+
+    texts: dict[int, str] = {}
+    unsure: list[int] = []
+    pages = min(getattr(image, "n_frames", 1), _MOST_FRAMES) if image.format == "TIFF" else 1
+    for number in range(1, pages + 1):
+        image.seek(number - 1)
+        if image.width * image.height > MOST_PIXELS:
+            unsure.append(number)
+            continue
+        text, problem = ocr.page(number, PIL.ImageOps.exif_transpose(image))
+        if problem:
+            unsure.append(number)
+        elif text:
+            texts[number] = text
+    return texts, unsure
 
 
 def _exif(image: Image) -> dict[str, Any]:

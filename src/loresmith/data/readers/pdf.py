@@ -2,26 +2,26 @@
 
 PDFium extracts all pages. Pages that are pictures are told from pages that are empty, and on a sample of pages a second
 extractor, which shares no code with it, is asked; what `pdf_doubts` then says of the sample decides whether every page
-is compared. Pages that fail are left out and named in the metadata; a file of which too many fail is refused.
+is compared. Pages that fail are left out and named in the metadata; a file of which too many fail is refused. Scans are
+read by the operator's networks where the recipe names some.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
+from loresmith.data.readers.pages import joined_pages, too_many_left_out
 from loresmith.data.readers.pdf_doubts import doubt_about, sampled
 from loresmith.data.readers.pdf_second_opinion import SecondOpinion
 from loresmith.data.readers.record import ReadingRules, Record, metadata_json
 from loresmith.data.readers.refusal import NoDocumentError, whole_document
+from loresmith.data.recognition.recogniser import LONGEST_SIDE, Recogniser
 
 if TYPE_CHECKING:
     from pypdfium2 import PdfDocument, PdfPage
-
-MOST_PAGES_LEFT_OUT = 0.5
-"""Share of a file's pages with something on them that may be left out. Beyond it what is left is no document any more:
-figures between scans refer to text that nobody has."""
 
 SCANNED_CHARACTERS = 50
 """A picture with fewer characters than this beside it is a scan: what stands there is a page number or a stamp of the
@@ -30,6 +30,9 @@ program that scanned; the shortest caption that says something is longer."""
 SCANNED_COVERAGE = 0.5
 """Share of the page that pictures cover at least on a scan: scans fill the page but for margins that were cut off;
 figures among text rarely take half of it."""
+
+DOTS_PER_INCH = 200
+"""At which scanned pages are recognised."""
 
 _MOST_PICTURES = 4096  # looked at on one page; scans in strips have hundreds
 _DATE = re.compile(r"\AD:(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(?:(Z)|([+-]\d\d)'(\d\d)'?)?.*", re.ASCII)
@@ -42,7 +45,8 @@ def read_pdf(data: bytes, rules: ReadingRules) -> Record:
 
     The metadata has title, author and times, `pages` (how many there are), `left_out` (numbers of pages by reason:
     "scanned", or what `doubt_about` says), `compared` (pages that were extracted twice) and `copying` (false where the
-    author did not permit it). Words that a line end divides are put together.
+    author did not permit it), and `ocr` where pages were recognised: by what, how surely, and which. Words that a line
+    end divides are put together.
     """
     import pypdfium2
 
@@ -53,37 +57,36 @@ def read_pdf(data: bytes, rules: ReadingRules) -> Record:
             raise NoDocumentError("encrypted", "it needs a password") from None
         raise NoDocumentError("damaged", str(error)) from None
     try:
-        return _record(document, data)
+        return _record(document, data, Recogniser(rules.ocr, rules.ocr_confidence) if rules.ocr else None)
     finally:
         document.close()
 
 
-def _record(document: PdfDocument, data: bytes) -> Record:
+def _record(document: PdfDocument, data: bytes, ocr: Recogniser | None) -> Record:
     pages = len(document)
     texts: dict[int, str] = {}
     left_out: dict[str, list[int]] = {}
     for number in range(1, pages + 1):
-        text, problem = _page(document, number)
+        text, problem = _page(document, number, ocr)
         if problem:
             left_out.setdefault(problem, []).append(number)
         elif text:
             texts[number] = text
-    doubts, compared = _doubts(texts, data)
+    doubts, compared = _doubts(texts, data, ocr.pages if ocr else ())
     for number, doubt in doubts.items():
         left_out.setdefault(doubt, []).append(number)
         del texts[number]
     _refuse_if_too_little(texts, left_out, pages)
     metadata = _information(document) | {"pages": pages, "compared": compared}
+    if ocr:
+        metadata |= ocr.metadata
     if left_out:
         metadata["left_out"] = left_out
-    places, length = [], 0
-    for number, text in texts.items():
-        places.append((number, length))
-        length += len(text) + 2
-    return Record("\n\n".join(texts.values()) + "\n", len(data), metadata=metadata_json(metadata), pages=tuple(places))
+    text, places = joined_pages(texts)
+    return Record(text, len(data), metadata=metadata_json(metadata), pages=places)
 
 
-def _page(document: PdfDocument, number: int) -> tuple[str, str]:
+def _page(document: PdfDocument, number: int, ocr: Recogniser | None) -> tuple[str, str]:
     """The text of a page, or what is wrong with it."""
     import pypdfium2
 
@@ -94,13 +97,19 @@ def _page(document: PdfDocument, number: int) -> tuple[str, str]:
     try:
         text = _text(page)
         if len(text) < SCANNED_CHARACTERS and _coverage(page) >= SCANNED_COVERAGE:
-            return "", "scanned"
+            return _recognised(page, number, ocr) if ocr else ("", "scanned")
     except pypdfium2.PdfiumError:
         return "", "damaged"
     else:
         return text, ""
     finally:
         page.close()
+
+
+def _recognised(page: PdfPage, number: int, ocr: Recogniser) -> tuple[str, str]:
+    scale = min(DOTS_PER_INCH / 72, LONGEST_SIDE / max(1.0, *page.get_size()))
+    text, problem = ocr.page(number, page.render(scale=scale).to_pil())
+    return text, problem or ("" if text else "scanned")
 
 
 def _text(page: PdfPage) -> str:
@@ -140,14 +149,14 @@ def _coverage(page: PdfPage) -> float:
     return covered / area if area > 0 else 0.0
 
 
-def _doubts(texts: dict[int, str], data: bytes) -> tuple[dict[int, str], int]:
-    """What is wrong with the text of which pages, and how many were extracted twice.
+def _doubts(texts: dict[int, str], data: bytes, recognised: Collection[int]) -> tuple[dict[int, str], int]:
+    """What is wrong with the text of which pages, and how many were extracted twice; none that were recognised.
 
     Every page is judged by itself. One page of the sample that fails against the second extractor brings all pages to
     be compared.
     """
     found = {number: doubt for number, text in texts.items() if (doubt := doubt_about(text, None))}
-    rest = [number for number in texts if number not in found]
+    rest = [number for number in texts if number not in found and number not in recognised]
     sample = sampled(rest)
     second = SecondOpinion(data)
     doubts = {number: doubt_about(texts[number], second.text(number)) for number in sample}
@@ -159,7 +168,7 @@ def _doubts(texts: dict[int, str], data: bytes) -> tuple[dict[int, str], int]:
 
 def _refuse_if_too_little(texts: dict[int, str], left_out: dict[str, list[int]], pages: int) -> None:
     failed = sum(map(len, left_out.values()))
-    if texts and failed <= MOST_PAGES_LEFT_OUT * (failed + len(texts)):
+    if not too_many_left_out(failed, len(texts)):
         return
     if not failed:
         raise NoDocumentError("empty", f"no text on its {pages} pages")

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from loresmith.data.recognition.models import RecognitionModels
+
 
 @dataclass(frozen=True)
 class ReadingRules:
@@ -20,6 +22,8 @@ class ReadingRules:
         max_unpacked_bytes: what one archive may unpack to, or one compressed table decode to, in bytes.
         max_member_bytes: what one file inside another may unpack to, in bytes; it is held in memory.
         max_members: how many files one archive, or parts one mail, may hold.
+        ocr: what recognises scanned pages and pictures of text; None: nothing does.
+        ocr_confidence: mean confidence below which a page is left out, from 0 to 1.
     """
 
     encodings: tuple[str, ...] = ("utf-8",)
@@ -29,6 +33,8 @@ class ReadingRules:
     max_unpacked_bytes: int = 1 << 30
     max_member_bytes: int = 64 << 20
     max_members: int = 100_000
+    ocr: RecognitionModels | None = None
+    ocr_confidence: float = 0.8
 
 
 @dataclass(frozen=True)

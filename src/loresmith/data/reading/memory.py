@@ -24,7 +24,7 @@ from typing import NamedTuple
 from loresmith.data.readers.record import ReadingRules, Record
 from loresmith.data.reading.extraction import Extraction
 
-VERSION = 1
+VERSION = 2
 """Counts up when a reader gives something else for the same bytes."""
 
 READER_PACKAGES = (
@@ -285,7 +285,8 @@ def digest_of_way(rules: ReadingRules) -> str:
     for package in READER_PACKAGES:
         with suppress(PackageNotFoundError):
             libraries[package] = version(package)
-    way = {"version": VERSION, "libraries": libraries, "rules": asdict(rules)}
+    decides = asdict(rules) | {"ocr": rules.ocr.identity if rules.ocr else None}
+    way = {"version": VERSION, "libraries": libraries, "rules": decides}
     return hashlib.sha256(json.dumps(way, sort_keys=True).encode()).hexdigest()
 
 

@@ -20,7 +20,7 @@ from types import TracebackType
 from loresmith.data.readers.record import ReadingRules
 from loresmith.data.reading.extraction import Extraction, refusal
 from loresmith.data.reading.limits import Limits
-from loresmith.data.reading.worker import DISK, LENGTH_BYTES, MEMORY
+from loresmith.data.reading.worker import DISK, LENGTH_BYTES, MEMORY, MODELS
 from loresmith.errors import Failure
 
 TICK_SECONDS = 0.25
@@ -240,6 +240,8 @@ def _ending(status: int, size: int, limits: Limits) -> Extraction:
     """The refusal of a file over which a worker ended in this way. Raises Failure where the file is not to blame."""
     if status == DISK:
         raise Failure("files out of an archive cannot be written", hint="is the disk full?")
+    if status == MODELS:
+        raise Failure("the models that recognise text were changed or removed meanwhile", hint="run it again")
     if status == -signal.SIGXCPU:
         return refusal("took too long", f"{limits.seconds:g} s of the processor's time", size, lasting=False)
     if status in (MEMORY, -signal.SIGKILL):

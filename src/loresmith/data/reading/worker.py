@@ -22,11 +22,14 @@ from loresmith.data.file_types import HEAD_BYTES, FileType, file_type
 from loresmith.data.readers.record import Member, ReadingRules, Record, Refused
 from loresmith.data.reading.extraction import Extraction, FoundMember, encode_rows, refusal
 from loresmith.data.reading.limits import Limits, limit_memory, limit_seconds
+from loresmith.data.recognition.models import RecognitionModels, load_networks
+from loresmith.errors import UserError
 from loresmith.parent_process import die_with
 
 LENGTH_BYTES = 8
-DISK, MEMORY = 74, 75
-"""Exit statuses: what is in an archive cannot be written to the disk, or there is too little memory."""
+DISK, MEMORY, MODELS = 74, 75, 76
+"""Exit statuses: what is in an archive cannot be written to the disk; there is too little memory; the models that
+recognise text are not what they were."""
 
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
 _MEDIA = ("image/", "audio/")
@@ -36,6 +39,8 @@ def rules_of(written: str) -> ReadingRules:
     """Reading rules as JSON has them, tuples as lists."""
     settings: dict[str, Any] = json.loads(written)
     settings["encodings"] = tuple(settings["encodings"])
+    if settings["ocr"] is not None:
+        settings["ocr"] = RecognitionModels(**settings["ocr"])
     return ReadingRules(**settings)
 
 
@@ -100,6 +105,11 @@ def main(arguments: list[str]) -> None:
         signal.signal(asked, signal.SIG_IGN)
     _leave_the_network()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if rules.ocr is not None:  # before what they take counts as a file's
+        try:
+            load_networks(rules.ocr)
+        except UserError:
+            sys.exit(MODELS)
     limit_memory(limits.memory_bytes)
     for line in sys.stdin.buffer:
         task: dict[str, Any] = json.loads(line)

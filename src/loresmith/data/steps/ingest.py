@@ -94,7 +94,9 @@ def _record_deleted(context: StepContext, config: IngestConfig) -> None:
 def _ingest_fingerprint(config: IngestConfig, cache: Path | None = None, erased: frozenset[str] = frozenset()) -> str:
     from loresmith.data.fingerprint import content_fingerprint
 
-    return content_fingerprint(config.selection().files(), config.max_file_bytes, cache, erased)
+    return config.with_models(
+        lambda: content_fingerprint(config.selection().files(), config.max_file_bytes, cache, erased)
+    )
 
 
 def _restore_places(config: IngestConfig, outputs: Mapping[str, Path], folder: Path) -> IngestConfig:
@@ -107,7 +109,7 @@ def _restore_places(config: IngestConfig, outputs: Mapping[str, Path], folder: P
 
 INGEST = Step(
     name="ingest",
-    version=3,
+    version=4,
     summary="Read files of many kinds into documents; what cannot be read is quarantined with the reason.",
     config=IngestConfig,
     inputs={},

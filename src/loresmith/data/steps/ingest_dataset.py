@@ -115,14 +115,17 @@ def _conversations(context: StepContext, config: IngestDatasetConfig, found: Sav
 def _fingerprint(config: IngestDatasetConfig, cache: Path | None = None, erased: frozenset[str] = frozenset()) -> str:
     from loresmith.data.fingerprint import content_fingerprint
 
-    found = config.found()
-    files = content_fingerprint(config.selection(found).files(), config.max_file_bytes, cache, erased)
-    return hashlib.sha256(json.dumps([files, found.licence]).encode()).hexdigest()
+    def read() -> str:
+        found = config.found()
+        files = content_fingerprint(config.selection(found).files(), config.max_file_bytes, cache, erased)
+        return hashlib.sha256(json.dumps([files, found.licence]).encode()).hexdigest()
+
+    return config.with_models(read)
 
 
 INGEST_DATASET = Step(
     name="ingest-dataset",
-    version=1,
+    version=2,
     summary="Read a dataset that the library `datasets` saved, or a folder of tables with a dataset card.",
     config=IngestDatasetConfig,
     inputs={},

@@ -67,12 +67,14 @@ def _ingest_git(context: StepContext, config: IngestGitConfig, _inputs: Mapping[
 def _fingerprint(config: IngestGitConfig, erased: frozenset[str] = frozenset()) -> str:
     from loresmith.data.git_source import commit_id
 
-    return hashlib.sha256(commit_id(Path(config.path), config.revision).encode()).hexdigest()
+    return config.with_models(
+        lambda: hashlib.sha256(commit_id(Path(config.path), config.revision).encode()).hexdigest()
+    )
 
 
 INGEST_GIT = Step(
     name="ingest-git",
-    version=2,
+    version=3,
     summary="Read a Git repository as of one commit, and if wanted its history, into documents.",
     config=IngestGitConfig,
     inputs={},

@@ -138,7 +138,7 @@ def _restore_places(config: IngestMessagesConfig, outputs: Mapping[str, Path], f
 
 INGEST_MESSAGES = Step(
     name="ingest-messages",
-    version=2,
+    version=3,
     summary="Read conversations in JSON Lines into a dataset for fine-tuning; every bad record is named.",
     config=IngestMessagesConfig,
     inputs={},

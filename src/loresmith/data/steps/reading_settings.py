@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import hashlib
+import json
+from collections.abc import Callable, Iterable
 from datetime import date
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from loresmith.data.ingest import Workplace
     from loresmith.data.readers.record import ReadingRules
     from loresmith.data.reading.sources import SourceFile
+    from loresmith.data.recognition.models import RecognitionModels
     from loresmith.data.rights import Rights
     from loresmith.factory.step import StepContext
 
@@ -134,6 +137,20 @@ class FileSettings(RightsSettings, RecordSettings):
         description="Encodings tried in order for files that neither begin with a byte order mark nor name their own. "
         "A single-byte one such as `cp1252` accepts almost anything, so it comes last; `auto` finds the likeliest.",
     )
+    ocr_models: str | None = Field(
+        default=None,
+        json_schema_extra={"location": True},
+        description="A folder with the networks by which scanned pages and pictures of text are read: one ONNX file "
+        "`*det*.onnx`, which finds lines, and one `*rec*.onnx`, which reads them; see docs/reading.md. None: scans "
+        "are quarantined, and pictures have no text. Needs the extra `ocr`.",
+    )
+    ocr_confidence: float = Field(
+        default=0.8,
+        ge=0,
+        le=1,
+        description="How sure the networks must be of a page's characters on average, from 0 to 1; other pages are "
+        "left out, and quarantined where the file is nothing else.",
+    )
 
     @field_validator("encodings")
     @classmethod
@@ -156,7 +173,25 @@ class FileSettings(RightsSettings, RecordSettings):
             max_unpacked_bytes=self.max_unpacked_bytes,
             max_member_bytes=self.max_file_bytes,
             max_members=self.max_members,
+            ocr=self.recognition_models(),
+            ocr_confidence=self.ocr_confidence,
         )
+
+    def recognition_models(self) -> RecognitionModels | None:
+        """The networks that read scans, if the recipe names any. Raises UserError if they are not there."""
+        from loresmith.data.recognition.models import find_models
+
+        return find_models(self.ocr_models) if self.ocr_models is not None else None
+
+    def with_models(self, read: Callable[[], str]) -> str:
+        """The fingerprint of what is read, as `read` gives it, with that of the networks that read scans.
+
+        The networks come first: if they are missing, no file is read.
+        """
+        models = self.recognition_models()
+        if models is None:
+            return read()
+        return hashlib.sha256(json.dumps([read(), models.identity], sort_keys=True).encode()).hexdigest()
 
     def workplace(self, context: StepContext) -> Workplace:
         from loresmith.data.ingest import Workplace
