@@ -1,0 +1,1 @@
+"""Who is asking: principals, groups, API keys, bearer tokens."""

@@ -1,0 +1,1 @@
+"""Who may do what: Cedar policies over principals, actions, resources and the labels that the ledger inherited."""
