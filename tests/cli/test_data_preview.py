@@ -342,3 +342,19 @@ def test_documents_that_other_steps_make_have_to_be_there(shop: CommandLine) -> 
     shop.write("recipe.yaml", RECIPE.replace("step: ingest,", "step: ingest-git,"))
     refused = shop("data", "preview")
     assert (refused.status, "samples are read of the files of ingest steps only" in refused.err) == (2, True)
+
+
+def test_documents_that_may_not_be_kept_any_more_are_told_before_the_step_stops_for_them(fresh: CommandLine) -> None:
+    files = {f"docs/{n}.txt": prose(n) for n in range(4)}
+    write_files(fresh.folder, {**files, "docs/2.txt.rights.yaml": "retain_until: 2020-01-31\n"})
+    steps = "files: {step: ingest, path: docs}\n  corpus: {step: curate, documents: files}"
+    recipe = fresh.write("recipe.yaml", f"name: late\nsteps:\n  {steps}\n")
+    page = fresh.folder / "page.html"
+    done = fresh("data", "preview", recipe, "--to", page)
+    said = "one document has been kept too long, its last day was 2020-01-31: 2.txt"
+    assert f"without as_of the step will stop: {said}" in done.out
+    assert said in page.read_text(encoding="utf-8")
+    assert re.search(r"^kept too long +drop +1 +1 ", done.out, re.MULTILINE)
+    assert fresh("run", recipe).status == 2
+    told = fresh("data", "preview", recipe, "--set", "steps.corpus.as_of=2026-11-22", "--json").json
+    assert told["steps"][0]["overdue"] == ""

@@ -39,10 +39,20 @@ def test_the_sdk_gives_the_same_and_the_run_is_cached(cli: CommandLine, corpus: 
         found = workspace.assets[corpus].readiness(pilot=False)
         assert found.asset.digest == answer.report
         assert found.content.model_dump() == {
-            key: value for key, value in answer.model_dump().items() if key not in ("run", "report", "html")
+            key: value for key, value in answer.model_dump().items() if key not in ("run", "report", "html", "overdue")
         }
         assert workspace.runs[found.run].steps()[0].state == "cached"
         assert answer.html.read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+def test_documents_that_may_not_be_kept_any_more_are_named_first(cli: CommandLine, tmp_path: Path) -> None:
+    rows = [document("old.txt", prose(1, 60), retain_until="2020-01-31"), document("held.txt", prose(2, 60), "test")]
+    with Workspace.open(cli.folder) as workspace:
+        digest = workspace.assets.add("corpus", write_corpus(tmp_path / "late", rows).directory).digest
+    said = "one document has been kept too long, its last day was 2020-01-31: old.txt; curate with `as_of: "
+    lines = cli("data", "readiness", digest, "--no-pilot").out.splitlines()
+    assert lines[2].startswith(f"no step trains on it today: {said}")
+    assert cli("data", "readiness", digest, "--no-pilot", "--json").json["overdue"].startswith(said)
 
 
 @pytest.mark.parametrize(

@@ -176,7 +176,7 @@ def test_aliases_are_the_same_in_every_corpus_of_one_key_and_of_no_other(tmp_pat
 def test_documents_are_used_only_as_they_may_be_and_kept_only_so_long(tmp_path: Path) -> None:
     given = documents(tmp_path, {"a.txt": prose(1)}, uses=["retrieve"], retain_until="2026-06-30")
     with pytest.raises(UserError, match="1 not allowed: train"):
-        curated(tmp_path, given)
+        curated(tmp_path, given, as_of="2026-06-30")
     assert (
         curated(tmp_path / "r", given, use="retrieve", as_of="2026-06-30").outputs["corpus"].metadata["documents"] == 1
     )

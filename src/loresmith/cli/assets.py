@@ -6,6 +6,7 @@ from loresmith.cli.command import command
 from loresmith.cli.groups import noun
 from loresmith.cli.live import live_run
 from loresmith.cli.mixtures import show_sources
+from loresmith.cli.rights import rights_of, show_rights
 from loresmith.cli.screen import Screen, moment, number, plain, short, size
 from loresmith.sdk.calls.assets import (
     EXPORT,
@@ -26,8 +27,8 @@ from loresmith.sdk.calls.assets import (
 )
 from loresmith.sdk.mixtures import sources_of
 
-_SOURCES = "sources"
-"""What a mixture says of its sources has a table of its own."""
+_SOURCES, _RIGHTS = "sources", "rights"
+"""What a mixture says of its sources, and a corpus of its rights, has a table of its own."""
 
 
 def _show_list(answer: AssetList, _request: ListRequest, screen: Screen) -> None:
@@ -54,7 +55,8 @@ def _show_list(answer: AssetList, _request: ListRequest, screen: Screen) -> None
 
 def _show_detail(answer: AssetDetail, _request: ShowRequest, screen: Screen) -> None:
     asset = answer.asset
-    mixed = sources_of(asset.metadata)
+    mixed, rights = sources_of(asset.metadata), rights_of(asset.metadata)
+    tables = {name for name, shown in ((_SOURCES, mixed), (_RIGHTS, rights)) if shown}
     facts = [
         ("digest", asset.digest),
         ("kind", asset.kind),
@@ -65,11 +67,7 @@ def _show_detail(answer: AssetDetail, _request: ShowRequest, screen: Screen) -> 
             (mark.effect, f"{moment(mark.at)} by {mark.actor}, because {mark.because} (erasure {mark.erasure})")
             for mark in answer.marks
         ),
-        *(
-            (f"metadata.{key}", plain(value))
-            for key, value in asset.metadata.items()
-            if not (mixed and key == _SOURCES)
-        ),
+        *((f"metadata.{key}", plain(value)) for key, value in asset.metadata.items() if key not in tables),
     ]
     if answer.made_by is not None:
         made = answer.made_by
@@ -79,6 +77,9 @@ def _show_detail(answer: AssetDetail, _request: ShowRequest, screen: Screen) -> 
     screen.line()
     if mixed:
         show_sources(mixed, screen)
+        screen.line()
+    if rights:
+        show_rights(rights, screen)
         screen.line()
     screen.table(
         ("file", "size", "sha256"),

@@ -122,6 +122,8 @@ def _notes(step: StepPreview, shown: Iterable[PreviewedRule], screen: Screen) ->
     quiet = sorted({rule.profile for rule in step.rules if rule not in shown} - {""})
     if quiet:
         screen.line(f"no document is held to {', '.join(quiet)}; --json has their rules")
+    if step.overdue:
+        screen.line(f"without as_of the step will stop: {visible(step.overdue)}")
     for reason, count in step.unread.items():
         screen.line(f"could not be read: {count:,}, {visible(reason)}")
     for role in step.left_out:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from loresmith.advice.figures import count, hours, percent, size
 from loresmith.cli.command import command
 from loresmith.cli.live import live_run
-from loresmith.cli.screen import Screen, short
+from loresmith.cli.screen import Screen, short, visible
 from loresmith.sdk.calls.data_readiness import DATA_READINESS, ReadinessAnswer, ReadinessRequest
 
 
@@ -13,6 +13,8 @@ def _show(answer: ReadinessAnswer, _request: ReadinessRequest, screen: Screen) -
     verdict, curve = answer.verdict, answer.pilot.curve
     screen.line(f"corpus {short(answer.corpus)}: {verdict.level}", style="bold")
     screen.line(verdict.sentence)
+    if answer.overdue:
+        screen.line(f"no step trains on it today: {visible(answer.overdue)}")
     screen.line()
     screen.table(
         ("level", "met", "what there is, and what it takes"),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from loresmith.data.retention import require_in_time, today
 from loresmith.errors import UserError
 
 if TYPE_CHECKING:
@@ -14,8 +16,11 @@ if TYPE_CHECKING:
 BATCH_DOCUMENTS = 256
 
 
-def require_use(directory: Path, use: str) -> None:
-    """Make sure that all documents of an asset may be used in a way (`train`, `evaluate`, `retrieve`).
+def require_use(directory: Path, use: str, on: date | None = None) -> None:
+    """Make sure that all documents of an asset may still be kept, and used in a way (`train`, `evaluate`, `retrieve`).
+
+    Args:
+        on: the day on which they are to be used; None: today.
 
     Raises:
         UserError: some may not.
@@ -34,6 +39,7 @@ def require_use(directory: Path, use: str) -> None:
             where=str(directory),
             hint=f"curate them with `use: {use}`, which leaves such documents out",
         )
+    require_in_time(directory, on or today())
 
 
 def read_documents(

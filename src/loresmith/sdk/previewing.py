@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,9 +40,21 @@ class Previewer:
         documents: how many are looked at, at most.
         files: how many are read where documents are not there yet; None: as many as documents.
         examples: of each rule, at most.
+        on: the day on which it would run; None: today.
     """
 
-    def __init__(self, workspace: Workspace, recipe: Recipe, documents: int, files: int | None, examples: int) -> None:
+    def __init__(
+        self,
+        workspace: Workspace,
+        recipe: Recipe,
+        documents: int,
+        files: int | None,
+        examples: int,
+        on: date | None = None,
+    ) -> None:
+        from loresmith.data.retention import today
+
+        self._on = on or today()
         self._workspace = workspace
         self._recipe = recipe
         self._documents = documents
@@ -81,6 +94,7 @@ class Previewer:
         from loresmith.data.preview.choosing import choose_documents
         from loresmith.data.preview.nothing_left import outcome_of_nothing
         from loresmith.data.preview.preview import preview_of
+        from loresmith.data.retention import overdue
         from loresmith.data.steps.curate import CurateConfig
 
         inputs, left_out = self._inputs(step, planned)
@@ -107,6 +121,9 @@ class Previewer:
         # What is held out changes nothing of what becomes of documents, and a sample may have too few for it.
         assert isinstance(step.config, CurateConfig)
         config = step.config.model_copy(update={"validation_share": 0.0, "test_share": 0.0})
+        late = overdue(directory, self._on) if config.as_of is None else None
+        if late is not None:
+            config = config.model_copy(update={"as_of": self._on})
         inputs["documents"] = InputAsset("", "documents", sample, {}, ())
         rules = config.rules()
         corpus = context.output("corpus")
@@ -131,6 +148,7 @@ class Previewer:
             unread=unread,
             whole=whole,
             left_out=tuple(left_out),
+            overdue=f"{late.sentence}; {late.hint}" if late is not None else "",
         )
 
     def _inputs(self, step: RecipeStep, planned: Mapping[str, PlannedStep]) -> tuple[dict[str, InputAsset], list[str]]:

@@ -107,3 +107,8 @@ class StepPreview(Preview):
     unread: dict[str, int] = Field(description="Of files: how many documents in them could not be read, by reason.")
     whole: bool = Field(description="Whether the sample is all there is.")
     left_out: tuple[str, ...] = Field(description="Inputs of the step that are not there yet, and so had no say.")
+    overdue: str = Field(
+        default="",
+        description="Which documents may not be kept any more, so that the step stops unless `as_of` is set; what is "
+        "shown is with `as_of` today. Empty: there are none, or `as_of` is set.",
+    )

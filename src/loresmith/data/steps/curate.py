@@ -67,7 +67,8 @@ class CurateConfig(StepConfig):
     as_of: date | None = Field(
         default=None,
         description="The day (YYYY-MM-DD) on which the corpus is made: documents that may be kept only until a day "
-        "before it are dropped. None: how long they may be kept is not looked at.",
+        "before it are dropped. None: none is dropped for that, and the step stops where one may not be kept any more "
+        "on the day it runs (UTC).",
     )
     profile: Literal["auto", "none", "web", "manuals", "code", "records", "mail"] = Field(
         default="auto",
@@ -268,8 +269,12 @@ class CurateConfig(StepConfig):
 
 def _curate(context: StepContext, config: CurateConfig, inputs: Mapping[str, InputAsset]) -> Result:
     from loresmith.data.curation.curate import curate
+    from loresmith.data.retention import require_in_time, today
+    from loresmith.data.rights_summary import rights_facts
     from loresmith.data.steps.engine import engine_of
 
+    if config.as_of is None:
+        require_in_time(inputs["documents"].directory, today())
     corpus = context.output("corpus")
     rules = config.rules()
     with engine_of(context) as engine:
@@ -290,6 +295,7 @@ def _curate(context: StepContext, config: CurateConfig, inputs: Mapping[str, Inp
         "profiles": dict(sorted(result.profiles.items())),
         "languages": dict(sorted(result.languages.items())),
         "boilerplate_lines": result.boilerplate,
+        **rights_facts(corpus),
     }
     if rules.privacy is not None:
         metadata["privacy_findings"] = dict(sorted(result.findings.items()))

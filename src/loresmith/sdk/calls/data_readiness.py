@@ -46,16 +46,23 @@ class ReadinessAnswer(Answer, Readiness):
     run: str = Field(description="The run that made it, or found it made.")
     report: str = Field(description="Digest of the asset.")
     html: Path = Field(description="The page for people.")
+    overdue: str = Field(
+        description="Which documents may not be kept any more today, so that no step trains on the corpus; empty: none."
+    )
 
 
 def _readiness(workspace: Workspace, request: ReadinessRequest, emit: Emit) -> ReadinessAnswer:
+    from loresmith.data.retention import overdue, today
+
     if request.to is not None and request.to.exists() and (not request.to.is_dir() or any(request.to.iterdir())):
         raise UserError("the folder is not empty", where=str(request.to), hint="name a new one")
     found = workspace.assets[request.corpus].readiness(
         emit, tokenizer=request.tokenizer, pilot=not request.no_pilot, settings=request.settings
     )
     html = found.asset.export(request.to) / HTML if request.to is not None else found.html
-    return ReadinessAnswer(**dict(found.content), run=found.run, report=found.asset.digest, html=html)
+    late = overdue(workspace.ledger.assets.directory(found.content.corpus), today())
+    said = f"{late.sentence}; {late.hint}" if late is not None else ""
+    return ReadinessAnswer(**dict(found.content), run=found.run, report=found.asset.digest, html=html, overdue=said)
 
 
 DATA_READINESS = Call(
