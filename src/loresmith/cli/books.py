@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from loresmith.cli.command import command
+from loresmith.cli.data_show import place_said
 from loresmith.cli.groups import noun
-from loresmith.cli.screen import Screen, short
+from loresmith.cli.screen import Screen, short, visible
 from loresmith.sdk.calls.books import BOOKS, TRACE, BooksAnswer, BooksRequest, TraceAnswer, TraceRequest
 from loresmith.sdk.tracing import Lesson, Trace
 
@@ -33,6 +34,12 @@ def _show_trace(answer: TraceAnswer, _request: TraceRequest, screen: Screen) -> 
         detail = f" ({fate.detail})" if fate.detail else ""
         split = f", in the {fate.split} split" if fate.split else ""
         screen.line(f"  {fate.kind} {short(fate.asset)}{whose}: {fate.disposition}{why}{detail}{split}")
+    for span in answer.spans:
+        screen.line(
+            f"in {span.kind} {short(span.asset)} it comes from {visible(span.place.path)}, {place_said(span.place)}"
+        )
+        for line in visible(span.text).splitlines():
+            screen.line(f"  | {line}")
     if trace.lessons:
         screen.line()
         screen.table(

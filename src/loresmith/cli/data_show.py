@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from loresmith.cli.command import command
 from loresmith.cli.screen import Screen, plain, short, size, visible
-from loresmith.sdk.calls.data_show import DATA_SHOW, DataShowAnswer, DataShowRequest, ShownPlace, ShownRow
+from loresmith.sdk.calls.data_show import DATA_SHOW, DataShowAnswer, DataShowRequest, ShownRow
+from loresmith.sdk.spans import ShownPlace
 
 _IN_FULL = ("text", "messages")
 """Columns that stand on lines of their own."""
@@ -14,7 +15,7 @@ _IN_FULL = ("text", "messages")
 
 def _show(answer: DataShowAnswer, request: DataShowRequest, screen: Screen) -> None:
     for row in answer.rows:
-        place = f", {_place(row.place)}" if row.place is not None else ""
+        place = f", {place_said(row.place)}" if row.place is not None else ""
         screen.line(f"{short(row.id)}  {visible(row.path)}{place}", style="bold")
         screen.line(f"  {_values(row)}")
         for column in _IN_FULL:
@@ -26,7 +27,8 @@ def _show(answer: DataShowAnswer, request: DataShowRequest, screen: Screen) -> N
         screen.line(f"labels: {', '.join(answer.labels)}")
 
 
-def _place(place: ShownPlace) -> str:
+def place_said(place: ShownPlace) -> str:
+    """`page 3, bytes 1,200 to 1,260`."""
     pages = f"{page_numbers(place.pages)}, " if place.pages else ""
     return f"{pages}bytes {place.start:,} to {place.end:,}{'' if place.exact else ' (the whole document)'}"
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from loresmith.errors import UserError
 from loresmith.ledger.books import Account
 from loresmith.sdk.call import Answer, Call, Emit, Request
+from loresmith.sdk.spans import SPAN, TracedSpan, span_of, trace_span
 from loresmith.sdk.tracing import Trace, trace_document
 
 if TYPE_CHECKING:
@@ -49,12 +50,21 @@ class TraceRequest(Request):
         description="The document's id, eight or more characters that it begins with, or its path.",
         json_schema_extra={"positional": True},
     )
+    span: str | None = Field(
+        default=None,
+        pattern=SPAN,
+        description="Say where these characters of its text come from, in every asset that has it: `120-180` is "
+        "character 120 up to 179, from 0.",
+    )
 
 
 class TraceAnswer(Answer):
     """What became of a document."""
 
     trace: Trace = Field(description="All that the books say of it.")
+    spans: tuple[TracedSpan, ...] = Field(
+        description="Where the characters asked for come from, oldest asset first; empty if none were asked for."
+    )
 
 
 def _books(workspace: Workspace, request: BooksRequest, _emit: Emit) -> BooksAnswer:
@@ -83,7 +93,9 @@ def _books(workspace: Workspace, request: BooksRequest, _emit: Emit) -> BooksAns
 
 
 def _trace(workspace: Workspace, request: TraceRequest, _emit: Emit) -> TraceAnswer:
-    return TraceAnswer(trace=trace_document(workspace.ledger, request.document))
+    trace = trace_document(workspace.ledger, request.document)
+    spans = trace_span(workspace.ledger, trace, span_of(request.span)) if request.span is not None else ()
+    return TraceAnswer(trace=trace, spans=spans)
 
 
 BOOKS = Call(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -12,6 +11,7 @@ from loresmith.errors import UserError
 from loresmith.nearest import unknown_name
 from loresmith.sdk.call import Answer, Call, Emit, Request
 from loresmith.sdk.calls.assets import REFERENCE
+from loresmith.sdk.spans import SPAN, ShownPlace, places_of, span_of
 
 if TYPE_CHECKING:
     from loresmith.data.asset_rows import AssetRows
@@ -30,7 +30,6 @@ _OF_DOCUMENTS = (
     "text",
 )
 _OF_CONVERSATIONS = ("line", "licence", "labels", "split", "group", "bytes", "messages")
-_SPAN = re.compile(r"(\d+)-(\d+)")
 
 
 class DataShowRequest(Request):
@@ -49,22 +48,10 @@ class DataShowRequest(Request):
     full: bool = Field(default=False, description=f"Show whole texts, not their first {BEGINNING} characters.")
     span: str | None = Field(
         default=None,
-        pattern=_SPAN.pattern + "$",
+        pattern=SPAN,
         description="Say where these characters of each text come from, and show them: `120-180` is character 120 up "
         "to 179, from 0.",
     )
-
-
-class ShownPlace(BaseModel):
-    """Where in the organisation's files something comes from."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    path: str = Field(description="The file, and the record in it, if it has some.")
-    pages: tuple[int, ...] = Field(description="The pages, slides, sheets or chapters; empty where there are none.")
-    start: int = Field(description="Its first byte in the file.")
-    end: int = Field(description="The byte behind its last.")
-    exact: bool = Field(description="Whether these bytes are those of the span alone, and not of the whole document.")
 
 
 class ShownRow(BaseModel):
@@ -131,39 +118,20 @@ def _wanted_columns(request: DataShowRequest, rows: AssetRows) -> list[str]:
     return list(request.columns) or [name for name in usual if name in known]
 
 
-def _places(found: Looked, span: str | None, rows: AssetRows) -> list[ShownPlace | None]:
+def _places(found: Looked, span: str | None, rows: AssetRows) -> Sequence[ShownPlace | None]:
     """The place of each row, or of its span."""
-    if rows.conversations:
-        if span is not None:
-            raise UserError("conversations have a line, not a place for each character", where="--span")
-        return [None] * len(found.rows)
-    from loresmith.data.looking import edits_of
-    from loresmith.data.places import place_of
-
-    edited = edits_of(rows.directory, [row["id"] for _, row in found.rows if row.get("pieces")])
-    places: list[ShownPlace | None] = []
-    for _, row in found.rows:
-        start, end = map(int, span.split("-")) if span is not None else (0, len(row["text"]))
-        try:
-            place = place_of(row, start, end, edited.get(row["id"], ()))
-        except ValueError as error:
-            raise UserError(str(error), where="--span", hint=f"the document is {row['id']} ({row['path']})") from None
-        shown = ShownPlace(**vars(place))
-        places.append(shown if span is not None else _of_whole(shown, row))
-    return places
-
-
-def _of_whole(place: ShownPlace, row: Mapping[str, Any]) -> ShownPlace:
-    start = row["source_start"]
-    return place.model_copy(update={"start": start, "end": start + row["source_bytes"], "exact": True})
+    if not rows.conversations:
+        return places_of(rows, [row for _, row in found.rows], span_of(span) if span is not None else None)
+    if span is not None:
+        raise UserError("conversations have a line, not a place for each character", where="--span")
+    return [None] * len(found.rows)
 
 
 def _shown(value: Any, column: str, request: DataShowRequest) -> Any:
     if column not in ("text", "messages"):
         return dict(value) if column == "scores" and value is not None else value
     if column == "text" and request.span is not None:
-        start, end = map(int, request.span.split("-"))
-        return value[start:end]
+        return value[slice(*span_of(request.span))]
     return value if request.full else value[:BEGINNING]
 
 
