@@ -13,7 +13,7 @@ from loresmith.data.curation.changing_text import EDIT_COLUMNS
 from loresmith.data.curation.outcome import SCORE_COLUMNS
 from loresmith.data.documents import CORPUS_COLUMNS, DOCUMENT_COLUMNS
 from loresmith.data.messages_dataset import RECORD_COLUMNS
-from loresmith.data.mixture.mix import MIXED_COLUMNS
+from loresmith.data.mixture.dealing import MIXED_COLUMNS
 from loresmith.data.record_books import BOOK_COLUMNS
 from tests.data.written_corpora import corpus_of, document
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,16 +67,45 @@ class AssetRows:
 
     def batches(self, columns: Sequence[str], batch_rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
         """All rows in order, with these columns, at most so many at a time."""
+        return self.joined(self._own_batches(self.read(columns), batch_rows), columns)
+
+    def read(self, columns: Sequence[str]) -> list[str]:
+        """Which of the documents' own columns are read to give these."""
+        own = [name for name in columns if name in self._own.names]
+        return own if len(own) == len(columns) or "id" in own else [*own, "id"]
+
+    def joined(
+        self, batches: Iterable[pa.RecordBatch], columns: Sequence[str], first_group: int = 0
+    ) -> Iterator[pa.RecordBatch]:
+        """These columns of documents, given with those that `read` names.
+
+        Args:
+            batches: some of the documents, in their order.
+            first_group: the row group of scores.parquet in which the first of them is, or one before it.
+        """
         own = [name for name in columns if name in self._own.names]
         more = [name for name in columns if name not in own]
         if not more:
-            yield from self._own_batches(own, batch_rows)
+            yield from batches
             return
-        said = _Scores(self.directory / SCORES, more)
-        needed = own if "id" in own else [*own, "id"]
-        for batch in self._own_batches(needed, batch_rows):
+        said = _Scores(self.directory / SCORES, more, first_group)
+        for batch in batches:
             together = {name: batch.column(name) for name in own} | said.of(batch.column("id").to_pylist())
             yield pa.RecordBatch.from_pydict({name: together[name] for name in columns})
+
+    def score_groups(self, ids: Sequence[str]) -> list[int]:
+        """For each of some documents, given in their order, the row group of scores.parquet that it is in."""
+        groups: list[int] = []
+        with pq.ParquetFile(self.directory / SCORES, pre_buffer=False) as table:
+            for group in range(table.metadata.num_row_groups):
+                if len(groups) == len(ids):
+                    break
+                there = set(table.read_row_group(group, columns=["id"], use_threads=False)["id"].to_pylist())
+                while len(groups) < len(ids) and ids[len(groups)] in there:
+                    groups.append(group)
+        if len(groups) < len(ids):
+            raise Failure(f"there is no row for the document {ids[len(groups)]}", where=str(self.directory / SCORES))
+        return groups
 
     def _own_batches(self, columns: Sequence[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
         for file in self._files:
@@ -90,12 +119,12 @@ class _Scores:
     It has a row for every document that curation was given, and the corpus those that were kept, in the same order.
     """
 
-    def __init__(self, file: Path, columns: Sequence[str]) -> None:
+    def __init__(self, file: Path, columns: Sequence[str], first_group: int) -> None:
         self._columns = list(columns)
         self._where = str(file)
-        self._batches = pq.ParquetFile(file, pre_buffer=False).iter_batches(
-            4096, columns=["id", *columns], use_threads=False
-        )
+        table = pq.ParquetFile(file, pre_buffer=False)
+        groups = list(range(first_group, table.metadata.num_row_groups))
+        self._batches = table.iter_batches(4096, groups, ["id", *columns], use_threads=False)
         self._batch: pa.RecordBatch | None = None
         self._ids: list[Any] = []
         self._at = 0

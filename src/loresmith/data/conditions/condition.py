@@ -81,6 +81,16 @@ class Condition:
                 self._seen.setdefault(column, set()).update(operand.names(batch))
         return compute.fill_null(self._look(batch), False)
 
+    def names_seen(self) -> dict[str, list[str]]:
+        """The names that rows had in the mappings that it looks into, by column; for `add_names` in another process."""
+        return {str(column): sorted(names) for column, names in self._seen.items()}
+
+    def add_names(self, seen: Mapping[str, Iterable[str]]) -> None:
+        """Take it that `mask` has seen these, too."""
+        for column, operand in self._operands.items():
+            if operand.names is not None and str(column) in seen:
+                self._seen.setdefault(column, set()).update(seen[str(column)])
+
     def require_names(self) -> None:
         """Call it when `mask` has seen all rows.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
@@ -40,6 +42,14 @@ class NumberColumn:
             self._seen |= self._operand.names(batch)
         found: NDArray[np.float64] = typed(self._operand, "number", batch).cast(pa.float64()).to_numpy(False)
         return found
+
+    def names_seen(self) -> list[str]:
+        """As `Condition.names_seen`, of this column alone."""
+        return sorted(self._seen)
+
+    def add_names(self, seen: Iterable[str]) -> None:
+        """As `Condition.add_names`."""
+        self._seen.update(seen)
 
     def require_names(self) -> None:
         """As `Condition.require_names`."""

@@ -6,110 +6,223 @@ before validation: what is held out stays unseen.
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+import json
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from loresmith.data.asset_rows import AssetRows
-from loresmith.data.duplicates.clusters import Clusters
 from loresmith.data.duplicates.near_duplicates import near_duplicates
 from loresmith.data.duplicates.sketches import Sketches, write_sketches
-from loresmith.data.mixture.survey import IN_NONE, Survey, hash_of
-from loresmith.data.observer import Observer, safe_point
+from loresmith.data.engine.engine import Engine
+from loresmith.data.engine.finished import once
+from loresmith.data.engine.rows import KEYED, PASSAGES, REPEATED, Rows, RowWriter, write_found
+from loresmith.data.engine.shards import read_shard
+from loresmith.data.engine.sorting import read_rows_of, write_rows
+from loresmith.data.mixing import mix
+from loresmith.data.mixture.forest import Forest
+from loresmith.data.mixture.survey import IN_NONE, SURVEYED, THERE_ALREADY, Part, surveyed
+from loresmith.errors import UserError
+
+JOINED = np.dtype(
+    [
+        ("id", np.uint64),
+        ("group", np.uint64),
+        ("size", np.int64),
+        ("value", np.float64),
+        ("named", np.uint32),
+        ("source", np.int16),
+        ("side", np.int8),
+        ("moved", np.bool_),
+    ]
+)
+"""A document: the hash of its id, and of the group that it is in now; bytes of text; what the order goes by; the number
+of the document whose group's name is now that of its own; its source, `IN_NONE` or `THERE_ALREADY`; the number of its
+split now (in `shards.SPLITS`: the more held out, the higher); whether it was on another one."""
+
+_ROWS, _COUNTS = "documents.rows", "counts.json"
 
 
-@dataclass
-class Joined:
-    """What joining came to.
+def sketch(part: Part) -> int:
+    """What the documents of a shard are compared by: their numbers stand for their ids, which may be there twice."""
 
-    Attributes:
-        sides: int8, the number of each document's split now: in `shards.SPLITS`, the more held out, the higher.
-        moved: whether it was on another one.
-        names: the hash of the group that another group is now called by; only of those that were joined.
-        near: how many documents are near-identical to one of another group.
-    """
+    def numbered() -> Iterator[pa.RecordBatch]:
+        number = part.shard.first
+        for batch in read_shard(part.shard, ["text"]):
+            ids = pa.array([str(each) for each in range(number, number + batch.num_rows)], pa.string())
+            yield pa.record_batch([ids, batch["text"]], names=["id", "text"])
+            number += batch.num_rows
 
-    sides: NDArray[np.int8]
-    moved: NDArray[np.bool_]
-    names: dict[int, int] = field(default_factory=dict)
-    near: int = 0
+    def make(folder: Path) -> None:
+        write_sketches(numbered(), folder / "sketches")
+
+    once(sketched(part), make)
+    return part.shard.rows
 
 
-def join_groups(corpora: Sequence[Path], found: Survey, similarity: float, work: Path, observer: Observer) -> Joined:
+def sketched(part: Part) -> Path:
+    return part.folder / "sketched" / part.name
+
+
+def join_groups(parts: Sequence[Part], engine: Engine, folder: Path, tick: Callable[[], None]) -> tuple[Path, int, int]:
     """Find what is near-identical in different corpora, and put every group on one side.
 
-    A document that is in no source has no part in it.
+    A document that is in no source decides of no side.
 
     Args:
-        similarity: Jaccard similarity of runs of five words from which on documents are near-identical.
-        work: a folder for what is in between; emptied.
+        parts: surveyed, and, where there are several corpora, sketched.
+        folder: made for what comes of it.
+        tick: called now and then; it may raise to leave.
+
+    Returns:
+        A file of `JOINED`, how many documents are near-identical to one of another group, and how many changed sides.
+
+    Raises:
+        UserError: a document that is there twice has other text or other rights the second time.
     """
-    names, inverse = np.unique(found.groups, return_inverse=True)
-    clusters = Clusters()
-    near = 0
-    if len(corpora) > 1:
-        for one, other in _alike(corpora, similarity, work, observer):
-            groups = int(inverse[one]), int(inverse[other])
-            if groups[0] != groups[1]:
-                clusters.join(*groups)
-                near += 1
-    for one, other in _same_ids(found):
-        clusters.join(int(inverse[one]), int(inverse[other]))
-    roots = np.arange(len(names))
-    for root, members in clusters.joined().items():
-        roots[members] = root
-    own = roots[inverse]
-    meant = found.sources != IN_NONE
-    severest = np.zeros(len(names), dtype=np.int8)
-    np.maximum.at(severest, own[meant], found.sides[meant])
-    sides = np.where(meant, severest[own], found.sides)
-    called = {int(names[member]): int(names[root]) for root, some in clusters.joined().items() for member in some}
-    return Joined(sides, sides != found.sides, called, near)
+
+    def make(made: Path) -> None:
+        joining = _Joining(parts, engine, made / "between", tick)
+        near = joining.join()
+        write_rows(made / _ROWS, joining.rows())
+        joining.remove()
+        (made / _COUNTS).write_text(json.dumps([near, joining.moved]))
+
+    once(folder, make)
+    near, moved = json.loads((folder / _COUNTS).read_text())
+    return folder / _ROWS, near, moved
 
 
-def group_names(corpora: Sequence[Path], wanted: set[int]) -> dict[int, str]:
-    """The names of groups by their hashes."""
-    names: dict[int, str] = {}
-    if wanted:
-        for corpus in corpora:
-            for batch in AssetRows(corpus).batches(["group"], 4096):
-                for group in set(batch["group"].to_pylist()):
-                    if (key := hash_of(str(group))) in wanted:
-                        names[key] = str(group)
-    return names
+class _Joining:
+    def __init__(self, parts: Sequence[Part], engine: Engine, folder: Path, tick: Callable[[], None]) -> None:
+        folder.mkdir()
+        self._parts = parts
+        self._tables = engine.tables
+        self._folder = folder
+        self._tick = tick
+        self._similarity = parts[0].rules.similarity
+        count = sum(part.shard.rows for part in parts)
+        write_rows(folder / "surveyed.rows", surveyed(parts))
+        self._groups = np.memmap(folder / "surveyed.rows", dtype=SURVEYED, mode="r")["group"].view(np.ndarray)
+        self._forest = Forest(folder / "parents", count)
+        self._severest = _column(folder / "severest", np.dtype(np.int8), count, 0)
+        self._group = _column(folder / "group", np.dtype(np.uint64), count, 2**64 - 1)
+        self._named = _column(folder / "named", np.dtype(np.uint32), count, 2**32 - 1)
+        self._repeated: Rows = np.empty(0, dtype=REPEATED)
+        self.moved = 0
+
+    def join(self) -> int:
+        """Which documents are of one group now; returns how many are near-identical to one of another."""
+        self._find_repeated()
+        for pairs in self._tables.neighbours([self._keyed("groups.parquet", "group")]):
+            self._tick()
+            for one, other in zip(pairs["left"].tolist(), pairs["right"].tolist(), strict=True):
+                self._forest.join(one, other)
+        near = 0
+        if len({part.corpus for part in self._parts}) > 1:
+            for one, other in self._alike():
+                if self._groups[one] != self._groups[other]:
+                    self._forest.join(one, other)
+                    near += 1
+        for again in self._repeated:
+            self._forest.join(int(again["kept"]), int(again["document"]))
+        for first, rows in self._blocks():
+            roots = self._forest.roots(first, first + len(rows))
+            meant = rows["source"] != IN_NONE
+            np.maximum.at(self._severest, roots[meant], rows["side"][meant])
+            np.minimum.at(self._group, roots, rows["group"])
+        for first, rows in self._blocks():
+            roots = self._forest.roots(first, first + len(rows))
+            named = np.flatnonzero(self._group[roots] == rows["group"])
+            np.minimum.at(self._named, roots[named], (first + named).astype(np.uint32))
+        return near
+
+    def rows(self) -> Iterator[Rows]:
+        for first, found in self._blocks():
+            roots = self._forest.roots(first, first + len(found))
+            rows = np.zeros(len(found), dtype=JOINED)
+            for name in ("id", "size", "value"):
+                rows[name] = found[name]
+            low, high = np.searchsorted(self._repeated["document"], [first, first + len(found)])
+            again = self._repeated["document"][low:high].astype(np.int64) - first
+            source = found["source"].copy()
+            source[again[source[again] != IN_NONE]] = THERE_ALREADY
+            rows["source"] = source
+            rows["side"] = np.where(source != IN_NONE, self._severest[roots], found["side"])
+            rows["moved"] = rows["side"] != found["side"]
+            self.moved += int(rows["moved"].sum())
+            rows["group"] = self._group[roots]
+            own = rows["group"] == found["group"]
+            rows["named"] = np.where(own, np.arange(first, first + len(found)), self._named[roots])
+            yield rows
+
+    def remove(self) -> None:
+        for path in self._folder.iterdir():
+            path.unlink()
+        self._folder.rmdir()
+
+    def _blocks(self) -> Iterator[tuple[int, Rows]]:
+        first = 0
+        for rows in read_rows_of(self._folder / "surveyed.rows", SURVEYED):
+            self._tick()
+            yield first, rows
+            first += len(rows)
+
+    def _find_repeated(self) -> None:
+        """Documents of an id that stands before; of the first of them, all have the text and the rights."""
+        ids = self._passages("ids.parquet", lambda rows: rows["id"])
+        self._repeated = write_found(self._folder / "repeated", self._tables.repeated([ids]), REPEATED)
+        if not len(self._repeated):
+            return
+        whole = self._passages("whole.parquet", lambda rows: mix(rows["id"] ^ mix(rows["rights"])))
+        same = write_found(self._folder / "same", self._tables.repeated([whole]), REPEATED)
+        differ = len(self._repeated)
+        for start in range(0, len(same), 1 << 16):
+            some = same[start : start + (1 << 16)]
+            places = np.searchsorted(self._repeated["document"], some["document"])
+            differ -= int(np.count_nonzero(self._repeated["kept"][places] == some["kept"]))
+        if differ:
+            raise UserError(
+                f"{differ} documents are in two of the corpora, with another text, other labels or other uses",
+                hint="make the corpora with the same masks and labels, or of different documents",
+            )
+
+    def _alike(self) -> Iterator[tuple[int, int]]:
+        """Numbers of documents that are near-identical, each with the one that stands for its cluster."""
+        sketches = Sketches([sketched(part) / "sketches" for part in self._parts])
+        comparison = self._folder / "comparison"
+        table = near_duplicates(sketches, comparison, self._similarity, self._tables)
+        for batch in table.select(["document", "kept"]).to_batches():
+            self._tick()
+            for one, other in zip(batch["document"].to_pylist(), batch["kept"].to_pylist(), strict=True):
+                yield int(str(one)), int(str(other))
+        for path in comparison.iterdir():
+            path.unlink()
+        comparison.rmdir()
+
+    def _keyed(self, name: str, column: str) -> Path:
+        with RowWriter(self._folder / name, KEYED) as writer:
+            for first, rows in self._blocks():
+                writer.add(key=rows[column].copy(), document=_numbers(first, rows))
+        return self._folder / name
+
+    def _passages(self, name: str, key: Callable[[Rows], NDArray[np.uint64]]) -> Path:
+        with RowWriter(self._folder / name, PASSAGES) as writer:
+            for first, rows in self._blocks():
+                nothing = np.zeros(len(rows), dtype=np.uint32)
+                writer.add(key=key(rows).copy(), document=_numbers(first, rows), start=nothing, end=nothing)
+        return self._folder / name
 
 
-def _alike(corpora: Sequence[Path], similarity: float, work: Path, observer: Observer) -> Iterator[tuple[int, int]]:
-    """Numbers of documents that are near-identical, each with the one that stands for its cluster."""
-    shutil.rmtree(work, ignore_errors=True)
-    folders = []
-    first = 0
-    for number, corpus in enumerate(corpora):
-        folders.append(work / f"sketches-{number}")
-        first += write_sketches(_numbered(corpus, first, observer), folders[-1])
-    table = near_duplicates(Sketches(folders), work / "comparison", similarity)
-    for batch in table.select(["document", "kept"]).to_batches():
-        for one, other in zip(batch["document"].to_pylist(), batch["kept"].to_pylist(), strict=True):
-            yield int(str(one)), int(str(other))
-    shutil.rmtree(work)
+def _numbers(first: int, rows: Rows) -> NDArray[np.uint32]:
+    return np.arange(first, first + len(rows), dtype=np.uint32)
 
 
-def _same_ids(found: Survey) -> Iterator[tuple[int, int]]:
-    """Numbers of documents that have one id: the first, and one after it."""
-    _, first, inverse = np.unique(found.ids, return_index=True, return_inverse=True)
-    again = np.flatnonzero(first[inverse] != np.arange(len(found)))
-    yield from zip(first[inverse[again]].tolist(), again.tolist(), strict=True)
-
-
-def _numbered(corpus: Path, first: int, observer: Observer) -> Iterator[pa.RecordBatch]:
-    """Texts with their numbers instead of their ids, which may be there twice."""
-    for batch in AssetRows(corpus).batches(["text"]):
-        safe_point(observer, first, None, "documents compared")
-        ids = pa.array([str(number) for number in range(first, first + batch.num_rows)], pa.string())
-        yield pa.record_batch([ids, batch["text"]], names=["id", "text"])
-        first += batch.num_rows
+def _column(path: Path, dtype: np.dtype[np.generic], count: int, value: int) -> NDArray[np.generic]:
+    """A number for each document, in a file that is in memory as far as it is used."""
+    column = np.memmap(path, dtype=dtype, mode="w+", shape=(count,))
+    for start in range(0, count, 1 << 20):
+        column[start : start + (1 << 20)] = value
+    return column.view(np.ndarray)

@@ -173,11 +173,14 @@ def _require_one_rest(sources: tuple[SourceRule, ...], corpora: list[str]) -> No
 
 def _mix(context: StepContext, config: MixConfig, inputs: Mapping[str, InputAsset]) -> Result:
     from loresmith.data.mixture.mix import mix_corpora
+    from loresmith.data.steps.engine import engine_of
 
     corpora = several(inputs, "corpora")
     rules = _rules(config, corpora, context.seed)
     directory = context.output("corpus")
-    mixed = mix_corpora([asset.directory for asset in corpora.values()], directory, rules, context.work, context)
+    folders = [asset.directory for asset in corpora.values()]
+    with engine_of(context) as engine:
+        mixed = mix_corpora(folders, directory, rules, context.work / "mixture", engine, context)
     if mixed.moved:
         context.log(f"{mixed.moved} documents are near-identical to held-out ones of another corpus, and held out, too")
     for name, source in mixed.sources.items():
