@@ -16,6 +16,7 @@ from loresmith import Workspace
 from loresmith.data.preview.previewed import StepPreview
 from loresmith.sdk.calls.data_preview import DATA_PREVIEW, DataPreviewRequest, only
 from tests.cli.conftest import CommandLine
+from tests.data.mail_files import mail
 from tests.data.tables import rows, write_files
 
 WORDS = (
@@ -358,3 +359,17 @@ def test_documents_that_may_not_be_kept_any_more_are_told_before_the_step_stops_
     assert fresh("run", recipe).status == 2
     told = fresh("data", "preview", recipe, "--set", "steps.corpus.as_of=2026-11-22", "--json").json
     assert told["steps"][0]["overdue"] == ""
+
+
+def test_what_is_cut_out_of_mails_is_shown(fresh: CommandLine) -> None:
+    said = f"{prose(1, 1)}\n\n> {prose(2, 1)}\n\n-- \nBob Green\n"
+    write_files(fresh.folder, {f"docs/{n}.eml": mail(text=said.replace("pump", f"{n}")).as_bytes() for n in range(3)})
+    steps = "files: {step: ingest, path: docs}\n  corpus: {step: curate, documents: files}"
+    recipe = fresh.write("recipe.yaml", f"name: post\nsteps:\n  {steps}\n")
+    page = fresh("data", "preview", recipe).out
+    for part in ("quoted", "signature"):
+        assert re.search(rf"^{part} +cut +3 +3 +", page, re.MULTILINE), part
+    (shown,) = fresh("data", "preview", recipe, "--rule", "signature", "--json").json["steps"][0]["rules"]
+    assert shown["examples"][0]["before"]["text"].startswith("-- \n")
+    kept = fresh("data", "preview", recipe, "--set", "steps.corpus.mail_quotes=keep", "--json").json["steps"][0]
+    assert "quoted" not in {rule["name"] for rule in kept["rules"]}

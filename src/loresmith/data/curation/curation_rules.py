@@ -8,6 +8,7 @@ from typing import Literal
 
 from loresmith.data.curation.expectations import Expectations
 from loresmith.data.privacy.recognisers import Recognisers
+from loresmith.data.rules.mail_parts import MAIL_PARTS, MailPart
 from loresmith.data.splitting import Shares
 
 PrivacyAction = Literal["detect", "mask", "pseudonymise", "drop"]
@@ -49,6 +50,7 @@ class CurationRules:
         as_of: documents that might be kept only until a day before this one (YYYY-MM-DD) are left out; empty: none is.
         privacy: what is masked; None: nothing is looked for.
         repeated: passages of which only the first one stays.
+        mail_parts: what is cut out of mails that are held to the profile `mail`.
     """
 
     shares: Shares
@@ -65,3 +67,4 @@ class CurationRules:
     as_of: str = ""
     privacy: Privacy | None = None
     repeated: tuple[Unit, ...] = ()
+    mail_parts: tuple[MailPart, ...] = MAIL_PARTS

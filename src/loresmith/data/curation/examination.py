@@ -9,11 +9,13 @@ from typing import Any
 
 from loresmith.data.curation.changing_text import ChangingText, page_characters
 from loresmith.data.curation.curation_rules import CurationRules, Privacy
+from loresmith.data.curation.expectations import MAIL
 from loresmith.data.curation.masked_metadata import masked_metadata
 from loresmith.data.edited_text import Edit, EditedText
 from loresmith.data.privacy.replacement import replacement
 from loresmith.data.rules.finding import DocumentRule, Pages
 from loresmith.data.rules.language import language_spans
+from loresmith.data.rules.mail_parts import mail_parts
 from loresmith.data.rules.profiles import Breach, Profile
 from loresmith.data.rules.rulebook import RULES
 
@@ -97,6 +99,9 @@ class Examiner:
     def _begun(self, row: Mapping[str, Any]) -> tuple[Examined, Pages]:
         name = self._rules.expectations.name_for(row["language"], row["media_type"])
         examined = Examined(ChangingText(EditedText.of(row["text"])), name, row["language"], row["metadata"])
+        if name == MAIL:
+            cuts = mail_parts(row["text"], row["metadata"], row["media_type"], self._rules.mail_parts)
+            examined.text.apply(cuts, "dropped")
         return examined, page_characters(row["text"], row["pages"])
 
     def _names(self, examined: Examined, among: Sequence[str]) -> list[str]:

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from loresmith.data.rules.mail_parts import MAIL_TYPES
 from loresmith.data.rules.profiles import PROFILES, Bound, Consequence, FlagRule, Profile
 from loresmith.data.rules.source_documents import is_source_code
 
-_MAIL = frozenset({"message/rfc822", "application/mbox", "application/vnd.ms-outlook"})
 _RECORDS = frozenset(
     {
         "text/csv",
@@ -21,13 +21,13 @@ _RECORDS = frozenset(
     }
 )
 
-AUTO, NONE = "auto", "none"
+AUTO, NONE, MAIL = "auto", "none", "mail"
 
 
 def profile_of(language: str, media_type: str) -> str:
     """The profile that suits a document: what was crawled from the web cannot be told, and is never supposed."""
-    if media_type in _MAIL:
-        return "mail"
+    if media_type in MAIL_TYPES:
+        return MAIL
     if media_type in _RECORDS:
         return "records"
     return "code" if is_source_code(language, media_type) else "manuals"

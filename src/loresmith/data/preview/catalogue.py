@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from loresmith.data.curation.curation_rules import CurationRules
+from loresmith.data.curation.expectations import MAIL
 from loresmith.data.preview.previewed import Sort
+from loresmith.data.rules.mail_parts import MailPart
 from loresmith.data.rules.profiles import Bound, FlagRule
 
 REPEATED = "repeated passages"
@@ -20,6 +22,10 @@ _EDITS = {
     "page_furniture": ("cut", "Headers, footers and numbers of pages."),
     "navigation": ("cut", "Menus and cookie banners of web pages."),
     "boilerplate": ("cut", "Paragraphs that too many documents begin or end with."),
+}
+_MAIL_PARTS: dict[MailPart, str] = {
+    "quoted": "Earlier mails that a mail quotes.",
+    "signature": "The signature of a mail.",
 }
 _ACTIONS = {
     "detect": "It stays, and is counted.",
@@ -106,6 +112,9 @@ def _of_profiles(rules: CurationRules) -> Iterator[Rule]:
 
 
 def _of_edits(rules: CurationRules) -> Iterator[Rule]:
+    if MAIL in rules.expectations.profiles():
+        for part in rules.mail_parts:
+            yield Rule(part, "edit", "cut", _MAIL_PARTS[part])
     used = {name for profile in rules.expectations.profiles().values() for name in profile.rules}
     for name, (consequence, because) in _EDITS.items():
         if name in used and not (name == "boilerplate" and rules.boilerplate_documents is None):

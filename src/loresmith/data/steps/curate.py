@@ -17,6 +17,7 @@ from loresmith.factory.step import Guess, Input, InputAsset, Made, Output, Resul
 
 if TYPE_CHECKING:
     from loresmith.data.curation.curation_rules import CurationRules, Privacy
+    from loresmith.data.rules.mail_parts import MailPart
 
 SHORTEST_KEY = 16
 """Bytes; a shorter key can be tried out."""
@@ -98,6 +99,14 @@ class CurateConfig(StepConfig):
         ge=2,
         description="Paragraphs at the beginning or the end of a document or a page are cut where each of their lines "
         "is in at least so many documents; none: they stay. Source code is left alone.",
+    )
+    mail_quotes: Literal["keep", "cut"] = Field(
+        default="cut",
+        description="With the profile `mail`: quoted text of earlier mails, so that a thread is not learnt as often as "
+        "it was answered.",
+    )
+    mail_signatures: Literal["keep", "cut"] = Field(
+        default="cut", description="With the profile `mail`: signatures, from the line of two hyphens on."
     )
     containment: float | None = Field(
         default=None,
@@ -237,6 +246,12 @@ class CurateConfig(StepConfig):
             rules = replace(rules, countries=self.privacy_countries)
         return Privacy(Recognisers(rules), actions, self.key())
 
+    @property
+    def mail_parts(self) -> tuple[MailPart, ...]:
+        """What is cut out of mails."""
+        cut: dict[MailPart, str] = {"quoted": self.mail_quotes, "signature": self.mail_signatures}
+        return tuple(part for part, wanted in cut.items() if wanted == "cut")
+
     def rules(self) -> CurationRules:
         """What `curate` decides by; raises UserError if a file that is named cannot be read."""
         from loresmith.data.curation.curation_rules import CurationRules
@@ -264,6 +279,7 @@ class CurateConfig(StepConfig):
             as_of=self.as_of.isoformat() if self.as_of else "",
             privacy=self.privacy_settings(),
             repeated=self.drop_repeated,
+            mail_parts=self.mail_parts,
         )
 
 
