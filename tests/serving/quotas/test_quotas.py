@@ -1,0 +1,352 @@
+"""What a key, a caller, a group may use, in a minute, at once, in a day; across restarts and jumps of the clock."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from loresmith.errors import Failure, UserError
+from loresmith.serving.identity.groups import Groups
+from loresmith.serving.identity.principal import Principal
+from loresmith.serving.identity.settings import GroupSettings
+from loresmith.serving.quotas.over_quota import OverQuota
+from loresmith.serving.quotas.quotas import Quotas
+from loresmith.serving.quotas.settings import Limits, QuotaSettings
+
+GROUPS = Groups({"ward": GroupSettings(members=("user:ada", "user:bea"), priority=2), "lab": GroupSettings()})
+ADA = GROUPS.principal("user:ada", (), "k1")
+ADA_AGAIN = GROUPS.principal("user:ada", (), "k2")
+BEA = GROUPS.principal("user:bea", (), "k3")
+CAL = GROUPS.principal("user:cal", (), "https://issuer#1")
+
+
+class Time:
+    """A clock and a calendar that are moved by hand."""
+
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+        self.date = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+    def __call__(self) -> float:
+        return self.seconds
+
+    def now(self) -> datetime:
+        return self.date
+
+
+def quotas(time: Time, file: Path | None = None, **keys: object) -> Quotas:
+    return Quotas(QuotaSettings.model_validate(keys), GROUPS, file, time, time.now)
+
+
+async def use(some: Quotas, principal: Principal, tokens: int = 10, used: int | None = None) -> None:
+    async with some.admit(principal, tokens) as grant:
+        if used is not None:
+            grant.settle(used)
+
+
+async def failing(some: Quotas, used: int | None) -> None:
+    async with some.admit(ADA, 100) as grant:
+        if used is not None:
+            grant.settle(used)
+        raise ZeroDivisionError
+
+
+async def attempt(some: Quotas, principal: Principal, tokens: int = 10) -> OverQuota | None:
+    try:
+        await use(some, principal, tokens)
+    except OverQuota as over:
+        return over
+    return None
+
+
+async def refused(some: Quotas, principal: Principal, tokens: int = 10) -> OverQuota:
+    with pytest.raises(OverQuota) as over:
+        await use(some, principal, tokens)
+    return over.value
+
+
+def run(body: Callable[[], Awaitable[None]]) -> None:
+    async def started() -> None:
+        await body()
+
+    asyncio.run(started())
+
+
+def test_requests_per_minute_and_when_to_come_again() -> None:
+    async def body() -> None:
+        time = Time()
+        some = quotas(time, each_caller={"requests_per_minute": 30, "request_burst": 2})
+        await use(some, ADA)
+        await use(some, ADA_AGAIN)  # the same caller with another key
+        over = await refused(some, ADA)
+        assert (over.what, over.retry_after_seconds) == ("30 requests per minute of user:ada", pytest.approx(2.0))
+        await use(some, BEA)
+        time.seconds += over.retry_after_seconds or 0
+        await use(some, ADA)
+
+    run(body)
+
+
+def test_keys_and_groups_are_counted_too_and_a_refusal_costs_nothing() -> None:
+    async def body() -> None:
+        some = quotas(
+            Time(),
+            each_key={"requests_per_minute": 6, "request_burst": 1},
+            groups={"ward": {"requests_per_minute": 6, "request_burst": 2}},
+        )
+        await use(some, ADA)
+        assert (await refused(some, ADA)).what == "6 requests per minute of key k1"
+        await use(some, BEA)
+        assert (await refused(some, ADA_AGAIN)).what == "6 requests per minute of group ward"
+        for _ in range(3):
+            await use(some, CAL)  # in no group, and a token has no key's limits
+
+    run(body)
+
+
+def test_single_callers_have_limits_of_their_own() -> None:
+    async def body() -> None:
+        some = quotas(Time(), each_caller={"tokens_per_day": 10}, callers={"user:bea": {"tokens_per_day": 20}})
+        await use(some, BEA, 20)
+        assert (await refused(some, ADA, 11)).retry_after_seconds is None
+
+    run(body)
+
+
+def test_tokens_are_set_aside_and_given_back() -> None:
+    async def body() -> None:
+        some = quotas(Time(), each_caller={"tokens_per_minute": 100})
+        await use(some, ADA, 100, used=40)
+        over = await refused(some, ADA, 100)
+        assert over.retry_after_seconds == pytest.approx(24.0)
+        await use(some, ADA, 60)  # not settled: all of it counts
+        assert (await refused(some, ADA, 1)).retry_after_seconds == pytest.approx(0.6)
+        over = await refused(some, ADA, 101)
+        assert (over.what, over.retry_after_seconds) == ("100 tokens in one request of user:ada", None)
+
+    run(body)
+
+
+def test_a_failed_request_counts_in_full_unless_it_says_otherwise() -> None:
+    async def body() -> None:
+        some = quotas(Time(), each_caller={"tokens_per_day": 100})
+        for used, left in ((0, 100), (None, 0)):
+            with pytest.raises(ZeroDivisionError):
+                await failing(some, used)
+            if left:
+                await use(some, ADA, left, used=0)
+        await refused(some, ADA, 1)
+
+    run(body)
+
+
+def test_requests_at_once() -> None:
+    async def body() -> None:
+        some = quotas(Time(), each_caller={"concurrent": 2}, groups={"ward": {"concurrent": 3}})
+        async with some.admit(ADA, 1), some.admit(ADA, 1):
+            assert "2 requests at the same time of user:ada" in (await refused(some, ADA)).what
+            async with some.admit(BEA, 1):
+                assert "group ward" in (await refused(some, BEA)).what
+        await use(some, ADA)
+
+    run(body)
+
+
+def test_whoever_waits_in_vain_pays_nothing() -> None:
+    async def body() -> None:
+        some = quotas(
+            Time(), running=1, patience_seconds=0.01, each_caller={"tokens_per_minute": 100, "tokens_per_day": 100}
+        )
+        async with some.admit(CAL, 1):
+            over = await refused(some, ADA, 100)
+            assert over.what == "requests at work at the same time"
+            waiting = asyncio.create_task(use(some, ADA, 100))
+            await asyncio.sleep(0)
+            waiting.cancel()
+            await asyncio.gather(waiting, return_exceptions=True)
+        await use(some, ADA, 100)
+        assert some.at_work == 0
+
+    run(body)
+
+
+def test_a_full_queue_turns_away_before_anything_is_taken() -> None:
+    async def body() -> None:
+        some = quotas(Time(), running=1, waiting=0, each_caller={"requests_per_minute": 1, "request_burst": 1})
+        async with some.admit(CAL, 1):
+            for _ in range(3):
+                assert (await refused(some, ADA)).what == "requests that may wait at the same time"
+        await use(some, ADA)
+
+    run(body)
+
+
+def test_a_days_budget_lasts_from_midnight_to_midnight() -> None:
+    async def body() -> None:
+        time = Time()
+        some = quotas(time, each_caller={"tokens_per_day": 100})
+        await use(some, ADA, 60)
+        over = await refused(some, ADA, 50)
+        assert (over.what, over.retry_after_seconds) == ("100 tokens per day of user:ada", 12 * 3600)
+        time.date += timedelta(seconds=12 * 3600)
+        await use(some, ADA, 100)
+
+    run(body)
+
+
+def test_what_was_set_aside_before_midnight_is_given_back_to_its_day() -> None:
+    async def body() -> None:
+        time = Time()
+        some = quotas(time, each_caller={"tokens_per_day": 100})
+        async with some.admit(ADA, 100) as grant:
+            time.date += timedelta(days=1)
+            grant.settle(10)
+        await use(some, ADA, 100)
+        time.date -= timedelta(days=1)
+        await use(some, ADA, 90)
+        await refused(some, ADA, 1)
+
+    run(body)
+
+
+@given(jumps=st.lists(st.integers(-400, 400), max_size=12))
+@settings(deadline=None, max_examples=50)
+def test_jumps_of_the_calendar_never_grant_a_day_twice(jumps: list[int]) -> None:
+    async def body() -> None:
+        time = Time()
+        some = quotas(time, each_caller={"tokens_per_day": 100})
+        used: dict[object, int] = {}
+        for jump in [0, *jumps]:
+            time.date = datetime(2026, 3, 1, 12, tzinfo=UTC) + timedelta(days=jump)
+            for _ in range(3):
+                over = await attempt(some, ADA, 40)
+                assert over is None or 0 < (over.retry_after_seconds or 0) <= 86_400
+                used[jump] = used.get(jump, 0) + (0 if over else 40)
+        assert all(tokens == 80 for tokens in used.values())
+
+    run(body)
+
+
+def test_jumps_of_the_clock_neither_block_nor_grant_more_than_a_burst() -> None:
+    async def body() -> None:
+        time = Time()
+        some = quotas(time, each_caller={"requests_per_minute": 60, "request_burst": 3})
+        for jump in (-1e6, 1e6, -1e9, 0.0):
+            time.seconds += jump
+            admitted = 0
+            while (over := await attempt(some, ADA)) is None and admitted < 10:
+                admitted += 1
+            assert admitted <= 3
+            assert over is not None
+            assert 0 < (over.retry_after_seconds or 0) <= 1.0
+            time.seconds += 1.0
+            await use(some, ADA)  # a second later there is one more, wherever the clock stands
+
+    run(body)
+
+
+def test_a_days_counts_outlive_the_gateway(tmp_path: Path) -> None:
+    file = tmp_path / "state" / "quotas.db"
+    keys = {"each_caller": {"tokens_per_day": 100}, "groups": {"ward": {"tokens_per_day": 120}}}
+
+    async def first() -> None:
+        some = quotas(Time(), file, **keys)
+        await some.start()
+        await use(some, ADA, 90, used=70)
+        await some.close()
+        assert some.saved
+
+    async def second() -> None:
+        some = quotas(Time(), file, **keys)
+        await refused(some, ADA, 31)
+        await use(some, ADA, 30)
+        assert "group ward" in (await refused(some, BEA, 21)).what
+
+    run(first)
+    run(second)
+
+
+def test_what_is_at_work_when_the_gateway_is_killed_counts(tmp_path: Path) -> None:
+    file = tmp_path / "quotas.db"
+
+    async def killed() -> None:
+        some = quotas(Time(), file, each_caller={"tokens_per_day": 100})
+        await some.start()
+        context = some.admit(ADA, 80)
+        await context.__aenter__()
+        async with asyncio.timeout(5):
+            while not rows(file):
+                await asyncio.sleep(0.05)
+
+    def rows(path: Path) -> int:
+        connection = sqlite3.connect(path)
+        (count,) = connection.execute("SELECT count(*) FROM usage").fetchone()
+        connection.close()
+        return int(count)
+
+    run(killed)
+
+    async def after() -> None:
+        await refused(quotas(Time(), file, each_caller={"tokens_per_day": 100}), ADA, 21)
+
+    run(after)
+
+
+def test_counts_that_cannot_be_read_are_not_taken_for_none(tmp_path: Path) -> None:
+    (tmp_path / "quotas.db").write_text("no database, but long enough to be looked at as one" * 20)
+    with pytest.raises(Failure, match="cannot be read"):
+        quotas(Time(), tmp_path / "quotas.db")
+
+
+def test_other_limits_hold_from_the_next_request_on() -> None:
+    async def body() -> None:
+        some = quotas(Time(), each_caller={"tokens_per_day": 100})
+        await use(some, ADA, 100)
+        some.reload(QuotaSettings(each_caller=Limits(tokens_per_day=150)), GROUPS)
+        await use(some, ADA, 50)
+        await refused(some, ADA, 1)
+
+    run(body)
+
+
+def test_a_limit_for_nobody_is_refused() -> None:
+    with pytest.raises(UserError, match="unknown group 'wart'; did you mean 'ward'"):
+        quotas(Time(), groups={"wart": {"concurrent": 1}})
+
+
+@given(
+    steps=st.lists(
+        st.tuples(
+            st.sampled_from([ADA, ADA_AGAIN, BEA, CAL]), st.floats(0, 20), st.integers(1, 50), st.integers(0, 50)
+        ),
+        max_size=60,
+    )
+)
+@settings(deadline=None, max_examples=60)
+def test_in_no_window_does_a_group_take_more_than_it_may(steps: list[tuple[Principal, float, int, int]]) -> None:
+    async def body() -> None:
+        time = Time()
+        limits = {"tokens_per_minute": 120, "token_burst": 60, "requests_per_minute": 30, "request_burst": 3}
+        some = quotas(time, groups={"ward": limits})
+        taken: list[tuple[float, int]] = []
+        for principal, pause, tokens, used in steps:
+            time.seconds += pause
+            with suppress(OverQuota):
+                await use(some, principal, tokens, min(used, tokens))
+                if principal is not CAL:
+                    taken.append((time.seconds, min(used, tokens)))
+        for first, (start, _) in enumerate(taken):
+            for last in range(first, len(taken)):
+                window = taken[last][0] - start
+                assert sum(amount for _, amount in taken[first : last + 1]) <= 60 + 2 * window + 1e-6
+                assert last - first + 1 <= 3 + window / 2 + 1e-6
+
+    run(body)
