@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import rfc8785
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -34,6 +35,20 @@ def test_the_example_of_rfc_8785() -> None:
     )
 
 
+ASCII = st.text(st.characters(codec="ascii"))
+ASCII_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | ASCII | st.floats(allow_nan=False, width=32),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(ASCII, inner, max_size=4),
+    max_leaves=10,
+)
+
+
+@settings(deadline=None)
+@given(st.one_of(VALUES, ASCII_VALUES.filter(lambda value: "inf" not in repr(value))))
+def test_every_value_is_written_as_the_library_for_it_writes_it(value: Any) -> None:
+    assert canonical_json(value) == rfc8785.dumps(value)
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.dictionaries(st.text(st.characters(codec="utf-8")), VALUES, min_size=2, max_size=5), st.randoms())
 def test_the_order_of_keys_does_not_matter(value: dict[str, Any], random: Any) -> None:
@@ -57,7 +72,9 @@ def test_a_number_comes_back_as_it_was(number: float) -> None:
     assert canonical_json(parse_json(canonical_json({"x": number}))) == canonical_json({"x": number})
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), 2**53, {1: 2}, "\ud800", {"x": {"y": {1, 2}}}, b""])
+@pytest.mark.parametrize(
+    "value", [float("nan"), float("inf"), 2**53, {1: 2}, "\ud800", {"x": {"y": {1, 2}}}, b"", [{"a": -(2**53)}]]
+)
 def test_what_has_no_canonical_form_is_refused(value: Any) -> None:
     with pytest.raises(UserError, match="canonical JSON"):
         canonical_json(value)

@@ -20,6 +20,8 @@ def canonical_json(value: Any) -> bytes:
         UserError: the value has no canonical form: NaN or an infinity, an integer beyond 2**53 - 1, text that is not
             Unicode, a key that is not text, or something that JSON does not know.
     """
+    if _is_simple(value):
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
     import rfc8785
 
     try:
@@ -29,6 +31,23 @@ def canonical_json(value: Any) -> bytes:
             f"this value cannot be written as canonical JSON: {error}",
             hint="numbers must be finite, whole ones below 2**53, and larger ones written as text",
         ) from error
+
+
+def _is_simple(value: Any) -> bool:
+    """Whether the standard library writes the value as RFC 8785 wants it, and several times faster.
+
+    They differ in fractions, in the order of keys beyond ASCII, and in what they refuse.
+    """
+    kind = type(value)
+    if kind is str:
+        return value.isascii()
+    if kind is dict:
+        return all(type(key) is str and key.isascii() and _is_simple(each) for key, each in value.items())
+    if kind is list:
+        return all(map(_is_simple, value))
+    if kind is int:
+        return bool(-(2**53) < value < 2**53)
+    return value is None or kind is bool
 
 
 def parse_json(text: str | bytes) -> Any:

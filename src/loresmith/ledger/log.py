@@ -27,6 +27,11 @@ Rows = Mapping[Table, Sequence[Mapping[str, Any]]]
 
 _AT_ONCE = 500
 
+# Statements that every change goes through are put together once.
+_READ_HEAD = sql.select(schema.LOG_HEAD.c.size, schema.LOG_HEAD.c.peaks)
+_WRITE_HEAD = sql.update(schema.LOG_HEAD)
+_INSERT = {table: sql.insert(table) for table in schema.APPEND_ONLY}
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -133,13 +138,13 @@ class Log:
             for table, new in entry.rows.items():
                 rows.setdefault(table, []).extend({**row, "leaf": index} for row in new)
         if leaves:
-            connection.execute(sql.insert(schema.LOG_LEAF), leaves)
+            connection.execute(_INSERT[schema.LOG_LEAF], leaves)
             for table in schema.DESCRIBED:
                 if rows.get(table):
-                    connection.execute(sql.insert(table), rows[table])
+                    connection.execute(_INSERT[table], rows[table])
             peaks = canonical_json([peak.hex() for peak in span.peaks]).decode()
             root = leaves[-1]["root"]
-            connection.execute(sql.update(schema.LOG_HEAD).values(size=span.size, root=root, peaks=peaks))
+            connection.execute(_WRITE_HEAD, {"size": span.size, "root": root, "peaks": peaks})
         return range(first, span.size)
 
     def head(self) -> Head:
@@ -205,7 +210,7 @@ class Log:
 
 def _span(connection: Connection) -> merkle.CompactRange:
     """The tree as the head remembers it."""
-    head = connection.execute(sql.select(schema.LOG_HEAD.c.size, schema.LOG_HEAD.c.peaks)).one()
+    head = connection.execute(_READ_HEAD).one()
     try:
         return merkle.CompactRange(head.size, [bytes.fromhex(peak) for peak in parse_json(head.peaks)])
     except (ValueError, TypeError) as error:

@@ -1,0 +1,262 @@
+"""Writes audit records: whoever waits for one goes on when it is on the disk, and not before.
+
+One thread writes for all. While it writes, more records come in, and the next transaction takes all of them: the disk
+is waited for once a transaction, however many records there are. If one cannot be written, nobody who waits is told
+that it was, `healthy` is false and every new record is refused, until a trial shows that writing works again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from loresmith.errors import Failure, LoresmithError
+from loresmith.ledger.clock import timestamp
+from loresmith.serving.audit.record import AuditRecord, Content
+from loresmith.serving.audit.settings import AuditSettings
+from loresmith.serving.audit.tenant_keys import TenantKeys
+
+if TYPE_CHECKING:
+    from loresmith.ledger import AuditRow, Ledger
+
+_KEYS_SECONDS, _IDLE_SECONDS = 0.5, 5.0
+"""How often it is looked whether a tenant's key was destroyed, so that it does not stay in memory: under load, idle."""
+
+
+class AuditUnavailable(Failure):
+    """The record could not be written, or not in time: nothing may be answered."""
+
+
+@dataclass(eq=False, slots=True)
+class _Waiting:
+    """A record on its way to the disk, and whoever waits for it. Without anybody it is kept until it is written."""
+
+    record: AuditRecord
+    content: Content | None
+    loop: asyncio.AbstractEventLoop | None = None
+    future: asyncio.Future[int] | None = None
+    given_up: bool = False
+    outcome: int | AuditUnavailable | None = field(default=None)
+
+
+class Audit:
+    """The audit of one gateway process.
+
+    Args:
+        ledger: where records go. Open until after `close`.
+        settings: see there.
+        keys: with which content is encrypted; unused where settings omit it.
+    """
+
+    def __init__(self, ledger: Ledger, settings: AuditSettings, keys: TenantKeys) -> None:
+        self._records = ledger.audit_records
+        self._settings = settings
+        self._keys = keys
+        self._queue: deque[_Waiting] = deque()
+        self._wake = threading.Condition()
+        self._closing = False
+        self._trouble: Failure | None = None
+        self._trouble_since = ""
+        self._refused = 0
+        self._looked = 0.0
+        self.written = 0
+        """Records on the disk."""
+        self.transactions = 0
+        """Transactions that it took."""
+        self._thread = threading.Thread(target=self._work, name="audit", daemon=True)
+        self._thread.start()
+
+    @property
+    def healthy(self) -> bool:
+        """Whether records can be written, as far as is known. While they cannot, nothing may be answered."""
+        return self._trouble is None and not self._closing and self._thread.is_alive()
+
+    @property
+    def trouble(self) -> str:
+        """Why it is not healthy; empty while it is."""
+        return "" if self._trouble is None else self._trouble.what
+
+    async def intent(self, record: AuditRecord, content: Content | None = None) -> int:
+        """Put on the record what is asked for; returns the record's leaf when it is on the disk.
+
+        Raises:
+            AuditUnavailable: it is not known to be. Nothing of an answer may leave.
+        """
+        return await self._write(record, content, "intent")
+
+    async def outcome(self, record: AuditRecord, content: Content | None = None) -> int:
+        """Put on the record what came of it; as `intent`."""
+        return await self._write(record, content, "outcome")
+
+    def outcome_later(self, record: AuditRecord, content: Content | None = None) -> None:
+        """Put an outcome on the record as soon as that is possible, for an answer of which a part has left already.
+
+        It does not wait, and it outlasts trouble: the record is kept in memory until it is written.
+        """
+        _require_phase(record, "outcome")
+        self._enqueue(_Waiting(record, content))
+
+    def close(self) -> None:
+        """Write what waits, and stop. Raises AuditUnavailable if something could not be written."""
+        with self._wake:
+            self._closing = True
+            self._wake.notify_all()
+        self._thread.join()
+        if self._queue:
+            raise AuditUnavailable(f"{len(self._queue)} audit records could not be written: {self.trouble}")
+
+    async def _write(self, record: AuditRecord, content: Content | None, phase: str) -> int:
+        _require_phase(record, phase)
+        trouble = self._trouble
+        if trouble is not None:
+            self._refused += 1
+            raise AuditUnavailable(f"the audit cannot be written: {trouble.what}") from trouble
+        if not self.healthy:
+            raise AuditUnavailable("the audit is closed")
+        if len(self._queue) >= self._settings.waiting:
+            raise AuditUnavailable(f"{len(self._queue)} audit records wait to be written already")
+        loop = asyncio.get_running_loop()
+        waiting = _Waiting(record, content, loop, loop.create_future())
+        self._enqueue(waiting)
+        assert waiting.future is not None
+        try:
+            async with asyncio.timeout(self._settings.patience_seconds):
+                return await waiting.future
+        except TimeoutError:
+            waiting.given_up = True
+            slow = AuditUnavailable(f"the audit took longer than {self._settings.patience_seconds:g} seconds to write")
+            self._begin_trouble(slow)
+            raise slow from None
+
+    def _enqueue(self, waiting: _Waiting) -> None:
+        with self._wake:
+            self._queue.append(waiting)
+            self._wake.notify()
+
+    def _begin_trouble(self, trouble: Failure) -> None:
+        with self._wake:
+            if self._trouble is None:
+                self._trouble, self._trouble_since, self._refused = trouble, timestamp(), 0
+
+    # What follows runs in the thread.
+
+    def _work(self) -> None:
+        last = 0.0
+        while True:
+            if self._trouble is not None:
+                with self._wake:
+                    self._wake.wait_for(lambda: self._closing, self._settings.probe_seconds)
+                if not self._recovered():
+                    if self._closing:
+                        return
+                    continue
+            with self._wake:
+                self._wake.wait_for(lambda: self._queue or self._closing, _IDLE_SECONDS)
+            # Under load, records of a little while go together; a record that comes alone goes at once.
+            pause = last + self._settings.gather_ms / 1000 - time.monotonic()
+            if pause > 0 and not self._closing:
+                time.sleep(pause)
+            batch = self._take()
+            try:
+                self._write_batch(batch)
+            except Exception as error:  # noqa: BLE001 - whatever it is: who waits must not be answered, nor left waiting
+                self._fail(batch, error)
+            last = time.monotonic()
+            if self._closing and not self._queue:
+                return
+
+    def _take(self) -> list[_Waiting]:
+        with self._wake:
+            count = min(len(self._queue), self._settings.batch)
+            taken = [self._queue.popleft() for _ in range(count)]
+        return [waiting for waiting in taken if not waiting.given_up]
+
+    def _write_batch(self, batch: list[_Waiting]) -> None:
+        if self._settings.content == "encrypted" and time.monotonic() - self._looked > _KEYS_SECONDS:
+            self._keys.refresh()
+            self._looked = time.monotonic()
+        if not batch:
+            return
+        rows: list[AuditRow] = []
+        sound: list[_Waiting] = []
+        for waiting in batch:
+            try:
+                rows.append(self._row(waiting))
+                sound.append(waiting)
+            except (LoresmithError, ValueError) as error:
+                # This record alone is at fault, such as a text that is not Unicode.
+                waiting.outcome = AuditUnavailable(f"this cannot be put on the record: {error}")
+        if rows:
+            leaves = self._records.append(rows)
+            for waiting, leaf in zip(sound, leaves, strict=True):
+                waiting.outcome = leaf
+            self.written += len(rows)
+            self.transactions += 1
+        _tell(batch)
+
+    def _row(self, waiting: _Waiting) -> AuditRow:
+        record = waiting.record
+        sealed = None
+        if waiting.content is not None and self._settings.content == "encrypted":
+            said = waiting.content.model_dump_json(exclude_defaults=True).encode()
+            sealed = self._keys.seal(record.tenant, record.response, record.phase, said)
+        row = record.row(sealed)
+        for text in (row.response, row.at, row.tenant, row.principal, row.release):
+            text.encode()
+        return row
+
+    def _fail(self, batch: list[_Waiting], error: Exception) -> None:
+        """Let everybody go who waits, for this batch or the next ones; what nobody waits for is kept."""
+        trouble = error if isinstance(error, Failure) else Failure(f"{type(error).__name__}: {error}")
+        self._begin_trouble(trouble)
+        with self._wake:
+            batch = [*batch, *self._queue]
+            self._queue.clear()
+            self._queue.extend(waiting for waiting in batch if waiting.future is None)
+        told = [waiting for waiting in batch if waiting.future is not None]
+        for waiting in told:
+            waiting.outcome = AuditUnavailable(f"the audit cannot be written: {trouble.what}")
+        self._refused += len(told)
+        _tell(told)
+
+    def _recovered(self) -> bool:
+        """Try whether writing works again, by writing down that it did not."""
+        said = f"{self._refused} records refused since {self._trouble_since}: {self.trouble}"
+        try:
+            self._records.note("audit-gap", said)
+        except LoresmithError:
+            return False
+        with self._wake:
+            self._trouble = None
+        return True
+
+
+def _require_phase(record: AuditRecord, phase: str) -> None:
+    if record.phase != phase:
+        raise ValueError(f"this is the record of an {record.phase}, not of an {phase}")
+
+
+def _tell(batch: list[_Waiting]) -> None:
+    """Let those who wait know; one call into each event loop."""
+    loops: dict[asyncio.AbstractEventLoop, list[_Waiting]] = {}
+    for waiting in batch:
+        if waiting.loop is not None:
+            loops.setdefault(waiting.loop, []).append(waiting)
+    for loop, told in loops.items():
+        with suppress(RuntimeError):  # the loop was closed: nobody waits any more
+            loop.call_soon_threadsafe(_resolve, told)
+
+
+def _resolve(told: list[_Waiting]) -> None:
+    for waiting in told:
+        if waiting.future is None or waiting.future.done():
+            continue
+        if isinstance(waiting.outcome, AuditUnavailable):
+            waiting.future.set_exception(waiting.outcome)
+        elif waiting.outcome is not None:
+            waiting.future.set_result(waiting.outcome)

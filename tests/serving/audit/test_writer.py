@@ -1,0 +1,279 @@
+"""Whoever goes on after a record was written finds it on the disk, whatever happens to the disk or the process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import time
+from collections.abc import Awaitable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loresmith.ledger import Ledger
+from loresmith.serving.audit.record import AuditRecord
+from loresmith.serving.audit.writer import Audit, AuditUnavailable
+from tests.ledger.disks import small_disk
+from tests.ledger.places import Place
+from tests.ledger.processes import Child, in_child
+from tests.serving.audit.places import ANSWERED, SAID, auditing, keys_of, record
+
+
+def phases(ledger: Ledger) -> list[tuple[str, str]]:
+    return [(row.response, row.phase) for row in ledger.audit_records.search()]
+
+
+async def until(condition: Any) -> None:
+    for _ in range(400):
+        if condition():
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError("it did not come about")
+
+
+def test_who_goes_on_finds_the_record_written(ledger: Ledger, tmp_path: Path) -> None:
+    async def run() -> None:
+        async with auditing(ledger, tmp_path) as audit:
+            leaf = await audit.intent(record("r-1"), SAID)
+            assert phases(ledger) == [("r-1", "intent")]
+            assert await audit.outcome(record("r-1", "outcome", status=200), ANSWERED) == leaf + 1
+
+    asyncio.run(run())
+    intent, outcome = ledger.audit_records.of("r-1")
+    assert AuditRecord.from_row(intent) == record("r-1")
+    assert AuditRecord.from_row(outcome) == record("r-1", "outcome", status=200)
+    keys = keys_of(ledger, tmp_path)
+    assert b"bed 7" in keys.open(intent.content or b"", "r-1", "intent")
+    assert b"broken leg" in keys.open(outcome.content or b"", "r-1", "outcome")
+    assert ledger.log.verify().problems == ()
+    database = (tmp_path / "ledger.db").read_bytes() + (tmp_path / "ledger.db-wal").read_bytes()
+    assert b"bed 7" not in database
+    assert b"broken leg" not in database
+
+
+def test_records_that_come_together_are_written_together_and_each_gets_its_leaf(ledger: Ledger, tmp_path: Path) -> None:
+    async def run() -> tuple[list[int], int]:
+        async with auditing(ledger, tmp_path) as audit:
+            waits: list[Awaitable[int]] = [audit.intent(record(f"r-{number}")) for number in range(300)]
+            return list(await asyncio.gather(*waits)), audit.transactions
+
+    leaves, transactions = asyncio.run(run())
+    assert transactions < 30
+    found = {row.leaf: row.response for row in ledger.audit_records.search()}
+    assert [found[leaf] for leaf in leaves] == [f"r-{number}" for number in range(300)]
+    assert ledger.log.verify().problems == ()
+
+
+def test_content_is_left_out_where_settings_say_so(ledger: Ledger, tmp_path: Path) -> None:
+    async def run() -> None:
+        async with auditing(ledger, tmp_path, content="omitted") as audit:
+            await audit.intent(record("r-1"), SAID)
+
+    asyncio.run(run())
+    assert ledger.audit_records.of("r-1")[0].content is None
+    assert not (tmp_path / "tenant-keys").exists()
+
+
+def test_after_an_erasure_nothing_is_sealed_with_the_old_key(ledger: Ledger, tmp_path: Path) -> None:
+    async def run() -> None:
+        async with auditing(ledger, tmp_path) as audit:
+            await audit.intent(record("r-1"), SAID)
+            keys_of(ledger, tmp_path).destroy("ward", "they left")
+            await asyncio.sleep(0.6)
+            await audit.intent(record("r-2"), SAID)
+
+    asyncio.run(run())
+    keys = keys_of(ledger, tmp_path)
+    assert b"bed 7" in keys.open(ledger.audit_records.of("r-2")[0].content or b"", "r-2", "intent")
+
+
+def test_a_locked_ledger_answers_nobody_and_recovers_by_itself(place: Place, tmp_path: Path) -> None:
+    async def run(ledger: Ledger) -> None:
+        other = sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)
+        async with auditing(ledger, tmp_path, probe_seconds=0.1) as audit:
+            await audit.intent(record("r-1"))
+            other.execute("BEGIN IMMEDIATE")
+            waits = [audit.intent(record(f"lost-{number}")) for number in range(3)]
+            audit.outcome_later(record("r-1", "outcome"))
+            for failed in await asyncio.gather(*waits, return_exceptions=True):
+                assert isinstance(failed, AuditUnavailable)
+                assert "locked" in str(failed)
+            assert not audit.healthy
+            assert "locked" in audit.trouble
+            started = time.monotonic()
+            with pytest.raises(AuditUnavailable, match="cannot be written"):
+                await audit.intent(record("lost"))
+            assert time.monotonic() - started < 0.05
+            other.execute("ROLLBACK")
+            await until(lambda: audit.healthy)
+            await audit.intent(record("r-2"))
+        other.close()
+
+    with place.open(database=f"{place.database}?lock_wait=0.2") as ledger:
+        asyncio.run(run(ledger))
+        assert phases(ledger) == [("r-1", "intent"), ("r-1", "outcome"), ("r-2", "intent")]
+        gaps = [said for said in ledger.log.payloads(range(ledger.log.head().size)).values() if "audit-gap" in said]
+        assert len(gaps) == 1
+        assert "4 records refused since 2" in gaps[0]
+        assert ledger.log.verify().problems == ()
+
+
+def test_nobody_waits_longer_than_settings_say(place: Place, tmp_path: Path) -> None:
+    async def run(ledger: Ledger) -> None:
+        other = sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)
+        async with auditing(ledger, tmp_path, patience_seconds=0.2, probe_seconds=0.1) as audit:
+            other.execute("BEGIN IMMEDIATE")
+            started = time.monotonic()
+            with pytest.raises(AuditUnavailable, match=r"longer than 0\.2 seconds"):
+                await audit.intent(record("r-1"))
+            assert time.monotonic() - started < 1
+            assert not audit.healthy
+            other.execute("ROLLBACK")
+            await until(lambda: audit.healthy)
+            await audit.intent(record("r-2"))
+        other.close()
+
+    with place.open() as ledger:
+        asyncio.run(run(ledger))
+        assert ("r-2", "intent") in phases(ledger)
+
+
+def test_one_record_that_cannot_be_written_holds_up_no_other(ledger: Ledger, tmp_path: Path) -> None:
+    async def run() -> None:
+        async with auditing(ledger, tmp_path) as audit:
+            bad = [record("r-1", error="\ud800"), record("r-2", principal="user:\ud800"), record("r-3", tenant="")]
+            good = audit.intent(record("r-4"), SAID)
+            *failed, leaf = await asyncio.gather(
+                *(audit.intent(each, SAID) for each in bad), good, return_exceptions=True
+            )
+            for error in failed:
+                assert isinstance(error, AuditUnavailable)
+                assert "cannot be put on the record" in str(error)
+            assert isinstance(leaf, int)
+            assert audit.healthy
+
+    asyncio.run(run())
+    assert phases(ledger) == [("r-4", "intent")]
+
+
+def test_no_more_wait_than_settings_say(ledger: Ledger, tmp_path: Path) -> None:
+    async def run() -> None:
+        async with auditing(ledger, tmp_path, waiting=5, gather_ms=50) as audit:
+            await audit.intent(record("first"))
+            waits = [audit.intent(record(f"r-{number}")) for number in range(20)]
+            done = await asyncio.gather(*waits, return_exceptions=True)
+            refused = [each for each in done if isinstance(each, AuditUnavailable)]
+            assert len(refused) == 15
+            assert "wait to be written already" in str(refused[0])
+            assert audit.healthy
+
+    asyncio.run(run())
+
+
+def test_what_waits_is_written_before_it_closes(ledger: Ledger, tmp_path: Path) -> None:
+    async def run() -> Audit:
+        async with auditing(ledger, tmp_path, gather_ms=50) as audit:
+            await audit.intent(record("r-1"))
+            for number in range(50):
+                audit.outcome_later(record(f"r-{number}", "outcome"))
+        return audit
+
+    audit = asyncio.run(run())
+    assert len(phases(ledger)) == audit.written == 51
+    assert not audit.healthy
+    with pytest.raises(AuditUnavailable, match="closed"):
+        asyncio.run(audit.intent(record("late")))
+
+
+def test_a_caller_that_goes_away_harms_nobody(ledger: Ledger, tmp_path: Path) -> None:
+    async def run() -> None:
+        async with auditing(ledger, tmp_path) as audit:
+            gone = asyncio.create_task(audit.intent(record("gone")))
+            stays = asyncio.create_task(audit.intent(record("stays")))
+            await asyncio.sleep(0)
+            gone.cancel()
+            await stays
+            await audit.intent(record("after"))
+
+    asyncio.run(run())
+    assert {("stays", "intent"), ("after", "intent")} <= set(phases(ledger))
+
+
+def test_the_phase_must_be_the_one_that_is_written(ledger: Ledger, tmp_path: Path) -> None:
+    async def run() -> None:
+        async with auditing(ledger, tmp_path) as audit:
+            with pytest.raises(ValueError, match="intent"):
+                await audit.outcome(record("r-1"))
+            with pytest.raises(ValueError, match="outcome"):
+                await audit.intent(record("r-1", "outcome"))
+
+    asyncio.run(run())
+
+
+def test_a_full_disk_answers_nobody_and_recovers_when_there_is_room(tmp_path: Path) -> None:
+    def fill_up() -> tuple[list[str], list[str]]:
+        folder = tmp_path / "disk"
+        folder.mkdir()
+        small_disk(folder, 2)
+        if not os.path.ismount(folder):
+            return [], []  # nobody may mount a disk here, and room cannot be made where files may not grow
+
+        async def run(ledger: Ledger) -> tuple[list[str], list[str]]:
+            answered: list[str] = []
+            ballast = folder / "ballast"
+            async with auditing(ledger, tmp_path, content="omitted", probe_seconds=0.1) as audit:
+                ballast.write_bytes(bytes(700_000))
+                for number in range(5000):
+                    name = f"r-{number}"
+                    try:
+                        await audit.intent(record(name, error="x" * 3000))
+                    except AuditUnavailable:
+                        break
+                    answered.append(name)
+                else:
+                    raise AssertionError("the disk never filled up")
+                assert not audit.healthy
+                ballast.unlink()
+                await until(lambda: audit.healthy)
+                await audit.intent(record("after"))
+                answered.append("after")
+            assert ledger.log.verify().problems == ()
+            return answered, [response for response, _ in phases(ledger)]
+
+        with Place(folder).open(create=True) as ledger:
+            return asyncio.run(run(ledger))
+
+    answered, written = in_child(fill_up)
+    assert set(answered) <= set(written)
+
+
+def test_a_killed_gateway_has_answered_nothing_that_is_not_on_the_record(place: Place, tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    told.touch()
+
+    def answer() -> None:
+        async def one(audit: Audit, number: int) -> None:
+            await audit.intent(record(f"r-{number}"), SAID)
+            with told.open("a") as file:
+                file.write(f"r-{number}\n")
+
+        async def run(ledger: Ledger) -> None:
+            async with auditing(ledger, tmp_path) as audit:
+                for start in range(0, 100_000, 8):
+                    await asyncio.gather(*(one(audit, start + each) for each in range(8)))
+
+        with place.open() as own:
+            asyncio.run(run(own))
+
+    child = Child(answer)
+    deadline = time.monotonic() + 20
+    while told.stat().st_size < 300 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    child.kill()
+    answered = told.read_text().split()
+    assert len(answered) > 20
+    with place.open() as ledger:
+        assert set(answered) <= {response for response, _ in phases(ledger)}
+        assert ledger.log.verify().problems == ()
