@@ -65,7 +65,7 @@ def read_repository(path: Path, revision: str = "HEAD", *, history: bool = False
     try:
         commit = _commit(repository, revision, path)
         seen = float(commit.commit_time)
-        metadata = {"commit": commit.id.decode("ascii"), "date": _iso(seen)}
+        metadata = {"commit": commit.id.decode("ascii"), "date": iso_time(seen)}
         for name, mode, object_id in _tree(repository, commit.tree):
             shown = path_name(name.decode("utf-8", "surrogateescape"))
             if len(shown.encode()) > LONGEST_PATH:
@@ -114,6 +114,25 @@ def commit_id(path: Path, revision: str = "HEAD") -> str:
     return _commit(_open(path), revision, path).id.decode("ascii")
 
 
+def read_history(path: Path, revision: str = "HEAD") -> Iterator[dict[str, Any]]:
+    """The commit that a revision means and all before it, newest first: `commit`, `time` and `parents`.
+
+    Raises as `read_repository`.
+    """
+    repository = _open(path)
+    try:
+        newest = _commit(repository, revision, path)
+        for entry in repository.get_walker(include=[newest.id]):
+            parents = [parent.decode("ascii") for parent in entry.commit.parents]
+            time = float(entry.commit.commit_time)
+            yield {"commit": entry.commit.id.decode("ascii"), "time": time, "parents": parents}
+    except _damage() as error:
+        said = " ".join(map(str, error.args)) or type(error).__name__
+        raise Failure(f"the repository is damaged or incomplete: {said}", where=str(path)) from None
+    finally:
+        repository.close()
+
+
 def _commit(repository: Repo, revision: str, path: Path) -> Commit:
     from dulwich.objectspec import parse_commit
 
@@ -153,7 +172,7 @@ def _history(repository: Repo, newest: Commit) -> Iterator[GitFile]:
         head = {
             "commit": commit.id.decode("ascii"),
             "author": commit.author.decode("utf-8", "replace"),
-            "date": _iso(commit.author_time),
+            "date": iso_time(commit.author_time),
             "parents": [parent.decode("ascii") for parent in commit.parents],
         }
         message = commit.message.decode("utf-8", "replace").rstrip("\n")
@@ -183,5 +202,6 @@ def _diff(repository: Repo, commit: Commit) -> bytes:
     return written.getvalue()
 
 
-def _iso(seconds: float) -> str:
+def iso_time(seconds: float) -> str:
+    """Seconds since 1970 as ISO 8601, in UTC."""
     return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")

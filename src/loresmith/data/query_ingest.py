@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from pathlib import Path
+from typing import Any
 
 from loresmith.data.document_row import document_id, document_row, text_digest
 from loresmith.data.documents import DOCUMENT_COLUMNS, DocumentWriter
 from loresmith.data.ingested import Ingested
 from loresmith.data.observer import Observer, safe_point
-from loresmith.data.readers.record import Record, Refused
+from loresmith.data.readers.record import Record, Refused, metadata_json
 from loresmith.data.record_books import RecordBooks
 from loresmith.data.rights import Rights
 from loresmith.errors import UserError
@@ -98,6 +99,30 @@ def rows_digest(rows: Iterable[Record | Refused]) -> str:
     for _, line in _with_lines(rows):
         content.update(line)
     return content.hexdigest()
+
+
+def read_kept_rows(path: Path) -> Iterator[Record | Refused]:
+    """The rows that `ingest_rows` kept, as `database_source.read_query` gave them.
+
+    Raises:
+        UserError: there is no such file, or it has something else in it.
+    """
+    try:
+        with path.open(encoding="utf-8") as kept:
+            for number, line in enumerate(kept, 1):
+                yield _kept_row(json.loads(line), f"#row-{number}")
+    except OSError as error:
+        raise UserError(f"cannot read it: {error.strerror}", where=str(path)) from None
+    except (ValueError, LookupError, TypeError):
+        raise UserError(f"line {number} is no row that was kept", where=str(path)) from None
+
+
+def _kept_row(said: Mapping[str, Any], anchor: str) -> Record | Refused:
+    if "refused" in said:
+        return Refused(said["refused"], said["detail"], 0, anchor)
+    text = said["text"]
+    labels, metadata = tuple(said["labels"]), metadata_json(said["metadata"])
+    return Record(text, len(text.encode()), anchor, metadata, labels=labels)
 
 
 def _with_lines(rows: Iterable[Record | Refused]) -> Iterator[tuple[Record | Refused, bytes]]:

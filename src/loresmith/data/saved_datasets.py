@@ -87,6 +87,20 @@ def find_dataset(folder: Path, configuration: str = "") -> SavedDataset:
     return found
 
 
+def write_card(folder: Path, files: Mapping[str, str], licence: str, configuration: str = "") -> None:
+    """Write the card by which `find_dataset` finds these files and this licence in a folder.
+
+    Args:
+        files: paths below it, each with its split.
+    """
+    patterns: dict[str, list[str]] = {}
+    for path, split in files.items():
+        patterns.setdefault(split, []).append(_pattern(path).removeprefix("/"))
+    data_files = [{"split": split, "path": wanted} for split, wanted in patterns.items()]
+    card = {"license": licence, "configs": [{"config_name": configuration or "default", "data_files": data_files}]}
+    (folder / CARD).write_text(f"---\n{json.dumps(card, ensure_ascii=False)}\n---\n", encoding="utf-8")
+
+
 def _saved(folder: Path, below: str) -> Iterator[str]:
     """The files that a `state.json` names."""
     state = folder / below / DATASET

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from loresmith.data.ingest import Selection
     from loresmith.data.saved_datasets import SavedDataset
 
+DESCRIBED = "dataset.json"
+"""In the `source` asset, beside the listing of its files."""
+
 
 class IngestDatasetConfig(StepConfig, FileSettings):
     """A dataset of the library `datasets`, or a folder of tables with a dataset card."""
@@ -71,12 +74,18 @@ class IngestDatasetConfig(StepConfig, FileSettings):
         patterns = found.patterns(self.splits, where="splits")
         return Selection([Path(self.path)], patterns, (), self.max_file_bytes)
 
+    def kept(self, found: SavedDataset) -> str:
+        """What the snapshot says of the dataset besides its files: all that is read of what describes it."""
+        files = {path: split for path, split in found.files.items() if not self.splits or split in self.splits}
+        return json.dumps({"licence": found.licence, "files": files}, ensure_ascii=False) + "\n"
+
 
 def _ingest_dataset(context: StepContext, config: IngestDatasetConfig, _inputs: Mapping[str, InputAsset]) -> Result:
     found = config.found()
     if found.licence and not config.licence:
         context.log(f"the dataset states its licence: {found.licence}")
         config = config.model_copy(update={"licence": found.licence})
+    (context.output("source") / DESCRIBED).write_text(config.kept(found), encoding="utf-8")
     if config.content == "conversations":
         return _conversations(context, config, found)
     from loresmith.data.ingest import ingest
@@ -123,9 +132,26 @@ def _fingerprint(config: IngestDatasetConfig, cache: Path | None = None, erased:
     return config.with_models(read)
 
 
+def _restore_dataset(config: IngestDatasetConfig, outputs: Mapping[str, Path], folder: Path) -> IngestDatasetConfig:
+    from loresmith.data import messages_snapshot, snapshot
+    from loresmith.data.saved_datasets import write_card
+
+    source = outputs["source"]
+    if not (source / DESCRIBED).is_file():
+        raise UserError(f"it was made before snapshots of datasets had {DESCRIBED}", hint="run the recipe again")
+    if config.content == "conversations":
+        messages_snapshot.restore(source, outputs["dataset"], 1, folder)
+    else:
+        snapshot.restore(source, outputs["documents"], 1, folder)
+    said = json.loads((source / DESCRIBED).read_text(encoding="utf-8"))
+    place = folder / "place"
+    write_card(place, said["files"], said["licence"], config.configuration)
+    return config.model_copy(update={"path": str(place)})
+
+
 INGEST_DATASET = Step(
     name="ingest-dataset",
-    version=2,
+    version=3,
     summary="Read a dataset that the library `datasets` saved, or a folder of tables with a dataset card.",
     config=IngestDatasetConfig,
     inputs={},
@@ -139,6 +165,7 @@ INGEST_DATASET = Step(
     fingerprint=_fingerprint,
     remembers=True,
     leaves_out_erased=True,
+    restore_sources=_restore_dataset,
     packages=PACKAGES,
     guess=lambda _config: Guess(seconds=10, peak_bytes=1 << 30, output_bytes=1 << 27),
 )

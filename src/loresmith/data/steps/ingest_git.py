@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -36,20 +37,22 @@ class IngestGitConfig(StepConfig, FileSettings):
 
 
 def _ingest_git(context: StepContext, config: IngestGitConfig, _inputs: Mapping[str, InputAsset]) -> Result:
-    from loresmith.data.git_source import HISTORY, read_repository
+    from loresmith.data.git_snapshot import REPOSITORY, describe, read_commit
+    from loresmith.data.git_source import HISTORY
     from loresmith.data.ingest import ingest
     from loresmith.data.reading.sources import CommittedFile
     from loresmith.data.rights_sidecars import PATTERNS
 
     included, excluded = glob_regex((*config.include, *PATTERNS)), glob_regex(config.exclude)
-    found = map(CommittedFile, read_repository(Path(config.path), config.revision, history=config.history))
-    beside = map(CommittedFile, read_repository(Path(config.path), config.revision))
-    rights = config.rights(file for file in beside if not excluded.fullmatch(file.path))
-    files = (
-        file
-        for file in found
-        if file.path.startswith(f"{HISTORY}/") or (included.fullmatch(file.path) and not excluded.fullmatch(file.path))
-    )
+
+    def wanted(file: CommittedFile) -> bool:
+        return included.fullmatch(file.path) is not None and excluded.fullmatch(file.path) is None
+
+    place = Path(config.path)
+    found = map(CommittedFile, read_commit(place, config.revision, history=config.history))
+    beside = map(CommittedFile, read_commit(place, config.revision))
+    rights = config.rights(file for file in beside if wanted(file))
+    files = (file for file in found if file.path.startswith(f"{HISTORY}/") or wanted(file))
     source, documents = context.output("source"), context.output("documents")
     result = ingest(
         files,
@@ -61,20 +64,28 @@ def _ingest_git(context: StepContext, config: IngestGitConfig, _inputs: Mapping[
         config.workplace(context),
         context,
     )
+    described = describe(place, config.revision, history=config.history)
+    (source / REPOSITORY).write_text(json.dumps(described) + "\n", encoding="utf-8")
     return made(context, source, documents, result)
 
 
 def _fingerprint(config: IngestGitConfig, erased: frozenset[str] = frozenset()) -> str:
-    from loresmith.data.git_source import commit_id
+    from loresmith.data.git_snapshot import commit_of
 
     return config.with_models(
-        lambda: hashlib.sha256(commit_id(Path(config.path), config.revision).encode()).hexdigest()
+        lambda: hashlib.sha256(commit_of(Path(config.path), config.revision).encode()).hexdigest()
     )
+
+
+def _restore_commit(config: IngestGitConfig, outputs: Mapping[str, Path], folder: Path) -> IngestGitConfig:
+    from loresmith.data.git_snapshot import restore
+
+    return config.model_copy(update={"path": str(restore(outputs["source"], outputs["documents"], folder))})
 
 
 INGEST_GIT = Step(
     name="ingest-git",
-    version=3,
+    version=4,
     summary="Read a Git repository as of one commit, and if wanted its history, into documents.",
     config=IngestGitConfig,
     inputs={},
@@ -82,6 +93,7 @@ INGEST_GIT = Step(
     run=_ingest_git,
     fingerprint=_fingerprint,
     leaves_out_erased=True,
+    restore_sources=_restore_commit,
     packages=(*PACKAGES, "dulwich"),
     guess=lambda _config: Guess(seconds=10, peak_bytes=1 << 29, output_bytes=1 << 25),
 )

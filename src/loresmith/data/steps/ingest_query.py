@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import Field, field_validator
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from loresmith.data.readers.record import Record, Refused
 
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
+_KEPT = "rows://"
+"""What the URL of rows begins with that were kept: what `loresmith reproduce` reads."""
 _PASSWORD = re.compile(r"://[^/@:]*:(?!\$\{\w+\}@)[^/@]+@")
 
 
@@ -47,8 +50,11 @@ class IngestQueryConfig(StepConfig, RightsSettings, RecordSettings):
 
 def _rows(config: IngestQueryConfig) -> Iterator[Record | Refused]:
     from loresmith.data.database_source import read_query
+    from loresmith.data.query_ingest import read_kept_rows
     from loresmith.data.readers.record import ReadingRules
 
+    if config.url.startswith(_KEPT):
+        return read_kept_rows(Path(config.url.removeprefix(_KEPT)))
     rules = ReadingRules(text_field=config.text_field, template=config.template, labels_field=config.labels_field)
     return read_query(_with_variables(config.url), config.query, rules)
 
@@ -78,6 +84,12 @@ def _fingerprint(config: IngestQueryConfig, erased: frozenset[str] = frozenset()
     return rows_digest(_rows(config))
 
 
+def _restore_rows(config: IngestQueryConfig, outputs: Mapping[str, Path], _folder: Path) -> IngestQueryConfig:
+    from loresmith.data.query_ingest import ROWS
+
+    return config.model_copy(update={"url": f"{_KEPT}{outputs['source'] / 'files' / ROWS}"})
+
+
 INGEST_QUERY = Step(
     name="ingest-query",
     version=2,
@@ -88,6 +100,7 @@ INGEST_QUERY = Step(
     run=_ingest_query,
     fingerprint=_fingerprint,
     leaves_out_erased=True,
+    restore_sources=_restore_rows,
     packages=(*PACKAGES, "sqlalchemy"),
     guess=lambda _config: Guess(seconds=10, peak_bytes=1 << 28, output_bytes=1 << 25),
 )
