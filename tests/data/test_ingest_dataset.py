@@ -174,7 +174,7 @@ def test_a_bad_conversation_is_named_with_its_row(tmp_path: Path) -> None:
     folder = tmp_path / "hub"
     folder.mkdir()
     pq.write_table(pa.Table.from_pylist([{**TALKS[0], "score": 1.0}]), folder / "train.parquet")
-    with pytest.raises(UserError, match=r"train\.parquet:1: unknown key: unknown key 'score'"):
+    with pytest.raises(UserError, match=r"train\.parquet:1: unknown key: .* key 2 of the record"):
         ingest(folder, tmp_path / "out", content="conversations")
     result = ingest(folder, tmp_path / "kept", content="conversations", metadata_fields=["score"], validation_share=0)
     [row] = rows(result.outputs["dataset"].directory, "records.parquet")

@@ -105,7 +105,7 @@ def test_bad_records_are_refused_together_each_with_file_and_line(tmp_path: Path
     assert lines[0] == "4 of 5 records cannot be learnt from:"
     assert lines[1].startswith("a.jsonl:2: empty completion: messages[1]")
     assert lines[2].startswith("a.jsonl:3: not JSON: ")
-    assert lines[3].startswith("b.jsonl:1: unknown role: messages[0].role: unknown role 'robot'")
+    assert lines[3].startswith("b.jsonl:1: unknown role: messages[0].role: unknown role; known: assistant")
     assert lines[4] == "c.jsonl: empty: there is nothing in it"
     assert refused.value.hint is not None
     assert "on_error: quarantine" in refused.value.hint

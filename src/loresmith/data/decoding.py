@@ -126,5 +126,5 @@ def _decoded(data: bytes, encodings: Sequence[str]) -> tuple[str, str]:
         try:
             return data.decode(encoding), encoding
         except UnicodeError as error:
-            failures.append(f"{encoding}: {getattr(error, 'reason', error)}")
+            failures.append(f"{codecs.lookup(encoding).name}: {getattr(error, 'reason', error)}")
     raise UndecodableError(failures[0] if failures else "no encoding to try")

@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from loresmith.data.readers.complaint import complaint, kind_of, unknown
 from loresmith.models.chat_template import ROLES
-from loresmith.nearest import unknown_name
 
 MESSAGE_KEYS = ("role", "content", "reasoning_content", "tool_calls", "tool_call_id", "name", "weight")
 
@@ -74,7 +74,7 @@ def checked_messages(value: Any, where: str = "messages") -> list[dict[str, Any]
         BadRecordError: naming the message and key that is wrong.
     """
     if not isinstance(value, list):
-        raise BadRecordError("wrong type", f"{where}: should be a list of messages, got {_shown(value)}")
+        raise BadRecordError("wrong type", f"{where}: should be a list of messages, got {kind_of(value)}")
     return [checked_message(message, f"{where}[{number}]") for number, message in enumerate(value)]
 
 
@@ -90,7 +90,7 @@ def require_something_to_learn(messages: Sequence[Mapping[str, Any]], where: str
             call_ids += [call["id"] for call in message.get("tool_calls", ()) if "id" in call]
         answered = message.get("tool_call_id")
         if answered is not None and answered not in call_ids:
-            said = unknown_name("call", answered, call_ids)
+            said = "it is the id of no call before it"
             raise BadRecordError("answer to no call", f"{where}[{number}].tool_call_id: {said}")
     if not learnt:
         weightless = any(message["role"] == "assistant" for message in messages)
@@ -110,7 +110,7 @@ def checked_tools(value: Any, where: str = "tools") -> list[Mapping[str, Any]]:
     if value in (None, ""):
         return []
     if not isinstance(value, list):
-        raise BadRecordError("wrong type", f"{where}: should be a list of JSON schemas, got {_shown(value)}")
+        raise BadRecordError("wrong type", f"{where}: should be a list of JSON schemas, got {kind_of(value)}")
     for number, tool in enumerate(value):
         function = tool.get("function", tool) if isinstance(tool, dict) else None
         if not isinstance(function, dict) or not isinstance(function.get("name"), str):
@@ -130,30 +130,32 @@ def text_of(value: Any, where: str) -> str:
         return value
     if isinstance(value, list):
         return "".join(_part(part, f"{where}[{number}]") for number, part in enumerate(value))
-    raise BadRecordError("wrong type", f"{where}: should be text, got {_shown(value)}")
+    raise BadRecordError("wrong type", f"{where}: should be text, got {kind_of(value)}")
 
 
 def _part(part: Any, where: str) -> str:
     kind = part.get("type") if isinstance(part, dict) else None
     if not isinstance(kind, str):
-        raise BadRecordError("wrong type", f"{where}: should be a part with a type, got {_shown(part)}")
+        raise BadRecordError("wrong type", f"{where}: should be a part with a type, got {kind_of(part)}")
     if kind == "text" and isinstance(part.get("text"), str):
         return str(part["text"])
     if any(medium in kind for medium in _MEDIA):
-        raise BadRecordError("not text", f"{where}: a part of type {kind!r}, and this is for models of text")
-    raise BadRecordError("wrong type", f"{where}: {unknown_name('type', kind, ['text'])}")
+        raise BadRecordError("not text", f"{where}: a part that is no text, and this is for models of text")
+    raise BadRecordError("wrong type", f"{where}: {unknown('type', kind, ['text'])}")
 
 
 def checked_message(message: Any, where: str) -> dict[str, Any]:
     """One message; as `checked_messages`."""
     if not isinstance(message, dict):
-        raise BadRecordError("wrong type", f"{where}: should be a mapping with role and content, got {_shown(message)}")
+        raise BadRecordError(
+            "wrong type", f"{where}: should be a mapping with role and content, got {kind_of(message)}"
+        )
     for key in message:
         if key not in MESSAGE_KEYS:
-            raise BadRecordError("unknown key", unknown_name("key", key, MESSAGE_KEYS, where))
+            raise BadRecordError("unknown key", unknown("key", key, MESSAGE_KEYS, where))
     role = message.get("role")
     if not isinstance(role, str) or role not in _ROLE_NAMES:
-        raise BadRecordError("unknown role", f"{where}.role: {unknown_name('role', str(role), _ROLE_NAMES)}")
+        raise BadRecordError("unknown role", f"{where}.role: {unknown('role', str(role), _ROLE_NAMES)}")
     role = _ROLE_NAMES[role]
     if message.get("content") is None and not message.get("tool_calls"):
         raise BadRecordError("empty completion" if role == "assistant" else "wrong type", f"{where}: no content")
@@ -178,13 +180,13 @@ def checked_message(message: Any, where: str) -> dict[str, Any]:
 
 def _weight(value: Any, where: str) -> dict[str, int]:
     if isinstance(value, bool) or value not in (0, 1):
-        raise BadRecordError("wrong type", f"{where}: should be 0 or 1, got {_shown(value)}")
+        raise BadRecordError("wrong type", f"{where}: should be 0 or 1, got {kind_of(value)}")
     return {} if value == 1 else {"weight": 0}
 
 
 def _calls(value: Any, where: str) -> list[dict[str, Any]]:
     if not isinstance(value, list):
-        raise BadRecordError("wrong type", f"{where}: should be a list of calls, got {_shown(value)}")
+        raise BadRecordError("wrong type", f"{where}: should be a list of calls, got {kind_of(value)}")
     return [call_of(call, f"{where}[{number}]") for number, call in enumerate(value)]
 
 
@@ -196,12 +198,12 @@ def call_of(call: Any, where: str) -> dict[str, Any]:
     """
     function = call.get("function", call) if isinstance(call, dict) else None
     if not isinstance(function, dict) or not isinstance(function.get("name"), str):
-        raise BadRecordError("wrong type", f"{where}: should be a call with a name and arguments, got {_shown(call)}")
+        raise BadRecordError("wrong type", f"{where}: should be a call with a name and arguments, got {kind_of(call)}")
     arguments = function.get("arguments", {})
     if isinstance(arguments, str):
         arguments = parsed(arguments, f"{where}.arguments") if arguments.strip() else {}
     if not isinstance(arguments, dict):
-        raise BadRecordError("wrong type", f"{where}.arguments: should be a JSON object, got {_shown(arguments)}")
+        raise BadRecordError("wrong type", f"{where}.arguments: should be a JSON object, got {kind_of(arguments)}")
     named = {"id": call["id"]} if isinstance(call.get("id"), str) else {}
     return {"type": "function", **named, "function": {"name": function["name"], "arguments": arguments}}
 
@@ -215,9 +217,4 @@ def parsed(text: str, where: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise BadRecordError("not JSON", f"{where}: {error}") from None
-
-
-def _shown(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+        raise BadRecordError("not JSON", f"{where}: {complaint(error)}") from None

@@ -28,7 +28,8 @@ from loresmith.data.messages import (
     require_something_to_learn,
     text_of,
 )
-from loresmith.nearest import nearest, unknown_name
+from loresmith.data.readers.complaint import InOwnWordsError, complaint, unknown
+from loresmith.nearest import nearest
 
 _COMMON = ("tools", "id", "labels", "metadata")
 _FORMS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -68,7 +69,7 @@ def parse_record(line: bytes, metadata_fields: Collection[str] = ()) -> Conversa
     known = [key for keys in _FORMS[form] for key in keys] + list(_COMMON)
     for key in record:
         if key not in known and key not in metadata_fields:
-            raise BadRecordError("unknown key", unknown_name("key", key, known) + _advice(key, known))
+            raise BadRecordError("unknown key", _unknown_key(record, key, known))
     conversation = Conversation(
         messages=_messages(form, record),
         tools=checked_tools(record.get("tools")),
@@ -83,8 +84,13 @@ def parse_record(line: bytes, metadata_fields: Collection[str] = ()) -> Conversa
     return conversation
 
 
-def _advice(key: str, known: Collection[str]) -> str:
-    return "" if nearest(key, known) else "; to keep it as metadata, name it in metadata_fields"
+def _unknown_key(record: Mapping[str, Any], key: str, known: Collection[str]) -> str:
+    """What a key is called is said if it is nearly a known one: else it may be what the record is about."""
+    said = unknown("key", key, known)
+    if nearest(key, known):
+        return said
+    number = list(record).index(key) + 1
+    return f"{said}; it is key {number} of the record. To keep it as metadata, name it in metadata_fields"
 
 
 def _loaded(line: bytes) -> dict[str, Any]:
@@ -93,7 +99,7 @@ def _loaded(line: bytes) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise BadRecordError("undecodable", f"utf-8: {error.reason} (byte {error.start})") from None
     except (ValueError, RecursionError) as error:
-        raise BadRecordError("not JSON", str(error)) from None
+        raise BadRecordError("not JSON", complaint(error)) from None
     if not isinstance(record, dict):
         raise BadRecordError("not a JSON object", f"a {type(record).__name__}; a record is one object on one line")
     return record
@@ -103,12 +109,13 @@ def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         keys = [key for key, _ in pairs]
-        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} stands twice in one object")
+        again = next(number for number, key in enumerate(keys, start=1) if key in keys[: number - 1])
+        raise InOwnWordsError(f"key {again} of an object stands in it before")
     return found
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
+    raise InOwnWordsError(f"{name} is not JSON")
 
 
 def _form_of(record: Mapping[str, Any], metadata_fields: Collection[str]) -> str:
@@ -118,10 +125,9 @@ def _form_of(record: Mapping[str, Any], metadata_fields: Collection[str]) -> str
     known = {*_COMMON, *(key for needed, allowed in _FORMS.values() for key in (*needed, *allowed))}
     for key in record:
         if key not in known and key not in metadata_fields and nearest(key, known):
-            raise BadRecordError("unknown key", unknown_name("key", key, known))
+            raise BadRecordError("unknown key", unknown("key", key, known))
     forms = "; ".join(f"{form}: {', '.join(needed)}" for form, (needed, _) in _FORMS.items())
-    keys = ", ".join(map(repr, list(record)[:8]))
-    raise BadRecordError("no conversation", f"its keys are {keys or 'none'}, and no form has those ({forms})")
+    raise BadRecordError("no conversation", f"its {len(record)} keys are those of no form ({forms})")
 
 
 def _messages(form: str, record: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -171,10 +177,10 @@ def _turn(turn: Any, where: str) -> dict[str, Any]:
         raise BadRecordError("wrong type", f"{where}: should be a mapping with from and value")
     for key in turn:
         if key not in _TURN_KEYS:
-            raise BadRecordError("unknown key", unknown_name("key", key, _TURN_KEYS, where))
+            raise BadRecordError("unknown key", unknown("key", key, _TURN_KEYS, where))
     speaker, value = turn.get("from"), turn.get("value")
     if not isinstance(speaker, str) or speaker not in _SPEAKERS:
-        raise BadRecordError("unknown role", f"{where}.from: {unknown_name('role', str(speaker), _SPEAKERS)}")
+        raise BadRecordError("unknown role", f"{where}.from: {unknown('role', str(speaker), _SPEAKERS)}")
     role = _SPEAKERS[speaker]
     if not isinstance(value, str):
         raise BadRecordError("wrong type", f"{where}.value: should be text")

@@ -15,9 +15,10 @@ import jinja2
 from jinja2 import nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from loresmith.data.readers.complaint import complaint
 from loresmith.data.template_fields import needed_fields
 from loresmith.errors import UserError
-from loresmith.nearest import unknown_name
+from loresmith.nearest import nearest
 
 LONGEST_TEXT = 16 << 20
 """In characters, of what a template may make of one record."""
@@ -91,7 +92,7 @@ class RecordTemplate:
             return
         needed = needed_fields(self._environment.parse(self._source), known) - {_RECORD}
         for name in sorted(needed - known, key=lambda name: (self._lines[name], name)):
-            raise UserError(unknown_name("field", name, known), where=f"template, line {self._lines[name]}")
+            raise UserError(_unknown_field(name, known), where=f"template, line {self._lines[name]}")
 
     def render(self, fields: Mapping[str, Any]) -> str:
         """The text of one record.
@@ -120,12 +121,20 @@ class RecordTemplate:
                 pieces.append(piece)
         except jinja2.UndefinedError as error:
             named = re.search(r"'(\w+)' is undefined", str(error))
-            raise TemplateRecordError(unknown_name("field", named[1], fields) if named else str(error)) from None
+            name = named[1] if named and named[1] in self._lines else ""
+            said = _unknown_field(name, fields) if name else "it names a part that a value has not"
+            raise TemplateRecordError(said) from None
         except jinja2.TemplateError as error:
-            raise TemplateRecordError(error.message or type(error).__name__) from None
+            raise TemplateRecordError(complaint(error)) from None
         except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RecursionError) as error:
-            raise TemplateRecordError(f"{type(error).__name__}: {error}") from None
+            raise TemplateRecordError(complaint(error)) from None
         return "".join(pieces)
+
+
+def _unknown_field(name: str, known: Iterable[str]) -> str:
+    """About a field that the template names: other fields' names may be what a table without a header is about."""
+    meant = nearest(name, known)
+    return f"unknown field {name!r}; " + (f"did you mean {meant!r}?" if meant else "no field is called nearly so")
 
 
 _TURN = "_turn"

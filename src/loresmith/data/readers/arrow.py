@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from loresmith.data.readers.complaint import complaint
 from loresmith.data.readers.fields import FieldsToText
 from loresmith.data.readers.record import ReadingRules, Record, Refused
 from loresmith.data.readers.unpacking import Allowance, TooMuchError
@@ -127,4 +128,4 @@ def damage() -> Iterator[None]:
         TypeError,
         NotImplementedError,
     ) as error:
-        raise DamagedTableError(str(error).split("\n", 1)[0] or type(error).__name__) from error
+        raise DamagedTableError(complaint(error)) from error

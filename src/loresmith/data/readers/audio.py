@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from loresmith.data.readers.audio_container import container_of
+from loresmith.data.readers.complaint import complaint
 from loresmith.data.readers.record import ReadingRules, Record, Refused, metadata_json
 
 _DAMAGE = (OSError, ValueError, TypeError, KeyError, IndexError, EOFError, OverflowError, struct.error)
@@ -24,10 +25,10 @@ def read_audio(data: bytes, rules: ReadingRules) -> Iterator[Record | Refused]:
     try:
         found = TinyTag.get(None, file_obj=io.BytesIO(data), image=False)
     except TinyTagException as error:
-        yield Refused("damaged", str(error) or "no recording of a format that is known here", len(data))
+        yield Refused("damaged", f"no recording of a format that is known here ({complaint(error)})", len(data))
         return
     except (*_DAMAGE, *_MORE_DAMAGE) as error:
-        yield Refused("damaged", str(error) or type(error).__name__, len(data))
+        yield Refused("damaged", complaint(error), len(data))
         return
     container = container_of(data)
     if container is None or not found.duration or found.duration <= 0 or not found.samplerate:

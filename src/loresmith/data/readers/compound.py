@@ -10,6 +10,7 @@ import struct
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from loresmith.data.readers.complaint import complaint
 from loresmith.data.readers.record import ReadingRules, Refused
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def read_compound(data: bytes, rules: ReadingRules) -> Iterator[Refused]:
         with olefile.OleFileIO(io.BytesIO(data), raise_defects=olefile.DEFECT_FATAL) as file:
             refused = _refused(file, len(data))
     except _DAMAGE as error:
-        refused = Refused("damaged", str(error) or type(error).__name__, len(data))
+        refused = Refused("damaged", complaint(error), len(data))
     yield refused
 
 

@@ -82,13 +82,13 @@ class _Rows:
             self._allowed = _MOST_LINES
             try:
                 cells = next(self._reader, [])
-            except csv.Error as error:
-                return self._damaged(position, line, str(error))
+            except csv.Error:
+                return self._damaged(position, line)
             if any(map(str.strip, cells)):
                 return _Row(cells, line + 1, self._position)
         raise StopIteration
 
-    def _damaged(self, position: int, line: int, error: str) -> _Row:
+    def _damaged(self, position: int, line: int) -> _Row:
         """The line at which the row began; what follows it is read anew.
 
         No line is read often: one that opens a quotation ends that of a line before it.
@@ -96,7 +96,9 @@ class _Rows:
         self._position, self._line, self._allowed = position, line, 1
         whole = next(self._lines())
         self._reader = self._new_reader()
-        return _Row([whole], line + 1, self._position, f"line {line + 1}: {error}")
+        return _Row(
+            [whole], line + 1, self._position, f"line {line + 1}: a quotation that is not one, or that never ends"
+        )
 
     def _new_reader(self) -> Iterator[list[str]]:
         return csv.reader(self._lines(), delimiter=self._delimiter, strict=True)

@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from loresmith.data.readers.complaint import kind_of
 from loresmith.data.readers.record import ReadingRules, Record, Refused, metadata_json
 from loresmith.data.record_template import RecordTemplate, TemplateRecordError
 from loresmith.errors import UserError
@@ -61,8 +62,8 @@ class FieldsToText:
         elif self._has_text_field:
             found = plain.pop(self._rules.text_field, None)
             if not isinstance(found, str):
-                others = ", ".join(map(repr, list(plain)[:8])) or "none"
-                detail = f"no text in {self._rules.text_field!r}; the other fields are {others}"
+                there = kind_of(found) if found is not None else "nothing"
+                detail = f"no text in {self._rules.text_field!r} but {there}; it has {len(plain)} other fields"
                 return Refused("no text field", detail, size, anchor)
             text = found
         else:

@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterator
 
 from loresmith.data.decoding import decode
+from loresmith.data.readers.complaint import complaint
 from loresmith.data.readers.record import ReadingRules, Record, Refused, metadata_json
 
 _ATTRIBUTES = r"""(?:[^=>]++|=\s*+(?:"[^"]*+(?:"|\Z)|'[^']*+(?:'|\Z))?+)*+(?:>|\Z)"""  # quotes count after = only
@@ -61,7 +62,7 @@ def read_html(data: bytes, rules: ReadingRules) -> Iterator[Record | Refused]:
     try:
         text, title = html_to_text(page)
     except ValueError as error:
-        yield Refused("malformed", str(error), len(data))
+        yield Refused("malformed", complaint(error), len(data))
         return
     language = _LANGUAGE.search(page, 0, 65536)
     found = {"title": title, "language": language[1] if language else ""}

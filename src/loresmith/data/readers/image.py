@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from loresmith.data.readers.complaint import complaint
 from loresmith.data.readers.pages import joined_pages, too_many_left_out
 from loresmith.data.readers.record import ReadingRules, Record, Refused, metadata_json
 from loresmith.data.recognition.recogniser import UNSURE, Recogniser
@@ -56,10 +57,10 @@ def read_image(data: bytes, rules: ReadingRules) -> Iterator[Record | Refused]:
             warnings.simplefilter("ignore")  # a warning of too many pixels: they are counted here
             with PIL.Image.open(io.BytesIO(data), formats=tuple(_FORMATS)) as image:
                 yield _record(image, len(data), Recogniser(rules.ocr, rules.ocr_confidence) if rules.ocr else None)
-    except PIL.Image.DecompressionBombError as error:
-        yield Refused("too large", str(error), len(data))
+    except PIL.Image.DecompressionBombError:
+        yield Refused("too large", f"more than {MOST_PIXELS} pixels", len(data))
     except (*_DAMAGE, *_MORE_DAMAGE) as error:
-        yield Refused("damaged", _said(error), len(data))
+        yield Refused("damaged", complaint(error), len(data))
 
 
 def _record(image: Image, size: int, ocr: Recogniser | None) -> Record | Refused:
@@ -120,8 +121,3 @@ def _exif(image: Image) -> dict[str, Any]:
     if isinstance(orientation, int) and 1 <= orientation <= 8:
         found["orientation"] = orientation
     return found
-
-
-def _said(error: Exception) -> str:
-    message = re.sub(r"<[^>]* object at 0x[0-9a-f]+>", "it", str(error))
-    return message or type(error).__name__

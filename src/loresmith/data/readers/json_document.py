@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from loresmith.data.byte_places import BytePlaces
 from loresmith.data.decoding import decode_file
+from loresmith.data.readers.complaint import complaint
 from loresmith.data.readers.fields import FieldsToText
 from loresmith.data.readers.jsonl import no_constant
 from loresmith.data.readers.record import ReadingRules, Record, Refused, metadata_json
@@ -34,7 +35,7 @@ def read_json(data: bytes, rules: ReadingRules) -> Iterator[Record | Refused]:
     try:
         value = decoder.decode(text)
     except (ValueError, RecursionError) as error:
-        yield Refused("not JSON", str(error), len(data))
+        yield Refused("not JSON", complaint(error), len(data))
         return
     has_text = isinstance(value, dict) and isinstance(value.get(rules.text_field), str)
     if isinstance(value, dict) and (has_text or rules.template is not None):
@@ -55,7 +56,7 @@ def _objects(
         try:
             value, end = decoder.raw_decode(text, position)
         except (ValueError, RecursionError) as error:
-            yield Refused("damaged", f"from element {number} on: {error}", size - start, anchor)
+            yield Refused("damaged", f"from element {number} on: {complaint(error)}", size - start, anchor)
             return
         divider = _DIVIDER.match(text, end)
         last = divider is None and _END.match(text, end) is not None

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
+from loresmith.data.readers.complaint import InOwnWordsError, complaint
 from loresmith.data.readers.fields import FieldsToText
 from loresmith.data.readers.record import ReadingRules, Record, Refused
 
@@ -40,7 +41,7 @@ class BadJsonError(Exception):
 
 def no_constant(name: str) -> NoReturn:
     """For `parse_constant`: NaN and Infinity are not JSON."""
-    raise ValueError(f"{name} is not JSON")
+    raise InOwnWordsError(f"{name} is not JSON")
 
 
 def parse_object(line: bytes) -> dict[str, Any]:
@@ -56,7 +57,7 @@ def parse_object(line: bytes) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise BadJsonError("undecodable", f"utf-8: {error.reason}") from None
     except (ValueError, RecursionError) as error:
-        raise BadJsonError("not JSON", str(error)) from None
+        raise BadJsonError("not JSON", complaint(error)) from None
     if not isinstance(record, dict):
         raise BadJsonError("not a JSON object", f"a {type(record).__name__}")
     return record

@@ -17,6 +17,7 @@ from loresmith.data.readers.record import Member, ReadingRules, Record, Refused
 _HEAD = ("From", "To", "Cc", "Date", "Subject")
 _KNOWN = (*_HEAD, "Message-ID", "Received", "Return-Path", "MIME-Version", "Content-Type", "Delivered-To", "Reply-To")
 _SIGNATURES = {"application/pkcs7-signature", "application/x-pkcs7-signature", "application/pgp-signature"}
+_SEALS = {"application/pgp-encrypted": "OpenPGP", "application/pkcs7-mime": "S/MIME"}
 _SEALED = {"application/pkcs7-mime", "application/x-pkcs7-mime"}
 _INLINE_PGP = re.compile(r"\A\s*-----BEGIN PGP MESSAGE-----")
 _EXTENSIONS = {
@@ -105,7 +106,7 @@ class _Gathered:
             return
         kind = part.content_type
         if kind == "multipart/encrypted":
-            raise EncryptedError(part.parameter("protocol") or "multipart/encrypted")
+            raise EncryptedError(_SEALS.get(part.parameter("protocol").lower(), "multipart/encrypted"))
         if kind in _SEALED and part.parameter("smime-type").lower() in ("", "enveloped-data", "authenveloped-data"):
             raise EncryptedError("S/MIME")
         if kind in _SIGNATURES:

@@ -75,7 +75,7 @@ class OfficePackage(ZipPackage):
             raise NoDocumentError("unsupported", "a binary workbook (.xlsb); saved as .xlsx it can be read")
         self.kind = next((kind for word, kind in _FAMILIES.items() if word in main_type), "")
         if not self.kind:
-            raise NoDocumentError("unsupported", f"an Office package with {main_type or 'nothing known'} in it")
+            raise NoDocumentError("unsupported", "an Office package with nothing known in it")
 
     def relations(self, part: str) -> list[Relation]:
         """Where a part points to within the package; of the package itself for an empty name."""

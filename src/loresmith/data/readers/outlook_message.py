@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from loresmith.data.decoding import UndecodableError, decode, known_encoding
+from loresmith.data.readers.complaint import complaint
 from loresmith.data.readers.compressed_rtf import unpack_rtf
 from loresmith.data.readers.html import html_to_text
 from loresmith.data.readers.mail import attachments
@@ -43,7 +44,7 @@ def read_msg(data: bytes, rules: ReadingRules) -> Iterator[Record | Refused | Me
         with olefile.OleFileIO(io.BytesIO(data), raise_defects=olefile.DEFECT_FATAL) as file:
             found = list(_message(_Storage(file, ()), rules, MemberNames(), "", len(data)))
     except _DAMAGE as error:
-        yield Refused("damaged", str(error) or type(error).__name__, len(data))
+        yield Refused("damaged", complaint(error), len(data))
         return
     yield from found
 

@@ -42,6 +42,7 @@ _FILTERS = {
     b"\x03\x03\x08\x05": lzma.FILTER_SPARC,
 }
 _NAMES = {b"\x03\x04\x01": "PPMd", b"\x03\x03\x01\x1b": "BCJ2", b"\x04\x01\x09": "Deflate64"}
+_UNKNOWN = "a method that is not known here"
 _UNIX, _REPARSE_POINT = 0x8000, 0x400
 
 
@@ -157,7 +158,7 @@ def _unpacked(data: bytes, folder: Folder) -> Iterator[bytes]:
     if _ENCRYPTION in folder.methods:
         raise _EncryptedError
     if not folder.coders:
-        raise UnsupportedError(", ".join(sorted(_NAMES.get(one, one.hex()) for one in folder.methods)))
+        raise UnsupportedError(", ".join(sorted(_NAMES.get(one, _UNKNOWN) for one in folder.methods)))
     if folder.start + folder.packed > len(data):
         raise DamagedError("the file ends before it")
     packed = memoryview(data)[folder.start : folder.start + folder.packed]
@@ -187,7 +188,7 @@ def _first(coder: Coder, packed: memoryview) -> Iterable[bytes]:
             return bunzip(packed)
         case b"\x04\xf7\x11\x01":
             return unzstd(packed)
-    raise UnsupportedError(_NAMES.get(coder.method, f"method {coder.method.hex()}"))
+    raise UnsupportedError(_NAMES.get(coder.method, _UNKNOWN))
 
 
 def _copied(packed: memoryview) -> Iterator[bytes]:
@@ -215,7 +216,7 @@ def _filtered(coder: Coder, pieces: Iterable[bytes]) -> Iterator[bytes]:
     elif coder.method in _FILTERS:
         filter_ = {"id": _FILTERS[coder.method]}
     else:
-        raise UnsupportedError(_NAMES.get(coder.method, f"method {coder.method.hex()} after another one"))
+        raise UnsupportedError(_NAMES.get(coder.method, f"{_UNKNOWN} after another one"))
     stored = {"id": lzma.FILTER_LZMA2, "dict_size": 1 << 16}
     return _through(lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=[filter_, stored]), pieces)
 

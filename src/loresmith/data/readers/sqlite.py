@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from loresmith.data.path_names import path_name
+from loresmith.data.readers.complaint import complaint
 from loresmith.data.readers.fields import FieldsToText
 from loresmith.data.readers.record import ReadingRules, Record, Refused
 
@@ -31,8 +32,8 @@ def read_sqlite(data: bytes, rules: ReadingRules) -> Iterator[Record | Refused]:
             _open(connection, data, rules)
             tables = list(_tables(connection))
             shares.rows = sum(table.rows for table in tables)
-        except (sqlite3.Error, OverflowError, UnicodeError) as error:  # its messages quote the file, decoded or not
-            yield Refused("damaged", str(error), len(data))
+        except (sqlite3.Error, OverflowError, UnicodeError) as error:
+            yield Refused("damaged", complaint(error), len(data))
             return
         for table in tables:
             yield from _records(connection, table, rules, shares)
@@ -134,7 +135,7 @@ def _records(
             yield _record(to_text, table, cells, share, f"{table.anchor}/{row_number}")
     except (sqlite3.Error, OverflowError, UnicodeError) as error:
         lost = max(table.rows - number, 0)
-        yield Refused("damaged", f"table {table.name}: {error}", shares.next(lost), f"{table.anchor}/")
+        yield Refused("damaged", f"after {number} rows: {complaint(error)}", shares.next(lost), f"{table.anchor}/")
 
 
 def _record(to_text: FieldsToText, table: _Table, cells: tuple[Any, ...], share: int, anchor: str) -> Record | Refused:
@@ -144,7 +145,7 @@ def _record(to_text: FieldsToText, table: _Table, cells: tuple[Any, ...], share:
             try:
                 value.encode()
             except UnicodeEncodeError:
-                return Refused("undecodable", f"column {name!r} is not UTF-8", share, anchor)
+                return Refused("undecodable", f"column {list(fields).index(name) + 1} is not UTF-8", share, anchor)
     return to_text.record(fields, share, anchor)
 
 

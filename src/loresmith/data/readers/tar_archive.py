@@ -128,7 +128,7 @@ def _header(block: bytes, kind: int, size: int, said: dict[bytes, bytes]) -> _He
     if kind == _SPARSE or any(key.startswith(b"GNU.sparse.") for key in said):
         special = "a sparse file"
     elif not special and kind not in (*_FILES, _FOLDER):
-        special = f"of type {chr(kind)!r}"
+        special = f"of type {kind}"
     if kind in _SPECIAL and kind != ord("1"):
         size = 0  # as tar programs have it, whatever the header says
     if b"size" in said:
@@ -158,7 +158,7 @@ def _number(field: bytes) -> int:
         return int.from_bytes(field[1:], "big")
     digits = field.split(b"\0", 1)[0].strip()
     if not _OCTAL.fullmatch(digits):
-        raise DamagedError(f"no number in a header: {digits!r}")
+        raise DamagedError("no number in a header")
     return int(digits or b"0", 8)
 
 

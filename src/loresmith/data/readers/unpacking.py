@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
+from loresmith.data.readers.complaint import complaint
 from loresmith.data.readers.record import ReadingRules
 
 PIECE = 1 << 18
@@ -183,7 +184,7 @@ class Packed:
                 elif not given and decompressor.needs_input:
                     break
         except (zlib.error, lzma.LZMAError, OSError, EOFError, ValueError) as error:
-            raise DamagedError(str(error) or type(error).__name__) from None
+            raise DamagedError(complaint(error)) from None
         if self._ended and not decompressor.eof:
             raise DamagedError("it ends in the middle")
         self.end = fed - len(decompressor.unused_data)
@@ -231,7 +232,7 @@ def _raw_lzma(data: memoryview, filter_: dict[str, Any], *, ended: bool) -> Pack
     try:
         decompressor = lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=[filter_])
     except (lzma.LZMAError, ValueError) as error:
-        raise DamagedError(str(error)) from None
+        raise DamagedError(complaint(error)) from None
     return Packed(data, 0, decompressor, ended=ended)
 
 
@@ -255,7 +256,7 @@ def unzstd(data: memoryview) -> Iterator[bytes]:
             while piece := stream.read(PIECE):
                 yield piece
     except (OSError, pyarrow.ArrowException) as error:
-        raise DamagedError(str(error).splitlines()[0]) from None
+        raise DamagedError(complaint(error)) from None
 
 
 def gunzip_all(data: memoryview) -> Iterator[bytes]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import NoReturn, Protocol
 from xml.parsers import expat
 
+from loresmith.data.readers.complaint import complaint
 from loresmith.data.readers.refusal import NoDocumentError
 
 
@@ -51,9 +52,9 @@ def parse_xml(pieces: Iterable[bytes], events: XmlEvents, prefixes: Mapping[str,
             parser.Parse(piece, False)
         parser.Parse(b"", True)
     except expat.ExpatError as error:
-        raise NoDocumentError("damaged", f"XML: {error}") from None
-    except (LookupError, ValueError) as error:  # of the encoding that the XML declares
-        raise NoDocumentError("damaged", f"XML: encoding: {error}") from None
+        raise NoDocumentError("damaged", f"XML: {complaint(error)}") from None
+    except (LookupError, ValueError):  # of the encoding that the XML declares
+        raise NoDocumentError("damaged", "XML: in no encoding that is known here") from None
 
 
 def _no_entities(*declaration: object) -> NoReturn:

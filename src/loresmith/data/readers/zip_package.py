@@ -48,7 +48,7 @@ class ZipPackage:
         """The bytes of a part, as they are unpacked."""
         entry = self._entries.get(_key(name))
         if entry is None:
-            raise NoDocumentError("damaged", f"it has no part {name!r}")
+            raise NoDocumentError("damaged", "a part that it speaks of is missing")
         checksum = 0
         try:
             for piece in _unpacked(self._data, entry):
@@ -56,11 +56,11 @@ class ZipPackage:
                 checksum = zlib.crc32(piece, checksum)
                 yield piece
         except DamagedError as error:
-            raise NoDocumentError("damaged", f"{entry.name!r}: {error}") from None
+            raise NoDocumentError("damaged", f"part {self.names.index(entry.name) + 1}: {error}") from None
         except TooMuchError as error:
             raise NoDocumentError("unpacks to too much", str(error)) from None
         if checksum != entry.crc:
-            raise NoDocumentError("damaged", f"the checksum of {entry.name!r} is wrong")
+            raise NoDocumentError("damaged", f"the checksum of part {self.names.index(entry.name) + 1} is wrong")
 
 
 def _key(name: str) -> str:

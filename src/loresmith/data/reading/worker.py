@@ -13,12 +13,14 @@ import os
 import resource
 import signal
 import sys
+import traceback
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from loresmith.data.decoding import UndecodableError
 from loresmith.data.file_types import HEAD_BYTES, FileType, file_type
+from loresmith.data.readers.complaint import complaint
 from loresmith.data.readers.record import Member, ReadingRules, Record, Refused
 from loresmith.data.reading.extraction import Extraction, FoundMember, encode_rows, refusal
 from loresmith.data.reading.limits import Limits, limit_memory, limit_seconds
@@ -71,10 +73,16 @@ def read_file(data: bytes, name: str, rules: ReadingRules, spool: Path) -> Extra
     except (MemoryError, SystemExit):
         raise
     except BaseException as error:  # noqa: BLE001 - a reader's defect, or a native library's panic: the file's bad luck
-        return ended("crashed the reader", f"{type(error).__name__}: {error}")
+        return ended("crashed the reader", f"{complaint(error)}{_met_at(error)}")
     if not found and not members:
         found.append(Refused("empty", "there is nothing in it", len(data)))
     return Extraction(kind.media_type, kind.language, encode_rows(found), tuple(members))
+
+
+def _met_at(error: BaseException) -> str:
+    """The last place in this project that an error went through, for whoever mends it."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "loresmith" in Path(frame.filename).parts]
+    return f", at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
 
 
 def _spool(path: Path, data: bytes) -> None:
