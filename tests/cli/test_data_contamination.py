@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from loresmith import Workspace
-from tests.data.contamination.suite_texts import prose, write_corpus
+from tests.data.contamination.suite_texts import prose
+from tests.data.written_corpora import write_corpus
 
 from .conftest import CommandLine
 

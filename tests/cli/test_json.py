@@ -15,8 +15,9 @@ from tests.advice.corpora import document
 from tests.advice.corpora import write_corpus as write_notes
 from tests.cli.conftest import CommandLine
 from tests.cli.test_fill import add_filler
-from tests.data.contamination.suite_texts import prose, write_corpus
+from tests.data.contamination.suite_texts import prose
 from tests.data.conversations import asked, dataset_of
+from tests.data.written_corpora import write_corpus
 
 CALLS = {call.name: call for call in all_calls()}
 

@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from loresmith import Workspace
-from tests.data.contamination.suite_texts import prose, write_corpus
+from tests.data.contamination.suite_texts import prose
+from tests.data.written_corpora import write_corpus
 
 QUESTION, ANSWER = prose(1, 30), prose(2, 10)
 CASES = [

@@ -1,6 +1,8 @@
-"""A mixing function for 64-bit integers, the same on every machine and in every version."""
+"""Mixing 64-bit integers, and making such of names; the same on every machine and in every version."""
 
 from __future__ import annotations
+
+import hashlib
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +13,11 @@ def mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return values ^ (values >> np.uint64(31))
+
+
+def hash_of(name: str) -> int:
+    """A number from 0 to 2**64 - 1 for a name."""
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little")
 
 
 def mix_in_place(values: NDArray[np.uint64]) -> None:

@@ -1,18 +1,19 @@
-"""Cases, corpora and text for the tests of contamination."""
+"""Cases and text for the tests of contamination."""
 
 from __future__ import annotations
 
-import hashlib
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
 
 import pyarrow as pa
 
-from loresmith.data.contamination.case_index import CASE_COLUMNS, CaseIndex, Rule, case_indexes
+from loresmith.data.contamination.case_index import CASE_COLUMNS, CaseIndex, Rule
+from loresmith.data.contamination.cases import case_blocks
+from loresmith.data.contamination.cases import index_of as index_of_block
 from loresmith.data.contamination.overlaps import Overlap, find_overlaps
-from loresmith.data.documents import CORPUS_COLUMNS, DocumentWriter
+from loresmith.data.engine.local_engine import local_engine
 
 WORDS = tuple(f"{a}{b}" for a in ("valve", "pump", "seal", "rotor", "hose", "gauge") for b in "abcdefghijklmnopqrst")
 
@@ -32,39 +33,19 @@ def batches(cases: Iterable[tuple[str, str, str]]) -> list[pa.RecordBatch]:
 def index_of(*texts: str, rule: Rule | None = None) -> CaseIndex:
     """An index of cases of one suite."""
     cases = [("suite", f"case-{number}", text) for number, text in enumerate(texts)]
-    (index,) = case_indexes(batches(cases), rule or Rule())
+    (index,) = indexes_of(cases, rule)
     return index
+
+
+def indexes_of(
+    cases: Iterable[tuple[str, str, str]], rule: Rule | None = None, memory: int | None = None
+) -> list[CaseIndex]:
+    """Indexes of cases, given as suite, name and text, each within so much memory."""
+    with TemporaryDirectory() as folder, local_engine(1, 1 << 28, Path(folder) / "tables") as engine:
+        return [
+            index_of_block(block) for block in case_blocks(batches(cases), rule or Rule(), Path(folder), engine, memory)
+        ]
 
 
 def found_in(text: str, *cases: str, rule: Rule | None = None) -> list[Overlap]:
     return find_overlaps([text], index_of(*cases, rule=rule))
-
-
-def write_corpus(folder: Path, texts: Sequence[str], **columns: Sequence[Any]) -> Path:
-    """A corpus of texts; `columns` are values that are not the usual ones, for each document."""
-    folder.mkdir(parents=True)
-    with DocumentWriter(folder, CORPUS_COLUMNS) as writer:
-        for number, text in enumerate(texts):
-            row: dict[str, Any] = {
-                "id": hashlib.sha256(f"{number} {text}".encode()).hexdigest(),
-                "path": f"docs/{number}.txt",
-                "text": text,
-                "bytes": len(text.encode()),
-                "media_type": "text/plain",
-                "language": "en",
-                "licence": "",
-                "labels": [],
-                "collected_at": "",
-                "metadata": "{}",
-                "owner": "",
-                "uses": ["train"],
-                "retain_until": "",
-                "source_start": 0,
-                "source_bytes": len(text.encode()),
-                "pages": [],
-                "split": "train",
-                "group": hashlib.sha256(text.encode()).hexdigest(),
-                "pieces": [],
-            }
-            writer.add({**row, **{name: values[number] for name, values in columns.items()}})
-    return folder

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,12 @@ import pytest
 from loresmith.data.contamination.case_index import Rule
 from loresmith.data.contamination.decontaminate import Decontaminated, Measures, decontaminate
 from loresmith.data.curation.changing_text import EDIT_COLUMNS
-from loresmith.errors import Interrupted, UserError
+from loresmith.data.engine.local_engine import local_engine
+from loresmith.errors import UserError
+from tests.data.written_corpora import write_corpus
 from tests.step_context import RecordingContext
 
-from .suite_texts import batches, prose, write_corpus
+from .suite_texts import batches, prose
 
 CASE, OTHER = prose(1, 40), prose(2, 40)
 CASES = [("suite", "one", CASE), ("suite", "two", OTHER), ("empty", "three", prose(3, 40))]
@@ -24,7 +25,9 @@ CLEAN = prose(50, 120)
 HOLDING = f"{prose(51, 100)}\n\nFirst {CASE} of them\n\n{prose(52, 100)}"
 
 
-def cleaned(folder: Path, corpus: Path, context: RecordingContext | None = None, **settings: Any) -> Decontaminated:
+def cleaned(
+    folder: Path, corpus: Path, context: RecordingContext | None = None, workers: int = 1, **settings: Any
+) -> Decontaminated:
     measures = {
         "rule": Rule(),
         "remedy": "drop-span",
@@ -36,17 +39,17 @@ def cleaned(folder: Path, corpus: Path, context: RecordingContext | None = None,
     }
     target = folder / "target"
     target.mkdir(parents=True, exist_ok=True)
-    for left_over in target.iterdir():
-        left_over.unlink()
-    result = decontaminate(
-        corpus,
-        target,
-        lambda: batches(CASES),
-        ("suite", "empty"),
-        Measures(**measures),
-        folder / "work",
-        context or RecordingContext(folder),
-    )
+    with local_engine(workers, 1 << 30, folder / "tables") as engine:
+        result = decontaminate(
+            corpus,
+            target,
+            lambda: batches(CASES),
+            ("suite", "empty"),
+            Measures(**measures),
+            folder / "work",
+            engine,
+            context or RecordingContext(folder),
+        )
     result.books.require_balance("decontaminate")
     return result
 
@@ -186,19 +189,3 @@ def test_scores_stay_with_the_corpus(tmp_path: Path) -> None:
     (corpus / "scores.parquet").write_bytes(b"as curation wrote it")
     cleaned(tmp_path, corpus)
     assert (tmp_path / "target" / "scores.parquet").read_bytes() == b"as curation wrote it"
-
-
-def test_what_was_stopped_anywhere_comes_out_the_same(tmp_path: Path) -> None:
-    corpus = write_corpus(tmp_path / "corpus", [HOLDING if n % 9 == 0 else prose(n, 60) for n in range(600)])
-
-    def digests() -> dict[str, str]:
-        files = sorted((tmp_path / "target").iterdir())
-        return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
-
-    cleaned(tmp_path, corpus)
-    whole = digests()
-    for stop_after in range(6):
-        with pytest.raises(Interrupted):
-            cleaned(tmp_path, corpus, RecordingContext(tmp_path, stop_after=stop_after))
-        cleaned(tmp_path, corpus)
-        assert digests() == whole

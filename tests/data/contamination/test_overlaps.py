@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from loresmith.data.contamination import overlaps
-from loresmith.data.contamination.case_index import MOST_CASES, Rule, case_indexes
+from loresmith.data.contamination.case_index import MOST_CASES, Rule
 from loresmith.data.contamination.overlaps import find_overlaps
 from loresmith.data.contamination.run_hashes import RunHashes
 
-from .suite_texts import batches, found_in, index_of, prose
+from .suite_texts import found_in, index_of, indexes_of, prose
 
 CASE = prose(1, 40)
 
@@ -130,7 +130,7 @@ def test_wording_that_many_cases_share_gives_none_of_them_away() -> None:
 
 def test_versions_of_a_suite_do_not_hide_one_another() -> None:
     versions = [(f"suite-{number}", "case", CASE) for number in range(MOST_CASES + 5)]
-    (index,) = case_indexes(batches(versions), Rule())
+    (index,) = indexes_of(versions)
     assert len(find_overlaps([f"{prose(2, 9)} {CASE}"], index)) == len(versions)
 
 
@@ -150,11 +150,20 @@ def test_a_long_text_is_cut_where_no_case_is_lost(monkeypatch: pytest.MonkeyPatc
 def test_cases_that_fit_no_index_together_are_found_by_several() -> None:
     cases = [("one" if n < 20 else "two", f"case-{n}", prose(n, 30)) for n in range(40)]
     text = " ".join(text for _, _, text in cases)
-    indexes = list(case_indexes(batches(cases), Rule(), memory=60_000))
+    indexes = indexes_of(cases, memory=60_000)
     assert len(indexes) > 3
     assert [name for index in indexes for name in index.names] == [(suite, case) for suite, case, _ in cases]
     found = [index.names[each.case] for index in indexes for each in find_overlaps([text], index)]
     assert found == [(suite, case) for suite, case, _ in cases]
+
+
+def test_what_many_cases_share_is_known_also_where_no_index_has_many_of_them() -> None:
+    instruction = prose(10, 30)
+    cases = [("suite", f"case-{n}", f"{instruction} {prose(100 + n, 20)}") for n in range(MOST_CASES + 5)]
+    indexes = indexes_of([*cases, ("other", "its own", instruction)], memory=60_000)
+    assert max(len(index.names) for index in indexes) < MOST_CASES
+    found = [index.names[each.case] for index in indexes for each in find_overlaps([f"so {instruction} and"], index)]
+    assert found == [("other", "its own")]
 
 
 def test_it_is_what_comparing_every_run_of_words_finds() -> None:

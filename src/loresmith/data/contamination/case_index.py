@@ -21,6 +21,7 @@ from loresmith.data.contamination.key_table import KeyTable
 from loresmith.data.contamination.run_hashes import RunHashes
 from loresmith.data.duplicates.shingles import SHINGLE_WORDS
 from loresmith.data.duplicates.words import hashed_words
+from loresmith.data.mixing import hash_of, mix
 
 CASE_COLUMNS = pa.schema([(name, pa.string()) for name in ("suite", "case", "text")])
 """`text` is all of a case that must not be learnt: its prompt and its answer. `suite` is a digest."""
@@ -33,9 +34,6 @@ SAMPLED = 64
 
 SMALLEST = 16
 """A case with fewer different runs of five words is not looked for in other wording: a few would make half of it."""
-
-MEMORY = 512 << 20
-"""Bytes that an index may take; of more cases, an index is made of as many as fit, and then one of the next."""
 
 _BYTES_PER_WORD = 100
 _TOGETHER = 1 << 18
@@ -68,6 +66,10 @@ def fold(text: str) -> str:
 class CaseIndex:
     """Some cases; legend: C cases, N runs of words.
 
+    Args:
+        rule: when a case counts as found.
+        common: the keys of what too many cases of a suite have (`shareable`), ascending.
+
     Attributes:
         rule: when a case counts as found.
         names: (C,) the suite and the name of each case.
@@ -81,8 +83,9 @@ class CaseIndex:
         fewest: (C,) how many sampled runs have to be close together for the case to be looked at.
     """
 
-    def __init__(self, rule: Rule) -> None:
+    def __init__(self, rule: Rule, common: NDArray[np.uint64]) -> None:
         self.rule = rule
+        self._common = common
         self.names: list[tuple[str, str]] = []
         self.texts: list[str] = []
         self.sizes: list[int] = []
@@ -125,10 +128,9 @@ class CaseIndex:
 
     def close(self) -> CaseIndex:
         """Make the tables; nothing is added any more."""
-        suite_of = np.array([self._suites[suite] for suite, _ in self.names], dtype=np.int64)
         keys = np.concatenate([np.empty(0, dtype=np.uint64), *self._runs])
         rows = np.concatenate([np.empty((3, 0), dtype=np.uint32), *self._run_rows], axis=1)
-        own = ~_shared(keys, suite_of[rows[0]])
+        own = ~self._is_common("run", keys, rows[0])
         keys, rows = keys[own], rows[:, own]
         self.runs = KeyTable(keys)
         self.run_cases, self.run_words, self.run_places = rows
@@ -138,16 +140,38 @@ class CaseIndex:
         for case, standing in enumerate(self.standings):
             if standing == "judged" and case not in left:
                 self.standings[case] = "shared wording"
-        self._sample(suite_of)
+        self._sample()
         del self._runs, self._run_rows, self._short, self._shingles
         return self
 
-    def _sample(self, suite_of: NDArray[np.int64]) -> None:
-        cases = np.repeat(np.arange(len(self._shingles)), [len(each) for each in self._shingles])
+    def shareable(self) -> Iterator[tuple[NDArray[np.uint64], NDArray[np.uint32]]]:
+        """What may be common to cases of a suite: hashes that say of which suite and which sort it is, and the case of
+        each. To be asked for before `close`."""
+        for sort, found in (("run", self._runs), ("shingle", self._shingles)):
+            cases = (rows[0] for rows in self._run_rows) if sort == "run" else range(len(found))
+            for case, keys in zip(cases, found, strict=True):
+                of_case = np.broadcast_to(np.asarray(case, dtype=np.uint32), keys.shape)
+                yield self._salted(sort, keys, of_case), of_case
+
+    def _salted(self, sort: str, keys: NDArray[np.uint64], cases: NDArray[np.uint32]) -> NDArray[np.uint64]:
+        salts = [hash_of(f"{sort}/{suite}") for suite in self._suites]
+        suite_of = np.array([self._suites[suite] for suite, _ in self.names], dtype=np.int64)
+        return mix(keys ^ np.array(salts, dtype=np.uint64)[suite_of[cases]])
+
+    def _is_common(self, sort: str, keys: NDArray[np.uint64], cases: NDArray[np.uint32]) -> NDArray[np.bool_]:
+        if not len(keys) or not len(self._common):
+            return np.zeros(len(keys), dtype=bool)
+        salted = self._salted(sort, keys, cases)
+        places = np.searchsorted(self._common, salted)
+        places[places == len(self._common)] = 0
+        return np.asarray(self._common[places] == salted)
+
+    def _sample(self) -> None:
+        cases = np.repeat(np.arange(len(self._shingles), dtype=np.uint32), [len(each) for each in self._shingles])
         keys = np.concatenate([np.empty(0, dtype=np.uint64), *self._shingles])
         if self.rule.similarity is None:
             cases, keys = cases[:0], keys[:0]
-        own = ~_shared(keys, suite_of[cases])
+        own = ~self._is_common("shingle", keys, cases)
         cases, keys = cases[own], keys[own]
         counts = np.bincount(cases, minlength=len(self.names))
         ranks = np.arange(len(cases)) - np.repeat(np.cumsum(counts) - counts, counts)  # keys of a case are ascending
@@ -159,41 +183,36 @@ class CaseIndex:
         self.fewest = np.maximum(1, np.ceil(wanted * np.minimum(counts, SAMPLED) - doubt)).astype(np.int64)
 
 
-def _shared(keys: NDArray[np.uint64], suites: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which entries have a key that too many entries of the same suite have; a case has each of its keys once."""
-    if not len(keys):
-        return np.zeros(0, dtype=bool)
-    order = np.lexsort((suites, keys))
-    begins = np.r_[True, (np.diff(keys[order]) != 0) | (np.diff(suites[order]) != 0)]
-    groups = np.cumsum(begins) - 1
-    shared = np.empty(len(keys), dtype=bool)
-    shared[order] = (np.bincount(groups) > MOST_CASES)[groups]
-    return shared
-
-
-def case_indexes(batches: Iterable[pa.RecordBatch], rule: Rule, memory: int = MEMORY) -> Iterator[CaseIndex]:
-    """Indexes of all cases, each of at most so many bytes, unless a single case takes more.
+def divided(batches: Iterable[pa.RecordBatch], memory: int) -> Iterator[list[tuple[str, str, str]]]:
+    """Cases, as suite, name and text, in blocks of which an index takes at most so many bytes, unless a single case
+    takes more.
 
     Args:
-        batches: under `CASE_COLUMNS`. The cases of a suite had better come together: what is shared by how many of
-            them is counted within an index.
+        batches: under `CASE_COLUMNS`.
     """
-    index, size = CaseIndex(rule), 0
-    waiting: list[tuple[str, str, str]] = []
-    waiting_size = 0
+    block: list[tuple[str, str, str]] = []
+    size = 0
     for batch in batches:
         for row in batch.to_pylist():
             cost = _BYTES_PER_WORD * (1 + len(row["text"]) // 4)
-            if size and size + cost > memory:
-                index.add(waiting)
-                yield index.close()
-                index, size, waiting, waiting_size = CaseIndex(rule), 0, [], 0
-            waiting.append((row["suite"], row["case"], row["text"]))
+            if block and size + cost > memory:
+                yield block
+                block, size = [], 0
+            block.append((row["suite"], row["case"], row["text"]))
             size += cost
-            waiting_size += len(row["text"])
-            if waiting_size > _TOGETHER:
-                index.add(waiting)
-                waiting, waiting_size = [], 0
+    if block:
+        yield block
+
+
+def added(index: CaseIndex, cases: Iterable[tuple[str, str, str]]) -> CaseIndex:
+    """Add cases to an index, some at a time."""
+    waiting: list[tuple[str, str, str]] = []
+    size = 0
+    for case in cases:
+        waiting.append(case)
+        size += len(case[2])
+        if size > _TOGETHER:
+            index.add(waiting)
+            waiting, size = [], 0
     index.add(waiting)
-    if index.names:
-        yield index.close()
+    return index

@@ -7,22 +7,35 @@ cut in more than ten places.
 
 from __future__ import annotations
 
+import json
 import shutil
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from loresmith.data.contamination.case_index import Rule
-from loresmith.data.contamination.findings import FINDING_COLUMNS, Cases, Findings, look
+from loresmith.data.contamination.findings import FINDING_COLUMNS, Cases, Findings, by_document, found_in, look
 from loresmith.data.corpus import read_documents
 from loresmith.data.curation.changing_text import EDIT_COLUMNS, ChangingText
-from loresmith.data.documents import CORPUS_COLUMNS, DocumentWriter
+from loresmith.data.curation.outcome import added_up
+from loresmith.data.documents import CORPUS_COLUMNS
 from loresmith.data.edited_text import Edit, EditedText, Piece
+from loresmith.data.engine.engine import Engine
+from loresmith.data.engine.finished import once
+from loresmith.data.engine.gathering import batches_of, empty, place, write_together
+from loresmith.data.engine.shards import Shard, read_shard
+from loresmith.data.engine.sorting import Sorting
+from loresmith.data.mixing import hash_of
 from loresmith.data.observer import Observer, safe_point
-from loresmith.data.record_books import RecordBooks
+from loresmith.data.record_books import BOOK_COLUMNS, RecordBooks
 from loresmith.data.shards import SPLITS
 from loresmith.data.tables import TableWriter
 from loresmith.errors import UserError
@@ -32,6 +45,7 @@ Remedy = Literal["drop-span", "drop-document", "flag"]
 
 REASON = "contaminated"
 FINDINGS_FILE, EDITS_FILE, SCORES_FILE = "contamination.parquet", "edits.parquet", "scores.parquet"
+_DOCUMENTS, _BOOKS, _COUNTS = "documents.parquet", "books.parquet", "counts.json"
 
 
 @dataclass(frozen=True)
@@ -66,6 +80,18 @@ class Decontaminated:
     labels: set[str]
 
 
+@dataclass(frozen=True)
+class Treated:
+    """What came of a shard."""
+
+    folder: Path
+    books: Books
+    splits: Mapping[str, Mapping[str, int]]
+    languages: Mapping[str, int]
+    labels: Sequence[str]
+    documents: int
+
+
 def decontaminate(
     corpus: Path,
     target: Path,
@@ -73,102 +99,153 @@ def decontaminate(
     suites: Iterable[str],
     measures: Measures,
     work: Path,
+    engine: Engine,
     observer: Observer,
 ) -> Decontaminated:
     """Make a corpus of another.
 
     Args:
         corpus: a `corpus` asset.
-        target: an empty folder; gets documents-*.parquet, books.parquet, contamination.parquet (`FINDING_COLUMNS`),
-            edits.parquet where texts are cut, and scores.parquet as the other corpus has it.
+        target: gets a file of documents for each shard of which anything is left, books.parquet,
+            contamination.parquet (`FINDING_COLUMNS`), edits.parquet where texts are cut, and scores.parquet as the
+            other corpus has it. What is in it before is removed.
         cases: of all suites.
         suites: their digests.
-        work: a folder for what is in between.
+        work: a folder for what is in between; what is found in it was made by the same call before it was stopped.
 
     Raises:
         UserError: this is no corpus, or nothing is left of it.
     """
-    findings = look(corpus, cases, measures.rule, measures.splits, work, observer, suites)
+    finished = work.with_name(f"{work.name}.finished")
+    shutil.rmtree(finished, ignore_errors=True)
+    for _ in read_documents(corpus, CORPUS_COLUMNS.names, batch_documents=1):
+        break
+    findings = look(corpus, cases, measures.rule, measures.splits, work, engine, observer, suites)
+    stage = partial(treat, folders=tuple(findings.folders), measures=measures, work=work / "treated")
+    documents = sum(shard.rows for shard in findings.shards)
+    treated: list[Treated] = []
+    done = 0
+    for shard, made in zip(findings.shards, engine.map(stage, findings.shards, _ticking(observer)), strict=True):
+        treated.append(made)
+        done += shard.rows
+        safe_point(observer, done, documents, "documents written")
+    if not any(made.documents for made in treated):
+        raise UserError(
+            "every document of the corpus holds cases of the suites, and nothing is left",
+            hint="`overlap: drop-span` cuts the cases out; `overlap: flag` leaves all as it is",
+        )
+    _put_together(corpus, target, findings, treated)
+    counts = {split: {"documents": 0, "bytes": 0, "groups": 0} for split in SPLITS}
+    languages: Counter[str] = Counter()
+    for made in treated:
+        languages.update(made.languages)
+        for split, some in made.splits.items():
+            for name, count in some.items():
+                counts[split][name] += count
+    sorting = Sorting(work / "sorting", engine.memory // 4)
+    for split in SPLITS:
+        counts[split]["groups"] = sum(map(len, sorting.different(_groups(treated, split))))
+    books, labels = added_up([made.books for made in treated]), set().union(*(made.labels for made in treated))
+    work.rename(finished)  # at once, so that no half of it is ever taken for whole
+    shutil.rmtree(finished)
+    return Decontaminated(books, findings, counts, dict(sorted(languages.items())), labels)
+
+
+def treat(shard: Shard, folders: Sequence[Path], measures: Measures, work: Path) -> Treated:
+    """Write what is kept of the documents of a shard, its books and the edits that are made.
+
+    Args:
+        folders: of what was found (`Findings.folders`).
+        work: of all shards.
+    """
+
+    def make(folder: Path) -> None:
+        splits: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
+        groups: dict[str, set[int]] = {split: set() for split in SPLITS}
+        languages: Counter[str] = Counter()
+        labels: set[str] = set()
+        with (
+            TableWriter(folder / _DOCUMENTS, CORPUS_COLUMNS) as writer,
+            RecordBooks(folder) as books,
+            TableWriter(folder / EDITS_FILE, EDIT_COLUMNS) as edits,
+        ):
+            for row, found in _with_findings(shard, folders):
+                kept, rest, made = _treated(row, found, measures)
+                for edit in made:
+                    edits.add({"id": row["id"], "path": row["path"], **edit})
+                books.enter(records=1, bytes_=row["bytes"])
+                if kept is None:
+                    books.leave(row["id"], row["path"], "dropped", row["bytes"], REASON, _said(found))
+                    continue
+                books.leave(row["id"], row["path"], "kept", rest, detail=_said(found) if found else "")
+                if rest < row["bytes"]:
+                    books.part("dropped", row["bytes"] - rest, REASON)
+                writer.add(kept, kept["bytes"])
+                splits[kept["split"]].update(documents=1, bytes=kept["bytes"])
+                groups[kept["split"]].add(hash_of(kept["group"]))
+                languages[kept["language"]] += kept["bytes"]
+                labels.update(kept["labels"])
+            accounts = books.accounts()
+        for split, some in groups.items():
+            np.save(folder / f"{split}.npy", np.array(sorted(some), dtype=np.uint64), allow_pickle=False)
+        counted = {"books": accounts.model_dump(mode="json"), "splits": splits, "languages": languages}
+        (folder / _COUNTS).write_text(json.dumps({**counted, "labels": sorted(labels)}))
+
+    folder = once(work / shard.name, make)
+    counted = json.loads((folder / _COUNTS).read_text())
+    counted["books"] = Books.model_validate(counted["books"])
+    return Treated(folder, **counted, documents=sum(some.get("documents", 0) for some in counted["splits"].values()))
+
+
+def _put_together(corpus: Path, target: Path, findings: Findings, treated: Sequence[Treated]) -> None:
+    empty(target)
     with TableWriter(target / FINDINGS_FILE, FINDING_COLUMNS) as table:
         for row in findings.rows():
             table.add(row)
     if (corpus / SCORES_FILE).exists():
         shutil.copyfile(corpus / SCORES_FILE, target / SCORES_FILE)
-    result = _write(corpus, target, findings, measures, observer)
-    shutil.rmtree(work)
-    return result
-
-
-def _write(corpus: Path, target: Path, findings: Findings, measures: Measures, observer: Observer) -> Decontaminated:
-    counts = {split: {"documents": 0, "bytes": 0, "groups": 0} for split in SPLITS}
-    groups: dict[str, set[str]] = {split: set() for split in SPLITS}
-    languages: dict[str, int] = {}
-    labels: set[str] = set()
-    cuts = 0
-    with (
-        DocumentWriter(target, CORPUS_COLUMNS) as writer,
-        RecordBooks(target) as books,
-        TableWriter(target / EDITS_FILE, EDIT_COLUMNS) as edits,
-    ):
-        earlier = _edits(corpus)
-        for edit in earlier:
-            edits.add(edit)
-        for row, found in _with_findings(corpus, findings, observer):
-            kept, rest, made = _treated(row, found, measures)
-            cuts += len(made)
-            for edit in made:
-                edits.add({"id": row["id"], "path": row["path"], **edit})
-            books.enter(records=1, bytes_=row["bytes"])
-            if kept is None:
-                books.leave(row["id"], row["path"], "dropped", row["bytes"], REASON, _said(found))
-                continue
-            books.leave(row["id"], row["path"], "kept", rest, detail=_said(found) if found else "")
-            if rest < row["bytes"]:
-                books.part("dropped", row["bytes"] - rest, REASON)
-            writer.add(kept)
-            split = counts[kept["split"]]
-            split["documents"] += 1
-            split["bytes"] += kept["bytes"]
-            groups[kept["split"]].add(kept["group"])
-            languages[kept["language"]] = languages.get(kept["language"], 0) + kept["bytes"]
-            labels.update(kept["labels"])
-        accounts = books.accounts()
-    if not any(split["documents"] for split in counts.values()):
-        raise UserError(
-            "every document of the corpus holds cases of the suites, and nothing is left",
-            hint="`overlap: drop-span` cuts the cases out; `overlap: flag` leaves all as it is",
-        )
-    for name, split in counts.items():
-        split["groups"] = len(groups[name])
-    if not cuts and not (corpus / EDITS_FILE).exists():
+    for number, made in enumerate(made for made in treated if made.documents):
+        place(made.folder / _DOCUMENTS, target / f"documents-{number:05d}.parquet")
+    write_together(target / _BOOKS, BOOK_COLUMNS, batches_of(made.folder / _BOOKS for made in treated))
+    edits = write_together(target / EDITS_FILE, EDIT_COLUMNS, _edits(corpus, treated))
+    if not edits and not (corpus / EDITS_FILE).exists():
         (target / EDITS_FILE).unlink()
-    return Decontaminated(accounts, findings, counts, dict(sorted(languages.items())), labels)
 
 
-def _edits(corpus: Path) -> Iterator[dict[str, Any]]:
-    """The edits that were made before: with them a span of a text leads back to its page."""
+def _edits(corpus: Path, treated: Sequence[Treated]) -> Iterator[pa.RecordBatch]:
+    """The edits that were made before, with which a span of a text leads back to its page, and those made now."""
     if (corpus / EDITS_FILE).exists():
         with pq.ParquetFile(corpus / EDITS_FILE, pre_buffer=False) as table:
-            for batch in table.iter_batches(4096, columns=EDIT_COLUMNS.names, use_threads=False):
-                yield from batch.to_pylist()
+            yield from table.iter_batches(4096, columns=EDIT_COLUMNS.names, use_threads=False)
+    yield from batches_of(made.folder / EDITS_FILE for made in treated)
 
 
-def _with_findings(
-    corpus: Path, findings: Findings, observer: Observer
-) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
+def _groups(treated: Iterable[Treated], split: str) -> Iterator[NDArray[np.uint64]]:
+    for made in treated:
+        yield np.load(made.folder / f"{split}.npy", allow_pickle=False)
+
+
+def _ticking(observer: Observer) -> Any:
+    def tick() -> None:
+        if observer.stop_requested():
+            observer.stopped()
+
+    return tick
+
+
+def _with_findings(shard: Shard, folders: Sequence[Path]) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
     """Every document with what was found in it."""
-    coming = findings.by_document()
+    coming = by_document(found_in(folders, shard))
     number, found = next(coming, (-1, []))
-    done = 0
-    for batch in read_documents(corpus, CORPUS_COLUMNS.names):
+    here = shard.first
+    for batch in read_shard(shard, CORPUS_COLUMNS.names):
         for row in batch.to_pylist():
-            if done == number:
+            if here == number:
                 yield row, found
                 number, found = next(coming, (-1, []))
             else:
                 yield row, []
-            done += 1
-        safe_point(observer, done, None, "documents")
+            here += 1
 
 
 def _treated(

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+import itertools
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet
 
-from loresmith.data.contamination.case_index import CaseIndex, Rule, Standing, case_indexes
+from loresmith.data.contamination.case_index import Rule, Standing
+from loresmith.data.contamination.cases import Block, case_blocks, index_of, standings
 from loresmith.data.contamination.overlaps import find_overlaps
 from loresmith.data.corpus import read_documents
+from loresmith.data.engine.engine import Engine
+from loresmith.data.engine.finished import once
+from loresmith.data.engine.shards import Shard, read_shard, shards
 from loresmith.data.observer import Observer, safe_point
 from loresmith.data.tables import TableWriter
 
@@ -28,6 +34,12 @@ FINDING_COLUMNS = pa.schema(
 text and the one after the last. `kind` is `exact` (the same words one after the other) or `near` (other wording), and
 `score` the share of the case that is there, from 0 to 1.
 """
+
+SHARD_BYTES = 32 << 20
+"""Text of a shard."""
+
+_COLUMNS = ("id", "path", "split", "text")
+_TABLE = "findings.parquet"
 
 Cases = Callable[[], Iterable[pa.RecordBatch]]
 """Gives the cases of all suites, under `CASE_COLUMNS`."""
@@ -75,28 +87,22 @@ class Findings:
     """All that was found in a corpus.
 
     Attributes:
-        files: tables under `FINDING_COLUMNS`, each ordered by document.
+        shards: of the corpus.
+        folders: of each block of cases; in it, a shard has a folder of its own with a table under `FINDING_COLUMNS`.
         suites: by suite; those of which nothing was found, too.
     """
 
-    files: tuple[Path, ...]
+    shards: Sequence[Shard]
+    folders: Sequence[Path]
     suites: Mapping[str, SuiteFound]
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """All rows, ordered by document, then by where they begin."""
-        return heapq.merge(*map(_rows, self.files), key=lambda row: (row["number"], row["start"], row["end"]))
+        return itertools.chain.from_iterable(found_in(self.folders, shard) for shard in self.shards)
 
     def by_document(self) -> Iterator[tuple[int, list[dict[str, Any]]]]:
         """The rows of each document that has any, with its number."""
-        number, together = -1, list[dict[str, Any]]()
-        for row in self.rows():
-            if row["number"] != number and together:
-                yield number, together
-                together = []
-            number = row["number"]
-            together.append(row)
-        if together:
-            yield number, together
+        return by_document(self.rows())
 
 
 def look(
@@ -105,6 +111,7 @@ def look(
     rule: Rule,
     splits: Collection[str],
     work: Path,
+    engine: Engine,
     observer: Observer,
     suites: Iterable[str],
 ) -> Findings:
@@ -115,24 +122,37 @@ def look(
         cases: of all suites; where they do not fit an index, the corpus is read once for each.
         rule: when a case counts as found.
         splits: which documents are looked at.
-        work: a folder for the tables.
+        work: a folder for the tables; what is found in it was made by the same search before it was stopped.
         suites: their digests, so that one of which nothing is found is in the result.
 
     Raises:
         UserError: this is no corpus.
     """
+    for _ in read_documents(corpus, _COLUMNS, batch_documents=1):
+        break
     work.mkdir(parents=True, exist_ok=True)
-    files: list[Path] = []
+    parts = shards(corpus, SHARD_BYTES)
+    documents = sum(shard.rows for shard in parts)
     found = {suite: SuiteFound() for suite in suites}
-    for index in case_indexes(cases(), rule):
-        for (suite, _), standing in zip(index.names, index.standings, strict=True):
-            found[suite].cases[standing] += 1
-        path = work / f"findings-{len(files):05d}.parquet"
-        with TableWriter(path, FINDING_COLUMNS) as table:
-            for row in _found(corpus, index, splits, observer):
-                table.add(row)
-        files.append(path)
-    findings = Findings(tuple(files), found)
+    blocks = case_blocks(cases(), rule, work / "cases", engine)
+
+    def tick() -> None:
+        if observer.stop_requested():
+            observer.stopped()
+
+    for counts in engine.map(standings, blocks, tick):
+        for (suite, standing), count in counts.items():
+            found[suite].cases[standing] += count
+    folders = []
+    for block in blocks:
+        folders.append(work / "found" / f"{block.folder.parent.name}-{block.folder.name}")
+        stage = partial(find, block=block, splits=tuple(splits), folder=folders[-1])
+        done = 0
+        for shard, _ in zip(parts, engine.map(stage, parts, tick), strict=True):
+            done += shard.rows
+            safe_point(observer, done, documents, "documents")
+    index_of.cache_clear()
+    findings = Findings(parts, folders, found)
     for _, rows in findings.by_document():
         for suite in {row["suite"] for row in rows}:
             found[suite].documents += 1
@@ -145,9 +165,33 @@ def look(
     return findings
 
 
-def _found(corpus: Path, index: CaseIndex, splits: Collection[str], observer: Observer) -> Iterator[dict[str, Any]]:
-    done = 0
-    for batch in read_documents(corpus, ("id", "path", "split", "text")):
+def find(shard: Shard, block: Block, splits: Collection[str], folder: Path) -> None:
+    """Look for the cases of a block in a shard; what is found stands in a folder of its own."""
+
+    def make(made: Path) -> None:
+        with TableWriter(made / _TABLE, FINDING_COLUMNS) as table:
+            for row in _found(shard, block, splits):
+                table.add(row)
+
+    once(folder / shard.name, make)
+
+
+def found_in(folders: Sequence[Path], shard: Shard) -> Iterator[dict[str, Any]]:
+    """What was found in a shard of the cases of all blocks, ordered by document, then by where they begin."""
+    tables = (_rows(folder / shard.name / _TABLE) for folder in folders)
+    return heapq.merge(*tables, key=lambda row: (row["number"], row["start"], row["end"]))
+
+
+def by_document(found: Iterable[dict[str, Any]]) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+    """The rows of each document that has any, with its number."""
+    for number, rows in itertools.groupby(found, key=lambda row: int(row["number"])):
+        yield number, list(rows)
+
+
+def _found(shard: Shard, block: Block, splits: Collection[str]) -> Iterator[dict[str, Any]]:
+    index = index_of(block)
+    first = shard.first
+    for batch in read_shard(shard, _COLUMNS):
         rows = batch.to_pylist()
         looked_at = [place for place, row in enumerate(rows) if row["split"] in splits]
         for overlap in find_overlaps([rows[place]["text"] for place in looked_at], index):
@@ -155,7 +199,7 @@ def _found(corpus: Path, index: CaseIndex, splits: Collection[str], observer: Ob
             suite, case = index.names[overlap.case]
             yield {
                 **{name: rows[place][name] for name in ("id", "path", "split")},
-                "number": done + place,
+                "number": first + place,
                 "suite": suite,
                 "case": case,
                 "kind": overlap.kind,
@@ -163,8 +207,7 @@ def _found(corpus: Path, index: CaseIndex, splits: Collection[str], observer: Ob
                 "start": overlap.start,
                 "end": overlap.end,
             }
-        done += len(rows)
-        safe_point(observer, done, None, "documents")
+        first += len(rows)
 
 
 def _rows(file: Path) -> Iterator[dict[str, Any]]:

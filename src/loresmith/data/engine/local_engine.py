@@ -19,7 +19,7 @@ _RESTING = 128 << 20
 
 
 class LocalEngine:
-    """The engine of one machine. With one worker, this process does everything."""
+    """The engine of one machine. With one worker, or for one item, no other process is started."""
 
     def __init__(self, workers: int, memory: int, tables: Tables) -> None:
         self.workers = max(1, workers)
@@ -30,7 +30,7 @@ class LocalEngine:
     def map(
         self, function: Callable[[T], R], items: Sequence[T], tick: Callable[[], None] = lambda: None
     ) -> Iterator[R]:
-        if self.workers > 1:
+        if self.workers > 1 and len(items) > 1:
             return self._pool.map(function, items, tick)
         return _one_by_one(function, items, tick)
 

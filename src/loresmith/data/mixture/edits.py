@@ -15,8 +15,9 @@ from loresmith.data.engine.finished import once
 from loresmith.data.engine.rows import Rows
 from loresmith.data.engine.sorting import Sorting, read_rows_of
 from loresmith.data.looking import EDITS
+from loresmith.data.mixing import hash_of
 from loresmith.data.mixture.joining import JOINED
-from loresmith.data.mixture.survey import THERE_ALREADY, Part, hash_of
+from loresmith.data.mixture.survey import THERE_ALREADY, Part
 
 _ELSEWHERE = np.dtype([("key", np.uint64)])
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from loresmith.data.engine.finished import once
 from loresmith.data.engine.rows import Rows
 from loresmith.data.engine.shards import Shard, read_shard, shards
 from loresmith.data.engine.sorting import read_rows_of, write_rows
+from loresmith.data.mixing import hash_of
 from loresmith.data.mixture.settings import MixtureRules
 from loresmith.data.shards import SPLITS
 from loresmith.errors import UserError
@@ -153,11 +153,6 @@ class GroupNames:
         with (part.surveyed / _NAMES).open("rb") as names:
             names.seek(start)
             return names.read(end - start).decode()
-
-
-def hash_of(name: str) -> int:
-    """A number from 0 to 2**64 - 1 for a name."""
-    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little")
 
 
 class _Looks:

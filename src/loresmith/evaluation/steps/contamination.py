@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from loresmith.errors import UserError
@@ -23,6 +22,7 @@ from loresmith.factory.step import (
 )
 
 if TYPE_CHECKING:
+    from loresmith.data.engine.engine import Engine
     from loresmith.evaluation.contamination_report import CorpusContamination
 
 CORPORA = Input(
@@ -64,7 +64,7 @@ def _contamination(context: StepContext, config: ContaminationConfig, inputs: Ma
         tokens=config.tokens,
         shortest=config.rule().shortest,
         similarity=config.similarity,
-        corpora=tuple(_looked_at(context, config, asset, suites) for _, asset in corpora.values()),
+        corpora=tuple(_all_looked_at(context, config, [asset for _, asset in corpora.values()], suites)),
     )
     write_report(folder, report, contamination_text(report), ())
     checks = []
@@ -82,26 +82,44 @@ def _contamination(context: StepContext, config: ContaminationConfig, inputs: Ma
     return Result({"report": Made(folder, metadata)}, checks=tuple(checks))
 
 
+def _all_looked_at(
+    context: StepContext,
+    config: ContaminationConfig,
+    corpora: Sequence[InputAsset],
+    suites: Mapping[str, tuple[str, InputAsset]],
+) -> Iterator[CorpusContamination]:
+    from loresmith.data.steps.engine import engine_of
+
+    with engine_of(context) as engine:
+        for corpus in corpora:
+            yield _looked_at(context, config, corpus, suites, engine)
+
+
 def _looked_at(
-    context: StepContext, config: ContaminationConfig, corpus: InputAsset, suites: Mapping[str, tuple[str, InputAsset]]
+    context: StepContext,
+    config: ContaminationConfig,
+    corpus: InputAsset,
+    suites: Mapping[str, tuple[str, InputAsset]],
+    engine: Engine,
 ) -> CorpusContamination:
-    from loresmith.data.contamination.findings import look
+    from loresmith.data.contamination.findings import FINDING_COLUMNS, look
+    from loresmith.data.tables import TableWriter
     from loresmith.evaluation.contamination_report import CorpusContamination, SuiteContamination
     from loresmith.evaluation.suite import SUITE_FILE, read_suite
     from loresmith.evaluation.suite_cases import suite_cases
 
     folders = {digest: asset.directory for digest, (_, asset) in suites.items()}
-    work = context.work / "findings"
-    shutil.rmtree(work, ignore_errors=True)
+    work = context.work / "findings" / corpus.digest
+    rule, digests = config.rule(), tuple(folders)
     try:
-        found = look(
-            corpus.directory, lambda: suite_cases(folders), config.rule(), ("train",), work, context, tuple(folders)
-        )
+        found = look(corpus.directory, lambda: suite_cases(folders), rule, ("train",), work, engine, context, digests)
     except UserError as error:  # one that an earlier version made, or another program, is no reason to stop
         context.log(f"corpus {corpus.digest[:12]} cannot be looked at: {error.what}")
         return CorpusContamination(corpus=corpus.digest, unread=error.what)
-    for number, file in enumerate(found.files):
-        shutil.move(file, context.output("report") / f"contamination-{corpus.digest[:12]}-{number:05d}.parquet")
+    file = context.output("report") / f"contamination-{corpus.digest[:12]}-00000.parquet"
+    with TableWriter(file, FINDING_COLUMNS) as table:
+        for row in found.rows():
+            table.add(row)
     names = {digest: read_suite(folder / SUITE_FILE).name for digest, folder in folders.items()}
     return CorpusContamination(
         corpus=corpus.digest,
@@ -111,7 +129,7 @@ def _looked_at(
 
 CONTAMINATION = Step(
     name="contamination",
-    version=1,
+    version=2,
     summary="Look for the cases of evaluation suites in the training text of corpora. Plans hold it by themselves "
     "whenever a corpus or a suite is made and there is something to hold it against.",
     config=ContaminationConfig,

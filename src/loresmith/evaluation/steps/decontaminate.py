@@ -44,6 +44,7 @@ class DecontaminateConfig(ContaminationSettings, StepConfig):
 
 def _decontaminate(context: StepContext, config: DecontaminateConfig, inputs: Mapping[str, InputAsset]) -> Result:
     from loresmith.data.contamination.decontaminate import Measures, decontaminate
+    from loresmith.data.steps.engine import engine_of
     from loresmith.evaluation.contamination_report import suite_metadata
     from loresmith.evaluation.suite_cases import suite_cases
 
@@ -55,15 +56,17 @@ def _decontaminate(context: StepContext, config: DecontaminateConfig, inputs: Ma
     measures = Measures(
         config.rule(), config.overlap, config.splits, config.around, config.most_cuts, config.minimum_bytes
     )
-    made = decontaminate(
-        corpus.directory,
-        target,
-        lambda: suite_cases(folders),
-        tuple(folders),
-        measures,
-        context.work / "findings",
-        context,
-    )
+    with engine_of(context) as engine:
+        made = decontaminate(
+            corpus.directory,
+            target,
+            lambda: suite_cases(folders),
+            tuple(folders),
+            measures,
+            context.work / "findings",
+            engine,
+            context,
+        )
     checks = []
     for digest, (role, _) in suites.items():
         facts = made.findings.suites[digest].facts()
@@ -92,7 +95,7 @@ def _decontaminate(context: StepContext, config: DecontaminateConfig, inputs: Ma
 
 DECONTAMINATE = Step(
     name="decontaminate",
-    version=1,
+    version=2,
     summary="Cut the cases of evaluation suites out of a corpus, or drop the documents that hold them, or flag them.",
     config=DecontaminateConfig,
     inputs={"corpus": Input("corpus", "The corpus."), "suites": SUITES},
