@@ -1,0 +1,233 @@
+"""API keys: shown once, kept as keyed hashes, good until they expire, are replaced or revoked."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from loresmith.errors import Failure, UserError
+from loresmith.ledger import Ledger
+from loresmith.serving.identity.authenticator import STALE_SECONDS, Authenticator
+from loresmith.serving.identity.groups import Groups
+from loresmith.serving.identity.keys import Keys
+from loresmith.serving.identity.server_key import make_server_key
+from loresmith.serving.identity.settings import GroupSettings, IdentitySettings
+from loresmith.serving.identity.unauthenticated import IdentityUnavailable, Unauthenticated
+
+GROUPS = Groups({"physicians": GroupSettings(labels=("clinical",), tenant="ward")})
+DAY = timedelta(days=1)
+
+
+def opened(folder: Path) -> Ledger:
+    return Ledger.open(
+        database=f"sqlite:///{folder}/ledger.db?lock_wait=1",
+        blobs=folder / "blobs",
+        views=folder / "views",
+        key_file=folder / "key.pem",
+        actor="grace@host",
+        create=True,
+    )
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    with opened(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def keys(ledger: Ledger, tmp_path: Path) -> Keys:
+    return Keys(ledger.credentials, tmp_path / "credentials.key")
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+def gateway(ledger: Ledger, folder: Path, clock: Clock | None = None) -> Authenticator:
+    return Authenticator(
+        IdentitySettings(), GROUPS, ledger.credentials, folder / "credentials.key", clock=clock or time.monotonic
+    )
+
+
+def reason(authenticator: Authenticator, secret: str) -> str:
+    with pytest.raises(Unauthenticated) as refused:
+        authenticator.authenticate(f"Bearer {secret}")
+    assert str(refused.value) == "not authenticated"  # whoever asks learns nothing more
+    return refused.value.reason
+
+
+def test_whoever_has_the_key_is_known(ledger: Ledger, keys: Keys, tmp_path: Path) -> None:
+    made, secret = keys.create("service:crm", ("physicians", "nobody"), DAY, "the CRM")
+    caller = gateway(ledger, tmp_path).authenticate(f"bearer {secret}")
+    assert (caller.id, caller.groups, caller.labels) == ("service:crm", ("physicians",), {"clinical"})
+    assert (caller.tenant, caller.credential) == ("ward", made.key)
+    assert ledger.log.verify().first_bad is None
+
+
+def test_the_secret_is_nowhere(ledger: Ledger, keys: Keys, tmp_path: Path) -> None:
+    made, secret = keys.create("user:ada", (), DAY, "Ada")
+    assert secret.startswith(f"ls-{made.key}-")
+    bits = secret.removeprefix(f"ls-{made.key}-")
+    assert len(bits) == 43  # 256 bits in base64
+    ledger.close()
+    for file in tmp_path.rglob("*"):
+        if file.is_file():
+            assert bits.encode() not in file.read_bytes(), file
+    assert (tmp_path / "credentials.key").stat().st_mode & 0o777 == 0o600
+    connection = sqlite3.connect(tmp_path / "ledger.db")
+    ((stored,),) = connection.execute("SELECT hash FROM credential_event")
+    connection.close()
+    assert len(stored) == 64
+
+
+def test_what_is_not_quite_the_key_is_no_key(ledger: Ledger, keys: Keys, tmp_path: Path) -> None:
+    made, secret = keys.create("user:ada", (), DAY, "Ada")
+    other, other_secret = keys.create("user:bea", (), DAY, "Bea")
+    known = gateway(ledger, tmp_path)
+    own, others = (text.split("-", 2)[2] for text in (secret, other_secret))
+    assert reason(known, f"ls-{made.key}-{others}") == f"a wrong secret of key {made.key}"
+    assert reason(known, f"ls-{other.key}-{own}") == f"a wrong secret of key {other.key}"
+    assert reason(known, secret[:-1]).startswith("a wrong secret")
+    assert reason(known, f"{secret}A").startswith("a wrong secret")
+    assert reason(known, f"ls-nosuchkey-{own}") == "an API key that there is not"
+    for broken in ("ls-", "ls--", f"ls-{made.key}", f"ls-{made.key}-", "ls-" + "x" * 10_000):
+        reason(known, broken)
+
+
+@pytest.mark.parametrize(
+    "header", [None, "", "Bearer", "Bearer ", "Basic YTpi", "{}", "Bearer  {}", "Bearer {} x", "Bearer {}\n"]
+)
+def test_only_a_bearer_header_counts(ledger: Ledger, keys: Keys, tmp_path: Path, header: str | None) -> None:
+    _, secret = keys.create("user:ada", (), DAY, "Ada")
+    with pytest.raises(Unauthenticated):
+        gateway(ledger, tmp_path).authenticate(header and header.replace("{}", secret))
+
+
+def test_revoked_and_expired_keys_are_refused(ledger: Ledger, keys: Keys, tmp_path: Path) -> None:
+    revoked, secret = keys.create("user:ada", (), DAY, "Ada")
+    _, short = keys.create("user:ada", (), timedelta(milliseconds=1), "Ada, for a moment")
+    known = gateway(ledger, tmp_path)
+    known.authenticate(f"Bearer {secret}")
+    keys.revoke(revoked.key, "lost")
+    known.read_keys()
+    assert reason(known, secret) == f"key {revoked.key} was revoked"
+    assert "has expired" in reason(known, short)
+    with pytest.raises(UserError, match="was revoked"):
+        keys.rotate(revoked.key, DAY, "again")
+    assert [credential.principal for credential in keys.list()] == ["user:ada"]
+    assert len(keys.list(revoked=True)) == 2
+
+
+def test_a_new_secret_lets_the_old_one_live_for_its_grace(ledger: Ledger, keys: Keys, tmp_path: Path) -> None:
+    made, first = keys.create("user:ada", ("physicians",), DAY, "Ada")
+    _, second = keys.rotate(made.key, DAY, "yearly")
+    known = gateway(ledger, tmp_path)
+    assert known.authenticate(f"Bearer {first}") == known.authenticate(f"Bearer {second}")
+    _, third = keys.rotate(made.key, timedelta(), "leaked")
+    known.read_keys()
+    for gone in (first, second):
+        reason(known, gone)
+    assert known.authenticate(f"Bearer {third}").groups == ("physicians",)
+    keys.revoke(made.key, "leaked again")
+    known.read_keys()
+    reason(known, third)
+
+
+def test_a_running_gateway_knows_within_five_seconds(ledger: Ledger, keys: Keys, tmp_path: Path) -> None:
+    known = gateway(ledger, tmp_path)
+    known.start()
+    try:
+        with opened(tmp_path) as elsewhere:
+            made, secret = Keys(elsewhere.credentials, tmp_path / "credentials.key").create("user:ada", (), DAY, "Ada")
+            appeared = waited(lambda: known.authenticate(f"Bearer {secret}").id == "user:ada")
+            Keys(elsewhere.credentials, tmp_path / "credentials.key").revoke(made.key, "gone")
+            vanished = waited(lambda: not known.authenticate(f"Bearer {secret}"))
+    finally:
+        known.close()
+    assert appeared < 5
+    assert vanished < 5
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("identity")]
+
+
+def waited(done: object) -> float:
+    """Seconds until a credential is known, or known no more."""
+    started = time.monotonic()
+    was_known = None
+    while time.monotonic() - started < 6:
+        try:
+            done()  # type: ignore[operator]
+            is_known = True
+        except Unauthenticated:
+            is_known = False
+        if was_known is not None and is_known != was_known:
+            break
+        was_known = is_known if was_known is None else was_known
+        time.sleep(0.05)
+    return time.monotonic() - started
+
+
+def test_what_is_too_old_to_be_sure_opens_nothing(ledger: Ledger, keys: Keys, tmp_path: Path) -> None:
+    _, secret = keys.create("user:ada", (), DAY, "Ada")
+    clock = Clock()
+    known = gateway(ledger, tmp_path, clock)
+    clock.seconds = STALE_SECONDS
+    assert known.authenticate(f"Bearer {secret}").id == "user:ada"
+    clock.seconds += 0.1
+    with pytest.raises(IdentityUnavailable):
+        known.authenticate(f"Bearer {secret}")
+    assert known.problems
+    known.read_keys()
+    assert known.authenticate(f"Bearer {secret}").id == "user:ada"
+
+
+def test_keys_may_be_switched_off(ledger: Ledger, keys: Keys, tmp_path: Path) -> None:
+    _, secret = keys.create("user:ada", (), DAY, "Ada")
+    none = Authenticator(IdentitySettings(keys=False), GROUPS, ledger.credentials, tmp_path / "credentials.key")
+    assert "none are taken" in reason(none, secret)
+
+
+def test_groups_follow_a_reload(ledger: Ledger, keys: Keys, tmp_path: Path) -> None:
+    _, secret = keys.create("user:ada", ("physicians",), DAY, "Ada")
+    known = gateway(ledger, tmp_path)
+    known.reload(IdentitySettings(), Groups({"physicians": GroupSettings(labels=("other",))}))
+    assert known.authenticate(f"Bearer {secret}").labels == {"other"}
+
+
+def test_a_server_key_that_others_may_read_is_refused(ledger: Ledger, keys: Keys, tmp_path: Path) -> None:
+    keys.create("user:ada", (), DAY, "Ada")
+    (tmp_path / "credentials.key").chmod(0o644)
+    with pytest.raises(Failure, match="others than its owner"):
+        gateway(ledger, tmp_path)
+    (tmp_path / "credentials.key").unlink()
+    with pytest.raises(Failure, match="missing"):
+        gateway(ledger, tmp_path)
+
+
+def test_all_who_make_the_server_key_at_once_have_the_same(tmp_path: Path) -> None:
+    made: list[bytes] = []
+    threads = [threading.Thread(target=lambda: made.append(make_server_key(tmp_path / "key"))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(made) == 8
+    assert len(set(made)) == 1
+    assert [file.name for file in tmp_path.iterdir()] == ["key"]
+
+
+def test_a_key_for_nobody_is_refused(keys: Keys) -> None:
+    with pytest.raises(UserError, match="is nobody"):
+        keys.create("ada", (), DAY, "Ada")
+    with pytest.raises(UserError, match="reason"):
+        keys.create("user:ada", (), DAY, " ")
