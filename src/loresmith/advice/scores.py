@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loresmith.advice.sample import Text
+from loresmith.data.media import MEDIA
 from loresmith.data.rules.profiles import PROFILES, Consequence
 from loresmith.data.rules.source_documents import is_source_code
 
@@ -34,14 +35,14 @@ def has_scores(corpus: Path) -> bool:
 
 
 def kept_scores(corpus: Path) -> Iterator[Scored]:
-    """Those of the documents that were kept."""
+    """Those of the documents that were kept with their text."""
     import pyarrow.parquet
 
-    columns = ["profile", "bytes", "language", "disposition", "scores", "flags", "breaches"]
+    columns = ["profile", "bytes", "language", "disposition", "reason", "scores", "flags", "breaches"]
     file = pyarrow.parquet.ParquetFile(corpus / SCORES, pre_buffer=False)
     for batch in file.iter_batches(batch_size=1024, columns=columns):
         for row in batch.to_pylist():
-            if row["disposition"] != "kept":
+            if row["disposition"] != "kept" or row["reason"] == MEDIA:
                 continue
             breaches = [(each["name"], each["consequence"], each["because"]) for each in row["breaches"] or ()]
             language = _language(row["flags"] or (), row["language"])

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from loresmith.data.media import MEDIA_FILES
 from loresmith.errors import Failure, UserError
 
 SCORES = "scores.parquet"
@@ -25,14 +26,25 @@ class AssetRows:
     Args:
         directory: a `documents`, `corpus` or `dataset` asset.
         called: what a message calls it; empty: its directory.
+        media: the rows are the media documents of a corpus, and not its documents.
 
     Raises:
-        UserError: it is none of them.
+        UserError: it is none of them, or has no media documents.
     """
 
-    def __init__(self, directory: Path, called: str = "") -> None:
+    def __init__(self, directory: Path, called: str = "", *, media: bool = False) -> None:
         self.directory = directory
-        self._files = sorted(directory.glob("documents-*.parquet")) or sorted(directory.glob("records.parquet"))
+        if media:
+            self._files = sorted(directory.glob(MEDIA_FILES))
+        else:
+            self._files = sorted(directory.glob("documents-*.parquet")) or sorted(directory.glob("records.parquet"))
+        if media and not self._files:
+            raise UserError(
+                "there are no media documents here",
+                where=called or str(directory),
+                hint="only `curate` sets them apart; those of other assets are among the documents: "
+                "`--where \"media_type LIKE 'image/%'\"`",
+            )
         if not self._files:
             raise UserError(
                 "there are neither documents nor conversations here",

@@ -13,11 +13,12 @@ _LISTED = 100
 _COLUMNS = {"licences": "licence", "owners": "owner", "uses": "uses", "labels": "labels"}
 
 
-def rights_facts(directory: Path) -> dict[str, Any]:
+def rights_facts(directory: Path, files: str = "documents-*.parquet") -> dict[str, Any]:
     """What a corpus's metadata says of rights.
 
     Args:
-        directory: documents-*.parquet; each row counts, also of a document that a mixture repeats.
+        directory: a corpus.
+        files: its documents; each row counts, also of a document that a mixture repeats.
 
     Returns:
         `rights`: documents and bytes of text by each of the `licences` and `owners` (`not stated` where there is
@@ -26,7 +27,7 @@ def rights_facts(directory: Path) -> dict[str, Any]:
     """
     import pyarrow.dataset as ds
 
-    table = ds.dataset([str(file) for file in sorted(directory.glob("documents-*.parquet"))], format="parquet")
+    table = ds.dataset([str(file) for file in sorted(directory.glob(files))], format="parquet")
     columns = [*_COLUMNS.values(), "retain_until", "bytes"]
     if not set(columns) <= set(table.schema.names):
         return {}

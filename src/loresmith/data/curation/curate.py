@@ -71,6 +71,7 @@ class Curated:
         boilerplate: how many different lines are boilerplate.
         languages: bytes of documents that are kept, by language.
         profiles: documents, by the profile they are held to.
+        media: documents that are kept without text, by media type.
     """
 
     books: Books
@@ -83,6 +84,7 @@ class Curated:
     boilerplate: int = 0
     languages: Counter[str] = field(default_factory=Counter)
     profiles: Counter[str] = field(default_factory=Counter)
+    media: Counter[str] = field(default_factory=Counter)
 
 
 def curate(
@@ -102,7 +104,8 @@ def curate(
     Args:
         documents: a `documents` asset.
         corpus: empty folder; gets documents-*.parquet (`CORPUS_COLUMNS`), books.parquet, scores.parquet
-            (`SCORE_COLUMNS`), and, where texts were edited, edits.parquet (`EDIT_COLUMNS`).
+            (`SCORE_COLUMNS`), where texts were edited, edits.parquet (`EDIT_COLUMNS`), and where there are media
+            documents, media-*.parquet (`DOCUMENT_COLUMNS`).
         work: a folder for what is in between; what is found in it was made by the same curation before it was stopped.
         judge: a `model` asset, for the score `bits_per_byte`; None: documents do not have it.
 
@@ -172,7 +175,7 @@ class _Curation:
                 "contained": self._contained,
             },
             splitting.moved,
-            set().union(*(decisions.labels[number] for number in kept)),
+            set().union(*(decisions.labels[number] for number in (*kept, *np.flatnonzero(decisions.media).tolist()))),
             findings,
             cut,
             boilerplate,
@@ -180,6 +183,7 @@ class _Curation:
         for part in written:
             curated.languages.update(part.languages)
             curated.profiles.update(part.profiles)
+            curated.media.update(part.media)
         finished = self._finished()
         self._work.rename(finished)  # at once, so that no half of it is ever taken for whole
         shutil.rmtree(finished)
@@ -301,8 +305,9 @@ def _require_columns(documents: Path) -> None:
 def _nothing_left(decisions: Decisions) -> UserError:
     reasons = Counter(fate.reason for fate in decisions.fates).most_common()
     said = ", ".join(f"{count} {reason}" for reason, count in reasons)
+    text = " with a text" if decisions.media.any() else ""
     return UserError(
-        f"none of the {len(decisions)} documents is left: {said}",
+        f"none of the {len(decisions)} documents is left{text}: {said}",
         hint="lower minimum_bytes, allow the documents what they are wanted for, or change the bounds that drop them",
     )
 

@@ -1,7 +1,8 @@
 """The decision: what becomes of each document, from all that the rules saw in it and what it has in common with others.
 
-What comes first counts: what may not be used at all, what is too short, what a profile does not let pass, copies,
-near-identical documents, documents inside others. Nothing else in curation drops, merges or quarantines a document.
+What comes first counts: what may not be used at all, what is a picture or a recording, what is too short, what a
+profile does not let pass, copies, near-identical documents, documents inside others. Nothing else in curation drops,
+merges or quarantines a document.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from loresmith.data.media import MEDIA, is_media
 from loresmith.ledger.books import Disposition
 
 _SEVERITY: tuple[tuple[str, Disposition], ...] = (("drop", "dropped"), ("quarantine", "quarantined"))
@@ -47,6 +49,8 @@ def alone(sign: Mapping[str, Any], minimum_bytes: int) -> Decision:
     """
     if sign["refused"]:
         return Decision("dropped", sign["refused"])
+    if is_media(sign["ingested_bytes"], sign["media_type"]):
+        return Decision("kept", MEDIA, sign["media_type"])
     if not sign["bytes"]:
         return Decision("dropped", "no text", sign["media_type"])
     if sign["bytes"] < minimum_bytes:
@@ -138,8 +142,13 @@ class Decisions:
 
     @property
     def kept(self) -> NDArray[np.bool_]:
-        """(N,) which documents stay."""
+        """(N,) which documents stay with their text."""
         return np.fromiter((fate is KEPT or fate == KEPT for fate in self.fates), dtype=np.bool_, count=len(self))
+
+    @property
+    def media(self) -> NDArray[np.bool_]:
+        """(N,) which documents stay as pictures and recordings, and are compared with nothing."""
+        return np.fromiter((fate.reason == MEDIA for fate in self.fates), dtype=np.bool_, count=len(self))
 
     def keep_owners(self, before: Decisions, owners: NDArray[np.integer[Any]]) -> None:
         """Keep documents that have become too short by cutting, but have a passage that was cut out of others for it.

@@ -12,6 +12,7 @@ from loresmith.data.curation.curation_rules import CurationRules, Privacy
 from loresmith.data.curation.expectations import MAIL
 from loresmith.data.curation.masked_metadata import masked_metadata
 from loresmith.data.edited_text import Edit, EditedText
+from loresmith.data.media import is_media
 from loresmith.data.privacy.replacement import replacement
 from loresmith.data.rules.finding import DocumentRule, Pages
 from loresmith.data.rules.language import language_spans
@@ -97,7 +98,8 @@ class Examiner:
         return examined
 
     def _begun(self, row: Mapping[str, Any]) -> tuple[Examined, Pages]:
-        name = self._rules.expectations.name_for(row["language"], row["media_type"])
+        media = is_media(row["bytes"], row["media_type"])
+        name = "" if media else self._rules.expectations.name_for(row["language"], row["media_type"])
         examined = Examined(ChangingText(EditedText.of(row["text"])), name, row["language"], row["metadata"])
         if name == MAIL:
             cuts = mail_parts(row["text"], row["metadata"], row["media_type"], self._rules.mail_parts)

@@ -18,8 +18,9 @@ from loresmith.data.curation.changing_text import EDIT_COLUMNS
 from loresmith.data.curation.decision import Decisions
 from loresmith.data.curation.prepared import BREACHES, read_arrow
 from loresmith.data.curation.stages import DOCUMENTS, EDITS, Part
-from loresmith.data.documents import CORPUS_COLUMNS
+from loresmith.data.documents import CORPUS_COLUMNS, DOCUMENT_COLUMNS
 from loresmith.data.engine.finished import once
+from loresmith.data.media import MEDIA, is_media
 from loresmith.data.record_books import BOOK_COLUMNS, RecordBooks
 from loresmith.data.tables import BatchWriter
 from loresmith.ledger.books import Account, Books, Disposition, Entry
@@ -48,17 +49,20 @@ SCORE_COLUMNS = pa.schema(_SCORE_FIELDS)
 near-identical to, or inside, and `similarity` how much of it is the same, from 0 to 1."""
 
 _SEEN = ("id", "path", "profile", "language", "bytes", "scores", "flags", "breaches")
+_TABLES = ("documents", MEDIA)
+"""Files of a corpus that are numbered, and that a shard has none of where no row is in them."""
 _PARTS = {"books.parquet": BOOK_COLUMNS, "scores.parquet": SCORE_COLUMNS, "edits.parquet": EDIT_COLUMNS}
 
 
 @dataclass(frozen=True)
 class Written:
-    """What came of a shard."""
+    """What came of a shard; `media` are its media documents, by media type."""
 
     folder: Path
     books: Books
     languages: Mapping[str, int]
     profiles: Mapping[str, int]
+    media: Mapping[str, int]
 
 
 def write_decisions(decisions: Decisions, places: Mapping[int, tuple[str, str]], path: Path) -> None:
@@ -101,10 +105,12 @@ def write_outcome(part: Part, decided: Path) -> Written:
     def make(folder: Path) -> None:
         languages: Counter[str] = Counter()
         profiles: Counter[str] = Counter()
+        media_types: Counter[str] = Counter()
         with pa.memory_map(str(decided)) as mapped, RecordBooks(folder) as books:
             fates = pyarrow.ipc.open_file(mapped).read_all().slice(part.shard.first, part.shard.rows)
             with (
                 BatchWriter(folder / "documents.parquet", CORPUS_COLUMNS) as documents,
+                BatchWriter(folder / f"{MEDIA}.parquet", DOCUMENT_COLUMNS) as media,
                 BatchWriter(folder / "scores.parquet", SCORE_COLUMNS) as scores,
             ):
                 done = 0
@@ -113,21 +119,33 @@ def write_outcome(part: Part, decided: Path) -> Written:
                     done += batch.num_rows
                     _enter(books, batch, here)
                     scores.add(_scores(batch, here))
-                    kept = _kept(batch, here)
+                    kept, pictures = _kept(batch, here, CORPUS_COLUMNS, ""), _kept(batch, here, DOCUMENT_COLUMNS, MEDIA)
                     documents.add(kept)
-                    profiles.update(str(row["profile"]) for row in batch.select(["profile"]).to_pylist())
+                    media.add(pictures)
+                    media_types.update(str(row["media_type"]) for row in pictures.select(["media_type"]).to_pylist())
+                    profiles.update(
+                        str(row["profile"])
+                        for row in batch.select(["profile", "ingested_bytes", "media_type"]).to_pylist()
+                        if not is_media(row["ingested_bytes"], row["media_type"])
+                    )
                     for row in kept.select(["language", "bytes"]).to_pylist():
                         languages[row["language"]] += row["bytes"]
             accounts = books.accounts()
         with BatchWriter(folder / "edits.parquet", EDIT_COLUMNS) as edits:
             for batch in read_arrow(part.folder / EDITS):
                 edits.add(batch)
-        counted = {"books": accounts.model_dump(mode="json"), "languages": languages, "profiles": profiles}
+        counted = {
+            "books": accounts.model_dump(mode="json"),
+            "languages": languages,
+            "profiles": profiles,
+            "media": media_types,
+        }
         (folder / "counts.json").write_text(json.dumps(counted, sort_keys=True))
 
     folder = once(part.to, make)
     counted = json.loads((folder / "counts.json").read_text())
-    return Written(folder, Books.model_validate(counted["books"]), counted["languages"], counted["profiles"])
+    books_ = Books.model_validate(counted["books"])
+    return Written(folder, books_, counted["languages"], counted["profiles"], counted["media"])
 
 
 def _enter(books: RecordBooks, batch: pa.RecordBatch, fates: pa.RecordBatch) -> None:
@@ -151,26 +169,27 @@ def _scores(batch: pa.RecordBatch, fates: pa.RecordBatch) -> pa.RecordBatch:
     return pa.record_batch([columns[name] for name in SCORE_COLUMNS.names], schema=SCORE_COLUMNS)
 
 
-def _kept(batch: pa.RecordBatch, fates: pa.RecordBatch) -> pa.RecordBatch:
+def _kept(batch: pa.RecordBatch, fates: pa.RecordBatch, columns: pa.Schema, reason: str) -> pa.RecordBatch:
+    """What is kept for a reason, with these columns; without one, as text."""
     decided = {name: fates.column(name) for name in ("labels", "split", "group")}
-    columns = [decided[name] if name in decided else batch.column(name) for name in CORPUS_COLUMNS.names]
-    kept = pa.array([disposition == "kept" for disposition in fates.column("disposition").to_pylist()])
-    return pa.record_batch(columns, schema=CORPUS_COLUMNS).filter(kept)
+    values = [decided[name] if name in decided else batch.column(name) for name in columns.names]
+    fate = zip(fates.column("disposition").to_pylist(), fates.column("reason").to_pylist(), strict=True)
+    kept = pa.array([each == ("kept", reason) for each in fate], pa.bool_())
+    return pa.record_batch(values, schema=columns).filter(kept)
 
 
 def put_together(parts: Sequence[Written], corpus: Path) -> None:
     """Put what came of all shards into the folder of the corpus. What was in it before is replaced.
 
-    A shard of which nothing is kept has no file of documents; without an edit there are no edits.
+    A shard of which nothing is kept has no file of documents, and one without media none of them; without an edit there
+    are no edits.
     """
     for left_over in corpus.iterdir():
         left_over.unlink()
-    number = 0
-    for part in parts:
-        documents = part.folder / "documents.parquet"
-        if pq.read_metadata(documents).num_rows:
-            _place(documents, corpus / f"documents-{number:05d}.parquet")
-            number += 1
+    for table in _TABLES:
+        with_rows = [file for part in parts if pq.read_metadata(file := part.folder / f"{table}.parquet").num_rows]
+        for number, file in enumerate(with_rows):
+            _place(file, corpus / f"{table}-{number:05d}.parquet")
     for name, schema in _PARTS.items():
         if name == "edits.parquet" and not any(pq.read_metadata(part.folder / name).num_rows for part in parts):
             continue

@@ -8,6 +8,7 @@ from typing import Any
 
 from loresmith.data.curation.curation_rules import CurationRules
 from loresmith.data.curation.expectations import MAIL
+from loresmith.data.media import MEDIA
 from loresmith.data.preview.previewed import Sort
 from loresmith.data.rules.mail_parts import MailPart
 from loresmith.data.rules.profiles import Bound, FlagRule
@@ -96,6 +97,7 @@ def _of_single_documents(rules: CurationRules) -> Iterator[Rule]:
     if rules.languages:
         wanted = ", ".join(rules.languages)
         yield Rule("language", "refusal", "drop", f"Its language is none of those wanted: {wanted}.")
+    yield Rule(MEDIA, "other", "keep", "A picture or a recording, which stays beside the documents, without text.")
     yield Rule("no text", "size", "drop", "Nothing is left of it, or it never had a text.")
     few = f"It has fewer than {rules.minimum_bytes} bytes, after all edits."
     yield Rule("too short", "size", "drop", few, bound=Bound(BYTES, "drop", few, rules.minimum_bytes))
@@ -114,7 +116,7 @@ def _of_profiles(rules: CurationRules) -> Iterator[Rule]:
 def _of_edits(rules: CurationRules) -> Iterator[Rule]:
     if MAIL in rules.expectations.profiles():
         for part in rules.mail_parts:
-            yield Rule(part, "edit", "cut", _MAIL_PARTS[part])
+            yield Rule(part, "edit", "cut", _MAIL_PARTS[part], profile=MAIL)
     used = {name for profile in rules.expectations.profiles().values() for name in profile.rules}
     for name, (consequence, because) in _EDITS.items():
         if name in used and not (name == "boilerplate" and rules.boilerplate_documents is None):

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from loresmith.data.corpus import read_documents
 from loresmith.data.documents import DOCUMENT_COLUMNS
 from loresmith.data.edited_text import EditedText, Piece
+from loresmith.data.media import MEDIA, is_media
 from loresmith.data.preview.catalogue import BYTES
 
 
@@ -23,7 +24,7 @@ class Seen:
     Attributes:
         row: as it was read (`DOCUMENT_COLUMNS`).
         said: what curation says of it (`SCORE_COLUMNS`).
-        after: its text, if it stays.
+        after: its text, if it stays with it.
         edits: that were made in it (`EDIT_COLUMNS`), whether it stays or not.
     """
 
@@ -35,6 +36,11 @@ class Seen:
     @property
     def kept(self) -> bool:
         return self.after is not None
+
+    @property
+    def media(self) -> bool:
+        """Whether it is a picture or a recording, and so is held to no profile."""
+        return is_media(self.bytes, self.row["media_type"])
 
     @property
     def bytes(self) -> int:
@@ -69,7 +75,7 @@ def read_decided(sample: Path, corpus: Path) -> list[Seen]:
     for row, about in zip(rows, said, strict=True):
         key = (row["id"], row["path"])
         after = None
-        if about["disposition"] == "kept":
+        if about["disposition"] == "kept" and about["reason"] != MEDIA:
             text, pieces = kept[key]
             after = EditedText(text, pieces) if edits[key] else EditedText.of(text)
         seen.append(Seen(row, about, after, edits[key]))

@@ -41,7 +41,7 @@ def preview_of(
             Outcome(disposition=name, documents=count, bytes=size)
             for name, (count, size) in ((name, ended.get(name, (0, 0))) for name in DISPOSITIONS)
         ),
-        profiles=dict(sorted(Counter(seen.said["profile"] for seen in documents).items())),
+        profiles=dict(sorted(Counter(seen.said["profile"] for seen in documents if not seen.media).items())),
         rules=tuple(survey.rules()),
         scores=tuple(
             ScoreSpread(profile=profile, score=score, spread=spread)

@@ -285,6 +285,7 @@ class CurateConfig(StepConfig):
 
 def _curate(context: StepContext, config: CurateConfig, inputs: Mapping[str, InputAsset]) -> Result:
     from loresmith.data.curation.curate import curate
+    from loresmith.data.media import MEDIA_FILES
     from loresmith.data.retention import require_in_time, today
     from loresmith.data.rights_summary import rights_facts
     from loresmith.data.steps.engine import engine_of
@@ -313,6 +314,12 @@ def _curate(context: StepContext, config: CurateConfig, inputs: Mapping[str, Inp
         "boilerplate_lines": result.boilerplate,
         **rights_facts(corpus),
     }
+    if result.media:
+        metadata["media"] = {
+            "documents": result.media.total(),
+            "media_types": dict(sorted(result.media.items())),
+            **rights_facts(corpus, MEDIA_FILES),
+        }
     if rules.privacy is not None:
         metadata["privacy_findings"] = dict(sorted(result.findings.items()))
     if rules.repeated:

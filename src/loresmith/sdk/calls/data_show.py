@@ -29,6 +29,7 @@ _OF_DOCUMENTS = (
     *("media_type", "language", "licence", "labels", "split", "group", "bytes", "repeat", "profile", "flags"),
     "text",
 )
+_OF_MEDIA = ("media_type", "licence", "labels", "metadata")
 _OF_CONVERSATIONS = ("line", "licence", "labels", "split", "group", "bytes", "messages")
 
 
@@ -45,6 +46,9 @@ class DataShowRequest(Request):
         json_schema_extra={"option": "column"},
     )
     limit: int = Field(default=10, ge=0, le=100_000, description="How many rows to show at most, from the first on.")
+    media: bool = Field(
+        default=False, description="Show the media documents of a corpus: pictures and recordings, by their metadata."
+    )
     full: bool = Field(default=False, description=f"Show whole texts, not their first {BEGINNING} characters.")
     span: str | None = Field(
         default=None,
@@ -84,7 +88,7 @@ def _show(workspace: Workspace, request: DataShowRequest, _emit: Emit) -> DataSh
     from loresmith.data.places import PLACE_COLUMNS
 
     asset = workspace.ledger.assets.find(request.asset)
-    rows = AssetRows(workspace.ledger.assets.directory(asset.digest), called=request.asset)
+    rows = AssetRows(workspace.ledger.assets.directory(asset.digest), called=request.asset, media=request.media)
     condition = Condition(request.where, rows.schema) if request.where is not None else None
     wanted = _wanted_columns(request, rows)
     places = () if rows.conversations else [name for name in PLACE_COLUMNS if name in rows.schema.names]
@@ -114,7 +118,7 @@ def _wanted_columns(request: DataShowRequest, rows: AssetRows) -> list[str]:
     for name in request.columns:
         if name not in known:
             raise UserError(unknown_name("column", name, known), where="--column")
-    usual = _OF_CONVERSATIONS if rows.conversations else _OF_DOCUMENTS
+    usual = _OF_CONVERSATIONS if rows.conversations else _OF_MEDIA if request.media else _OF_DOCUMENTS
     return list(request.columns) or [name for name in usual if name in known]
 
 

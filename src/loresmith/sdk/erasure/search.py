@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -148,10 +149,14 @@ class Search:
         import pyarrow.compute as pc
         import pyarrow.parquet as pq
 
+        from loresmith.data.media import MEDIA_FILES
+
         ids = pa.array(sorted(documents.paths), pa.string())
         found: dict[str, str] = {}
         for asset in self.assets.values():
             for name in self._inside.content_files(asset) if asset.kind == "corpus" else ():
+                if fnmatch(name, MEDIA_FILES):  # pictures and recordings are compared with nothing
+                    continue
                 with self._inside.open(asset, name) as file:
                     table = pq.read_table(file, columns=["id", "path", "group"])
                 groups = table.filter(pc.is_in(table["id"], value_set=ids))["group"].unique()
