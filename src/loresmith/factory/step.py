@@ -24,6 +24,7 @@ AssetKind = Literal[
     "suite",
     "report",
     "bundle",
+    "index",
 ]
 
 

@@ -1,0 +1,1 @@
+"""What makes vectors of texts, without a network."""

@@ -1,0 +1,192 @@
+"""Finding passages for a caller, in those partitions alone whose every label the caller holds.
+
+No other partition is opened, counted or waited for: what a caller gets, its scores and its order are those of an index
+in which the rest has never been. There is no cache of questions or answers that one caller could fill for another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime
+from pathlib import Path
+from threading import Lock
+
+from loresmith.errors import UserError
+from loresmith.serving.retrieval.embedders.embedder import Embedder, Vectors
+from loresmith.serving.retrieval.layout import EMBEDDER, IndexFacts, PartitionFacts, read_facts
+from loresmith.serving.retrieval.partition import Partition
+from loresmith.serving.retrieval.passage import Passage, PassageRef
+from loresmith.serving.retrieval.ranking import best, reciprocal_rank
+from loresmith.serving.retrieval.terms import terms_of
+from loresmith.serving.retrieval.word_index import inverse_frequency
+
+Authorise = Callable[[PassageRef], bool]
+
+CANDIDATES = 50
+"""Passages that each way of looking brings, at least: what is authorised, and then ranked."""
+
+MOST_TERMS = 256
+"""Different terms of a question that are looked for."""
+
+_Hit = tuple[Partition, int]
+
+
+def _today() -> date:
+    return datetime.now(UTC).date()
+
+
+class Retriever:
+    """An index that is asked. May be asked by several threads at once.
+
+    Attributes:
+        facts: what the index says of itself.
+        embedder: what makes its vectors; None where it has none.
+    """
+
+    def __init__(
+        self, directory: Path, facts: IndexFacts, embedder: Embedder | None, today: Callable[[], date] = _today
+    ) -> None:
+        self.facts = facts
+        self.embedder = embedder
+        self._directory = directory
+        self._today = today
+        self._opened: dict[str, Partition] = {}
+        self._opening = Lock()
+
+    @classmethod
+    def open(
+        cls,
+        directory: Path,
+        embedder: Embedder | None = None,
+        *,
+        threads: int = 1,
+        today: Callable[[], date] = _today,
+    ) -> Retriever:
+        """Open an `index` asset; its partitions are opened when somebody asks who may see them.
+
+        Args:
+            embedder: what made its vectors, where that is a model asset; where its files lie in the index, it is
+                opened here.
+            threads: CPU threads for one call of such an embedder.
+            today: the day, by which documents are left out that may not be kept any more.
+
+        Raises:
+            UserError: it is no index, or the embedder is not the one that made it, or is not given or not installed.
+            Failure: it is damaged.
+        """
+        facts = read_facts(directory)
+        if embedder is None and facts.embedder is not None and facts.embedder.kind == "onnx":
+            from loresmith.serving.retrieval.embedders.onnx_embedder import OnnxEmbedder
+
+            embedder = OnnxEmbedder(directory / EMBEDDER, threads)
+        if facts.embedder is not None and (embedder is None or embedder.facts != facts.embedder):
+            given = f"{embedder.facts.name} was given" if embedder is not None else "none was given"
+            raise UserError(
+                f"this index was made with the embedder {facts.embedder.name}; {given}", where=str(directory)
+            )
+        return cls(directory, facts, embedder if facts.embedder is not None else None, today)
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """The vectors (texts, dimensions) of texts, as of passages, of unit length.
+
+        Raises:
+            UserError: the index has no embedder.
+        """
+        if self.embedder is None:
+            raise UserError("this index has no embedder: its passages are found by words alone")
+        return self.embedder.embed(texts)
+
+    def retrieve(self, query: str, labels: frozenset[str], authorise: Authorise, limit: int) -> list[Passage]:
+        """The passages that answer a question best, of those that the caller may see.
+
+        Args:
+            query: the question, or what is looked for.
+            labels: every label that the caller holds.
+            authorise: asked of every passage before it takes a rank: one that is refused leaves no gap in the scores.
+                What it raises is raised.
+            limit: how many passages, at most.
+
+        Returns:
+            The best first, numbered from 1; of equally good ones those of the lower document id, and of one document
+            the earlier.
+
+        Raises:
+            Failure: a partition that the caller may see is damaged.
+        """
+        visible = [self._partition(facts) for facts in self.facts.partitions if labels.issuperset(facts.labels)]
+        if not visible or limit < 1:
+            return []
+        question = self.embedder.embed([query], question=True)[0] if self.embedder is not None else None
+        count = max(CANDIDATES, 2 * limit)
+        rankings = [_by_words(query, visible, count)]
+        if question is not None:
+            rankings.append(_by_vectors(question, visible, count))
+        allowed = self._allowed([hit for ranking in rankings for hit in ranking], authorise)
+        scores = reciprocal_rank([[hit for hit in ranking if hit in allowed] for ranking in rankings])
+        order = sorted(scores, key=lambda hit: (-scores[hit], allowed[hit].document, allowed[hit].start))
+        return [
+            Passage(
+                **vars(allowed[hit]),
+                text=hit[0].passages.text(hit[1]),
+                score=scores[hit],
+                cosine=_cosine(hit, question),
+                number=number,
+            )
+            for number, hit in enumerate(order[:limit], 1)
+        ]
+
+    def _allowed(self, hits: Sequence[_Hit], authorise: Authorise) -> dict[_Hit, PassageRef]:
+        """Those that may be shown today, to this caller."""
+        today = self._today().isoformat()
+        refs = {hit: hit[0].passages.ref(hit[1]) for hit in hits}
+        return {
+            hit: ref
+            for hit, ref in refs.items()
+            if (not ref.retain_until or today <= ref.retain_until) and authorise(ref)
+        }
+
+    def _partition(self, facts: PartitionFacts) -> Partition:
+        found = self._opened.get(facts.folder)
+        if found is None:
+            with self._opening:
+                found = self._opened.get(facts.folder)
+                if found is None:
+                    found = Partition(self._directory, facts, vectors=self.embedder is not None)
+                    self._opened[facts.folder] = found
+        return found
+
+
+def _by_words(query: str, visible: Sequence[Partition], count: int) -> list[_Hit]:
+    """The passages with the highest BM25, over all partitions that the caller may see as if they were one."""
+    passages = sum(partition.words.passages for partition in visible)
+    idf = {}
+    for term in list(dict.fromkeys(terms_of(query)))[:MOST_TERMS]:
+        frequency = sum(partition.words.frequency(term) for partition in visible)
+        if frequency:
+            idf[term] = inverse_frequency(passages, frequency)
+    found: list[tuple[float, _Hit]] = []
+    for partition in visible:
+        scores = partition.words.scores(idf)
+        found += [(float(scores[n]), (partition, int(n))) for n in best(scores, count) if scores[n] > 0]
+    return _merged(found, count)
+
+
+def _by_vectors(question: Vectors, visible: Sequence[Partition], count: int) -> list[_Hit]:
+    """The passages whose vectors are nearest to the question's."""
+    found: list[tuple[float, _Hit]] = []
+    for partition in visible:
+        assert partition.vectors is not None
+        numbers, cosines = partition.vectors.nearest(question, count)
+        found += [(float(cosine), (partition, int(n))) for n, cosine in zip(numbers, cosines, strict=True)]
+    return _merged(found, count)
+
+
+def _merged(found: list[tuple[float, _Hit]], count: int) -> list[_Hit]:
+    """The highest of several partitions; of equal ones those of the partition whose labels come first."""
+    found.sort(key=lambda each: (-each[0], each[1][0].facts.labels, each[1][1]))
+    return [hit for _, hit in found[:count]]
+
+
+def _cosine(hit: _Hit, question: Vectors | None) -> float | None:
+    vectors = hit[0].vectors
+    return vectors.cosine(hit[1], question) if vectors is not None and question is not None else None

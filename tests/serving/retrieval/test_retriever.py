@@ -1,0 +1,176 @@
+"""Nobody sees what they may not: not through ranking, scores, counts, caches, errors or what is opened."""
+
+from __future__ import annotations
+
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date
+from itertools import chain, combinations
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loresmith.errors import Failure
+from loresmith.serving.retrieval.layout import PARTITIONS, partition_name
+from loresmith.serving.retrieval.passage import Passage, PassageRef
+from loresmith.serving.retrieval.retriever import Retriever
+from tests.advice.corpora import document, prose
+from tests.serving.retrieval.indexes import (
+    ask,
+    build,
+    build_with_vectors,
+    everything,
+    minilm,
+    opened,
+    paths,
+    with_vectors,
+)
+
+LABELS = ("clinical", "night", "secret")
+SETS = [frozenset(held) for held in chain.from_iterable(combinations(LABELS, size) for size in range(4))]
+
+
+def canary(labels: frozenset[str]) -> str:
+    """A word that only documents with exactly these labels have."""
+    return "canary" + "".join(sorted(label[0] for label in labels))
+
+
+def rows() -> list[dict[str, Any]]:
+    """For every set of labels a document with its canary, and others in words that all share."""
+    found = []
+    for number, labels in enumerate(SETS):
+        texts = [f"The canary is called {canary(labels)}, and the valve is shut."]
+        texts += [f"The valve number {each} of the pump. {prose(each, 8)}" for each in range(number, number + 3)]
+        name = "-".join(sorted(labels)) or "open"
+        found += [document(f"{name}/{each}.txt", text, labels=sorted(labels)) for each, text in enumerate(texts)]
+    return found
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_with_vectors(tmp_path_factory.mktemp("all"), rows())
+
+
+QUESTIONS = [*(canary(labels) for labels in SETS), "which valve is shut", "canary", prose(3, 6)]
+
+
+@pytest.mark.parametrize("held", SETS, ids=lambda held: "+".join(sorted(held)) or "none")
+def test_a_caller_sees_what_an_index_without_the_rest_would_show(
+    held: frozenset[str], directory: Path, tmp_path: Path
+) -> None:
+    allowed = [row for row in rows() if held.issuperset(row["labels"])]
+    alone = with_vectors(tmp_path, allowed)
+    whole = Retriever.open(directory, minilm())
+    for everybody in SETS:  # what others ask before must change nothing
+        ask(whole, canary(everybody), *everybody)
+    for question in QUESTIONS:
+        found = ask(whole, question, *held, limit=50)
+        assert found == ask(alone, question, *held, limit=50)
+        assert all(held.issuperset(passage.labels) for passage in found)
+    seen = "".join(passage.text for question in QUESTIONS for passage in ask(whole, question, *held, limit=50))
+    for labels in SETS:
+        assert (f"{canary(labels)}," in seen) == (labels <= held)
+
+
+def test_other_partitions_are_not_even_opened(directory: Path, tmp_path: Path) -> None:
+    ruined = shutil.copytree(directory, tmp_path / "ruined")
+    for labels in SETS:
+        if not labels <= {"clinical"}:
+            shutil.rmtree(ruined / PARTITIONS / partition_name(sorted(labels)))
+    for question in QUESTIONS:
+        for held in ((), ("clinical",)):
+            found = ask(Retriever.open(ruined, minilm()), question, *held)
+            assert found == ask(Retriever.open(directory, minilm()), question, *held)
+
+
+def test_a_damaged_partition_is_named_without_its_labels(directory: Path, tmp_path: Path) -> None:
+    ruined = shutil.copytree(directory, tmp_path / "ruined")
+    name = partition_name(["clinical", "secret"])
+    (ruined / PARTITIONS / name / "texts.npy").write_bytes(b"nonsense")
+    retriever = Retriever.open(ruined, minilm())
+    with pytest.raises(Failure, match=name) as refusal:
+        ask(retriever, "valve", "clinical", "secret")
+    assert not any(label in str(refusal.value) for label in LABELS)
+    assert ask(retriever, "valve", "clinical")
+
+
+def test_what_is_not_authorised_leaves_no_trace(tmp_path: Path) -> None:
+    open_rows = [document(f"{number}.txt", f"The valve {number}. {prose(number, 6)}") for number in range(8)]
+    retriever = with_vectors(tmp_path, open_rows)
+    whole = ask(retriever, "The valve 3")
+    assert paths(whole)[0] == "3.txt"
+
+    def without(passage: PassageRef) -> bool:
+        return passage.path != "3.txt"
+
+    found = retriever.retrieve("The valve 3", frozenset(), without, 10)
+    assert set(paths(found)) == set(paths(whole)) - {"3.txt"}
+    assert [passage.number for passage in found] == list(range(1, 8))
+    alone = ask(with_vectors(tmp_path, [row for row in open_rows if row["path"] != "3.txt"]), "The valve 3")
+    assert [(passage.path, passage.score) for passage in found] == [(passage.path, passage.score) for passage in alone]
+    assert retriever.retrieve("The valve 3", frozenset(), lambda _: False, 10) == []
+
+
+def test_an_authorisation_that_fails_is_not_passed_over(tmp_path: Path) -> None:
+    def broken(_passage: PassageRef) -> bool:
+        raise RuntimeError("the policy cannot be read")
+
+    with pytest.raises(RuntimeError, match="policy"):
+        opened(tmp_path, [document("a.txt", "valve")]).retrieve("valve", frozenset(), broken, 1)
+
+
+def test_a_document_that_may_not_be_kept_any_more_is_not_shown(tmp_path: Path) -> None:
+    made = build(tmp_path, [document("old.txt", "valve", retain_until="2026-03-31"), document("new.txt", "valve")])
+    directory = made.outputs["index"].directory
+    for day, shown in ((date(2026, 3, 31), {"old.txt", "new.txt"}), (date(2026, 4, 1), {"new.txt"})):
+        assert set(paths(ask(Retriever.open(directory, today=lambda day=day: day), "valve"))) == shown
+
+
+def test_equally_good_passages_are_in_a_fixed_order(tmp_path: Path) -> None:
+    twins = [document(f"{number}.txt", "the same valve", labels=[LABELS[number % 3]]) for number in range(9)]
+    found = ask(opened(tmp_path, twins), "valve", *LABELS)
+    backwards = ask(opened(tmp_path, twins[::-1]), "valve", *LABELS)
+    assert backwards == found
+    assert len(found) == 9
+
+
+def test_words_count_as_in_one_index_of_all_that_a_caller_sees(tmp_path: Path) -> None:
+    # "valve" is rare where everybody reads and in every passage of the others: it says little to who sees both.
+    texts = {"open.txt": "valve", **{f"other{n}.txt": "pump" for n in range(5)}}
+    labelled = [document(f"c{n}.txt", "valve", labels=["clinical"]) for n in range(20)]
+    mixed = [document(path, text) for path, text in texts.items()] + [
+        document("pumps.txt", "pump pump", labels=["clinical"])
+    ]
+    retriever = opened(tmp_path, mixed + labelled)
+    one_partition = opened(tmp_path, [{**row, "labels": []} for row in mixed + labelled])
+    wanted = paths(ask(one_partition, "valve pump", limit=30))
+    assert set(paths(ask(retriever, "valve pump", "clinical", limit=30))[:6]) == set(wanted[:6])
+
+
+STRANGE = ["", " ", "…", "\x00", "x" * 100_000, "[CLS] " * 1000, "\ufffd\u202e\U000e0041"]
+
+
+@pytest.mark.parametrize("query", STRANGE, ids=range(len(STRANGE)))
+def test_any_question_has_an_answer(query: str, tmp_path: Path) -> None:
+    retriever = with_vectors(tmp_path, [document("a.txt", "the valve")])
+    assert len(ask(retriever, query)) <= 1
+
+
+def test_several_threads_get_what_one_gets(directory: Path) -> None:
+    alone = Retriever.open(directory, minilm())
+    asked = [(question, held) for question in QUESTIONS for held in SETS]
+    wanted = [ask(alone, question, *held) for question, held in asked]
+    shared = Retriever.open(directory, minilm())
+
+    def answer(each: tuple[str, frozenset[str]]) -> list[Passage]:
+        return shared.retrieve(each[0], each[1], everything, 10)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(answer, asked)) == wanted
+
+
+def test_a_caller_without_labels_where_all_is_labelled_gets_nothing(tmp_path: Path) -> None:
+    retriever = opened(tmp_path, [document("a.txt", "valve", labels=["clinical"])])
+    assert ask(retriever, "valve") == []
+    assert ask(retriever, "valve", "clinical", limit=0) == []
