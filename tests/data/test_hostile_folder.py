@@ -79,9 +79,9 @@ def test_two_thousand_damaged_files_are_kept_or_refused(tmp_path: Path) -> None:
 
 LEFT = """
 import os, sys
-from loresmith.data.reading import worker
+from loresmith.data.reading import isolation
 before = os.stat("/proc/self/ns/net").st_ino
-worker._leave_the_network()
+isolation.leave_the_network()
 sys.exit(os.stat("/proc/self/ns/net").st_ino == before)
 """
 

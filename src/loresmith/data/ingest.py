@@ -186,7 +186,7 @@ def ingest(
             ),
             hint="change include or exclude, max_file_bytes, encodings or text_field",
         )
-    result.read, result.extracted = reader.read, reader.extracted
+    result.read, result.extracted, result.isolation = reader.read, reader.extracted, pool.isolation
     result.stray_sidecars = rights.sidecars.strays
     result.books, result.content = books.accounts(), content.hexdigest()
     return result

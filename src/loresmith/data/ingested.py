@@ -19,7 +19,7 @@ class Ingested:
     `files`, `read` were read anew and the others known to be as they were; `extracted` counts those that went through a
     reader, files in files included. `erased` counts documents that were left out since they were once erased.
     `retain_until` is the first day on which one of them has to go. `stray_sidecars` are the paths of files that are not
-    there and of which sidecars speak.
+    there and of which sidecars speak. `isolation` says whether the readers had a network; empty where none was needed.
     """
 
     books: Books = field(default_factory=Books)
@@ -41,6 +41,7 @@ class Ingested:
     quarantined: Counter[str] = field(default_factory=Counter)
     erased: int = 0
     stray_sidecars: AbstractSet[str] = frozenset()
+    isolation: str = ""
 
     def count(self, row: Mapping[str, Any]) -> None:
         """Count a document."""

@@ -64,6 +64,7 @@ class _Worker:
         self.since = 0.0
         self.done = 0
         self.received = bytearray()
+        self.isolation = ""
 
     def give(self, task: _Task) -> None:
         """Have it read a file. A worker that is dead already is found out by its silence."""
@@ -84,13 +85,21 @@ class _Worker:
         except BlockingIOError:
             return None, True
         self.received += data
-        if len(self.received) >= LENGTH_BYTES:
-            length = int.from_bytes(self.received[:LENGTH_BYTES], "big")
-            if len(self.received) >= LENGTH_BYTES + length:
-                answer = bytes(self.received[LENGTH_BYTES : LENGTH_BYTES + length])
-                self.received.clear()  # one task at a time: nothing comes after it
-                return Extraction.from_bytes(answer), True
-        return None, bool(data)
+        if not self.isolation:
+            self.isolation = (self._message() or b"").decode()
+        answer = self._message() if self.isolation else None
+        return (None, bool(data)) if answer is None else (Extraction.from_bytes(answer), True)
+
+    def _message(self) -> bytes | None:
+        """The next thing that it said, if that is here as a whole."""
+        if len(self.received) < LENGTH_BYTES:
+            return None
+        end = LENGTH_BYTES + int.from_bytes(self.received[:LENGTH_BYTES], "big")
+        if len(self.received) < end:
+            return None
+        message = bytes(self.received[LENGTH_BYTES:end])
+        del self.received[:end]
+        return message
 
     def end(self) -> int:
         """End it; returns how it had ended, if it had."""
@@ -113,6 +122,8 @@ class ReadingPool:
         rules: what the recipe says about reading.
         limits: of each file.
         spool: an empty folder, to which the members of archives are written.
+
+    `isolation` says whether the workers have a network, as `leave_the_network` has it; empty as long as none has begun.
     """
 
     def __init__(self, workers: int, rules: ReadingRules, limits: Limits, spool: Path) -> None:
@@ -123,6 +134,7 @@ class ReadingPool:
         self._selector = selectors.DefaultSelector()
         self._submitted = 0
         self._began = time.monotonic()
+        self.isolation = ""
 
     def submit(self, path: Path, name: str, size: int) -> int:
         """Have a file read; returns the number under which `result` has the answer.
@@ -193,6 +205,7 @@ class ReadingPool:
         for key, _ in self._selector.select(timeout=seconds):
             worker: _Worker = key.data
             answer, alive = worker.take()
+            self.isolation = worker.isolation or self.isolation
             if answer is not None:
                 self._finished(worker, answer)
             elif not alive:

@@ -1,12 +1,12 @@
 """A process that reads files: `python -m loresmith.data.reading.worker REPLIES PARENT SPOOL RULES LIMITS`.
 
-It takes a task a line on standard input and answers on the pipe REPLIES, each answer after its length. Whatever a
-reader does is answered or ends this process; the pool finds out which file it was at, and starts another.
+It takes a task a line on standard input and answers on the pipe REPLIES, each answer after its length; before the first
+it says whether it has a network. Whatever a reader does is answered or ends this process; the pool finds out which file
+it was at, and starts another.
 """
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import json
 import os
@@ -14,7 +14,6 @@ import resource
 import signal
 import sys
 import traceback
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from loresmith.data.file_types import HEAD_BYTES, FileType, file_type
 from loresmith.data.readers.complaint import complaint
 from loresmith.data.readers.record import Member, ReadingRules, Record, Refused
 from loresmith.data.reading.extraction import Extraction, FoundMember, encode_rows, refusal
+from loresmith.data.reading.isolation import leave_the_network
 from loresmith.data.reading.limits import Limits, limit_memory, limit_seconds
 from loresmith.data.recognition.models import RecognitionModels, load_networks
 from loresmith.errors import UserError
@@ -33,7 +33,6 @@ DISK, MEMORY, MODELS = 74, 75, 76
 """Exit statuses: what is in an archive cannot be written to the disk; there is too little memory; the models that
 recognise text are not what they were."""
 
-_CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
 _MEDIA = ("image/", "audio/")
 
 
@@ -111,7 +110,7 @@ def main(arguments: list[str]) -> None:
     die_with(parent)
     for asked in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # they reach the whole group; the step decides
         signal.signal(asked, signal.SIG_IGN)
-    _leave_the_network()
+    isolation = leave_the_network()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if rules.ocr is not None:  # before what they take counts as a file's
         try:
@@ -119,6 +118,7 @@ def main(arguments: list[str]) -> None:
         except UserError:
             sys.exit(MODELS)
     limit_memory(limits.memory_bytes)
+    _answer(replies, isolation.encode())
     for line in sys.stdin.buffer:
         task: dict[str, Any] = json.loads(line)
         limit_seconds(limits.seconds)
@@ -131,22 +131,13 @@ def main(arguments: list[str]) -> None:
             os._exit(MEMORY)  # not sys.exit, which needs some
         if not extraction.members:
             own.rmdir()
-        _write(replies, len(answer).to_bytes(LENGTH_BYTES, "big") + answer)
+        _answer(replies, answer)
 
 
-def _write(descriptor: int, data: bytes) -> None:
-    view = memoryview(data)
+def _answer(descriptor: int, data: bytes) -> None:
+    view = memoryview(len(data).to_bytes(LENGTH_BYTES, "big") + data)
     while view:
         view = view[os.write(descriptor, view) :]
-
-
-def _leave_the_network() -> None:
-    """Where the system lets a process give up the network, do so: no reader has any business there."""
-    if sys.platform == "linux":
-        libc = ctypes.CDLL(None, use_errno=True)
-        with suppress(AttributeError):
-            if libc.unshare(_CLONE_NEWNET) != 0:
-                libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET)
 
 
 if __name__ == "__main__":

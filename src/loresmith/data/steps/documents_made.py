@@ -24,6 +24,8 @@ def made(context: StepContext, source: Path, documents: Path, result: Ingested) 
         context.log(f"a sidecar speaks of the rights of {path}, which is not among the files that are read")
     if result.read < result.files:
         context.log(f"read {result.read} of {result.files} files; the others are as they were")
+    if result.isolation:
+        context.log(f"isolation of the readers: {result.isolation}")
     if result.erased:
         context.log(f"left out {result.erased} that were erased from this workspace")
     for reason, count in result.quarantined.most_common():
