@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -63,3 +64,36 @@ def test_what_cannot_be_filled_is_said(cli: CommandLine, filler: str) -> None:
     without = cli("fill", "writer", "a[[...]]b")
     assert without.status == 2
     assert "no tokens for filling in the middle" in without.err
+
+
+RECIPE = """\
+name: small
+steps:
+  files: {step: ingest, path: notes}
+  corpus: {step: curate, documents: files, minimum_bytes: 1, validation_share: 0, test_share: 0}
+  tokenizer: {step: train-tokenizer, corpus: corpus, vocabulary_size: 300}
+  tokens: {step: pack, corpus: corpus, tokenizer: tokenizer}
+"""
+TRAINING = """\
+  %s: {step: pretrain, tokens: tokens, architecture: {layers: 1, width: 16, head_dim: 8}, budget_tokens: 2k,
+    sequence_length: 128, batch_tokens: 256, micro_batch_tokens: 256, isolate_documents: true%s}
+"""
+
+
+@pytest.mark.slow
+def test_a_model_that_never_learnt_it_is_refused_and_one_that_did_is_not(fresh: CommandLine) -> None:
+    (fresh.folder / "notes").mkdir()
+    for number in range(20):
+        (fresh.folder / "notes" / f"{number}.txt").write_text(f"Part {number} fits pump {number % 7}. " * 20)
+    fresh.write("small.yaml", RECIPE + TRAINING % ("plain", "") + TRAINING % ("taught", ", fim: {rate: 0.5}"))
+    assert fresh("run", "small.yaml").status == 0
+    refused = fresh("fill", "small/plain", "a[[...]]b", "--json")
+    assert refused.status == 2
+    assert "no training of small/plain taught it to fill in the middle" in refused.err
+    assert fresh("fill", "small/taught", "Part [[...]]s pump", "--max-new-tokens", "2").status == 0
+    with Workspace.open(fresh.folder) as workspace:  # of what is given by hand nobody knows what it learnt
+        copied = fresh.folder / "copied"
+        shutil.copytree(workspace.assets["small/plain.model"].directory, copied)
+        (copied / "README.md").write_text("from elsewhere")
+        digest = workspace.assets.add("model", copied).digest
+    assert fresh("fill", digest, "a[[...]]b", "--max-new-tokens", "2").status == 0

@@ -10,6 +10,7 @@ import time
 import click
 import pytest
 
+from loresmith import __version__
 from loresmith.cli.command import extras, option_name
 from loresmith.cli.main import ENTRIES, LORESMITH
 from loresmith.sdk.call import AnyCall
@@ -100,3 +101,12 @@ def test_the_module_is_the_command(cli: CommandLine) -> None:
     out, err = started.communicate(timeout=60)
     assert (started.returncode, err) == (0, "")
     assert out.startswith("loresmith ")
+
+
+@pytest.mark.parametrize("words", [("--version", "--json"), ("--json", "--version")])
+def test_the_version_is_there_for_programs_too(cli: CommandLine, words: tuple[str, str]) -> None:
+    assert cli(*words).json == {"version": __version__}
+    assert cli("--version").out == f"loresmith {__version__}\n"
+    refused = cli("--json", "runs")
+    assert refused.status == 2
+    assert "unknown option '--json'" in refused.err

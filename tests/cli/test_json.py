@@ -54,7 +54,7 @@ WORDS: dict[str, Words] = {
     "lineage": lambda _: ["words", "--format", "mermaid"],
     "reproduce": lambda _: ["words@production"],
     "releases ls": lambda _: [],
-    "releases promote": lambda _: ["more", "words/bye", "--because", "a test", "--channel", "candidate"],
+    "releases promote": lambda _: ["more", "words/bye", "--kind", "corpus", "--because", "a test"],
     "releases rollback": lambda cli: ["twice", "--because", "a test"],
     "releases history": lambda _: ["words"],
     "models presets": lambda _: ["--kind", "moe"],
@@ -142,7 +142,7 @@ def test_every_call_is_tried_here() -> None:
 def test_json_is_the_answer(name: str, cli: CommandLine) -> None:
     if name == "releases rollback":
         for asset in ("words/hello", "words/both"):
-            assert cli("releases", "promote", "twice", asset, "--because", "a test").status == 0
+            assert cli("releases", "promote", "twice", asset, "--kind", "corpus", "--because", "a test").status == 0
     words = WORDS[name](cli)
     done = cli(*name.split(), *words, "--json")
     assert done.status == 0, done.err

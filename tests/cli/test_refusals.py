@@ -132,7 +132,7 @@ def test_a_root_that_the_log_never_had_is_status_1(fresh: CommandLine) -> None:
     fresh.write("r.yaml", "name: w\nsteps:\n  a: {step: write-text, text: x}\n")
     fresh("run", "r.yaml")
     before = fresh("ledger", "verify", "--json").json
-    fresh("releases", "promote", "w", "w/a", "--because", "a test")
+    assert fresh("releases", "promote", "w", "w/a", "--kind", "corpus", "--because", "a test").status == 0
     noted = ["--expect-root", before["root"], "--size", str(before["size"])]
     assert fresh("ledger", "verify", *noted, "--json").json["anchored"] is True
     for words in (["--expect-root", "0" * 64], ["--expect-root", before["root"], "--size", "2"], [*noted[:3], "999"]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import warnings
@@ -47,10 +48,17 @@ ENTRIES = {
 }
 
 
+def _note_json(ctx: click.Context, _option: click.Parameter, asked: bool) -> None:
+    ctx.meta["loresmith.json"] = asked
+
+
 def _print_version(ctx: click.Context, _option: click.Parameter, asked: bool) -> None:
+    as_json = ctx.meta["loresmith.json"]
     if asked:
-        click.echo(f"loresmith {__version__}")
+        click.echo(json.dumps({"version": __version__}) if as_json else f"loresmith {__version__}")
         ctx.exit()
+    if as_json:  # elsewhere it belongs to a command, and stands behind it
+        raise click.NoSuchOption("--json", ctx=ctx)
 
 
 LORESMITH = LazyGroup(
@@ -60,16 +68,17 @@ LORESMITH = LazyGroup(
     epilog="Every command has --help and --json. Exit status: 0 fine, 1 failure, 2 wrong request, 130 interrupted.",
     context_settings={"max_content_width": 100, "help_option_names": ["-h", "--help"]},
 )
-LORESMITH.params.append(
+LORESMITH.params += [
     click.Option(
-        ["--version"],
+        ["--json"],
         is_flag=True,
-        is_eager=True,
+        is_eager=True,  # noted before the version is printed, wherever it stands
         expose_value=False,
-        help="Print the version.",
-        callback=_print_version,
-    )
-)
+        help="With --version: print one JSON object.",
+        callback=_note_json,
+    ),
+    click.Option(["--version"], is_flag=True, expose_value=False, help="Print the version.", callback=_print_version),
+]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -13,8 +13,12 @@ from loresmith.nearest import unknown_name
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from loresmith.ledger import Asset
     from loresmith.sdk.assets import AssetHandle
     from loresmith.sdk.workspace import Workspace
+
+SERVED = ("model", "adapter", "bundle")
+"""Kinds of assets that a release is of unless it is said otherwise: what answers somebody in the end."""
 
 
 class ReleaseHandle:
@@ -33,12 +37,40 @@ class ReleaseHandle:
         return self.asset(channel).model()
 
     def promote(
-        self, asset: str, channel: Channel = "production", because: str = "", although_tainted: str = ""
+        self,
+        asset: str,
+        channel: Channel = "production",
+        because: str = "",
+        although_tainted: str = "",
+        kind: str | None = None,
     ) -> ReleaseEvent:
-        """Point a channel at an asset, by any reference; `although_tainted` says why it may be used, though it was made
-        from documents that have since been erased."""
-        digest = self._workspace.ledger.assets.find(asset).digest
-        return self._workspace.ledger.releases.promote(self.name, digest, channel, because, although_tainted)
+        """Point a channel at an asset, by any reference.
+
+        Args:
+            although_tainted: why it may be used, though it was made from documents that have since been erased.
+            kind: what the release is of, where that is none of `SERVED`.
+
+        Raises:
+            UserError: it is of another kind than a release is of, or than this one was of before.
+        """
+        ledger = self._workspace.ledger
+        found = ledger.assets.find(asset, kind)
+        self._require_kind(found, asset, kind)
+        return ledger.releases.promote(self.name, found.digest, channel, because, although_tainted)
+
+    def _require_kind(self, asset: Asset, called: str, kind: str | None) -> None:
+        if asset.kind == kind or (kind is None and asset.kind in SERVED):
+            return
+        if kind is not None:
+            raise UserError(f"{called} is a {asset.kind}, not a {kind}", where=f"release {self.name!r}")
+        ledger = self._workspace.ledger
+        events = ledger.releases.history(self.name) if self.name in set(self._workspace.releases) else []
+        if asset.kind not in {ledger.assets.get(event.asset).kind for event in events}:
+            raise UserError(
+                f"{called} is a {asset.kind}, and what is released is a model, an adapter or a bundle",
+                where=f"release {self.name!r}",
+                hint=f"if a {asset.kind} is meant, say `--kind {asset.kind}`; from then on this release may be of one",
+            )
 
     def rollback(self, channel: Channel = "production", because: str = "", although_tainted: str = "") -> ReleaseEvent:
         """Point a channel back at its previous target, if that still verifies; `although_tainted` as of `promote`."""
@@ -65,7 +97,13 @@ class Releases:
         return iter(sorted({release.name for release in self._workspace.ledger.releases.list()}))
 
     def promote(
-        self, name: str, asset: str, channel: Channel = "production", because: str = "", although_tainted: str = ""
+        self,
+        name: str,
+        asset: str,
+        channel: Channel = "production",
+        because: str = "",
+        although_tainted: str = "",
+        kind: str | None = None,
     ) -> ReleaseEvent:
-        """Promote an asset under a name that may be new."""
-        return ReleaseHandle(self._workspace, name).promote(asset, channel, because, although_tainted)
+        """Promote an asset under a name that may be new; arguments as of `ReleaseHandle.promote`."""
+        return ReleaseHandle(self._workspace, name).promote(asset, channel, because, although_tainted, kind)

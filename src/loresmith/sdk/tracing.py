@@ -246,7 +246,7 @@ def _witnesses(
             lineage = ledger.lineage(asset.digest)
             actions = [node.id for node in lineage.nodes if node.type == "action" and node.id in seen]
             if not actions:
-                bases = _unknown_bases(ledger, lineage)
+                bases = unknown_bases(ledger, lineage)
                 if bases:
                     unknown.append(Unknown(asset=asset.digest, kind=kind, bases=bases))
                 else:
@@ -268,7 +268,7 @@ def _witnesses(
     return tuple(witnesses), tuple(unknown), others
 
 
-def _unknown_bases(ledger: Ledger, lineage: Lineage) -> tuple[str, ...]:
+def unknown_bases(ledger: Ledger, lineage: Lineage) -> tuple[str, ...]:
     """The models and adapters of a lineage of whose training no book here says anything.
 
     It is known of what a training made that kept its books, and of what was made from models and adapters without any

@@ -10,8 +10,10 @@ from loresmith.errors import UserError
 from loresmith.models.fill_in_the_middle import Order
 from loresmith.sdk.call import Answer, Call, Emit
 from loresmith.sdk.calls.models import Writing, released_model, written
+from loresmith.sdk.tracing import unknown_bases
 
 if TYPE_CHECKING:
+    from loresmith.ledger import Ledger
     from loresmith.sdk.workspace import Workspace
 
 GAP = "[[...]]"
@@ -52,6 +54,7 @@ def _fill(workspace: Workspace, request: FillRequest, emit: Emit) -> FillAnswer:
             "the text has no gap", where="TEXT", hint=f"write {request.gap} where something is missing, or say --gap"
         )
     handle = released_model(workspace, request.release, request.channel)
+    _require_taught(workspace.ledger, handle.digest, request.release)
     model, tokenizer = handle.model()
     from loresmith.models.fill import fill
 
@@ -66,6 +69,26 @@ def _fill(workspace: Workspace, request: FillRequest, emit: Emit) -> FillAnswer:
         seconds += took
         text += filling + side
     return FillAnswer(asset=handle.digest, text=text, fillings=tuple(fillings), seconds=seconds)
+
+
+def _require_taught(ledger: Ledger, digest: str, called: str) -> None:
+    """Raise UserError if all that trained the model is on record, and none of it taught it to fill.
+
+    Its tokenizer says nothing of that: `train-tokenizer` gives the tokens for it to every model. Of a base that comes
+    from elsewhere nobody here knows.
+    """
+    lineage = ledger.lineage(digest)
+    if unknown_bases(ledger, lineage):
+        return
+    actions = (ledger.actions.find(node.id) for node in lineage.nodes if node.type == "action")
+    if not any((action.config.get("fim") or {}).get("rate") for action in actions if action is not None):
+        raise UserError(
+            f"no training of {called} taught it to fill in the middle: it would write what might follow, and call it "
+            "a filling",
+            where="RELEASE",
+            hint="train it with `fim: {rate: 0.5}` (docs/fill-in-the-middle.md), or have `loresmith complete` go on "
+            "from the text before the gap",
+        )
 
 
 FILL = Call(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
+from loresmith.factory.step import AssetKind
 from loresmith.ledger import Release, ReleaseEvent
 from loresmith.ledger.erasures import effect_of
 from loresmith.sdk.call import Answer, Call, Emit, Request
@@ -42,6 +43,10 @@ class PromoteRequest(Request):
     because: str = Field(description="Why, in your words; it stays on the record.")
     channel: Channel = Field(default="production", description="The channel that is to point at the asset.")
     although_tainted: str | None = Field(default=None, min_length=1, description=ALTHOUGH_TAINTED)
+    kind: AssetKind | None = Field(
+        default=None,
+        description="What kind of asset is meant, where it is no model, adapter or bundle, such as a corpus.",
+    )
 
 
 class RollbackRequest(Request):
@@ -81,7 +86,7 @@ def _list(workspace: Workspace, _request: ListRequest, _emit: Emit) -> ReleaseLi
 
 def _promote(workspace: Workspace, request: PromoteRequest, _emit: Emit) -> EventAnswer:
     event = workspace.releases.promote(
-        request.name, request.asset, request.channel, request.because, request.although_tainted or ""
+        request.name, request.asset, request.channel, request.because, request.although_tainted or "", request.kind
     )
     return EventAnswer(event=event)
 
