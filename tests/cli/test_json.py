@@ -17,6 +17,7 @@ from tests.cli.conftest import CommandLine
 from tests.cli.test_fill import add_filler
 from tests.data.contamination.suite_texts import prose
 from tests.data.conversations import asked, dataset_of
+from tests.serving.audit.places import write_audit
 from tests.data.written_corpora import write_corpus
 
 CALLS = {call.name: call for call in all_calls()}
@@ -65,6 +66,11 @@ WORDS: dict[str, Words] = {
     "chat": lambda _: ["writer", "-m", "hello", "--max-new-tokens", "4"],
     "ledger verify": lambda _: [],
     "ledger proof": lambda _: ["3"],
+    "audit search": lambda _: audited("--content", "--because", "a test"),
+    "audit export": lambda _: audited("--to", f"{mkdtemp()}/audit.jsonl"),
+    "audit verify": lambda _: audited(),
+    "audit proof": lambda _: audited("r-1"),
+    "audit erase": lambda _: audited("--tenant", "ward", "--because", "a test"),
     "steps": lambda _: ["join-text"],
     "doctor": lambda _: [],
 }
@@ -132,6 +138,13 @@ def held_against_a_suite() -> list[str]:
         workspace.assets.add("suite", folder / "suite")
         corpus = workspace.assets.add("corpus", write_corpus(folder / "corpus", [prose(1, 20)]))
     return [corpus.digest, "--workspace", str(folder)]
+
+
+def audited(*words: str) -> list[str]:
+    """The words, and a workspace of its own whose gateway was asked something."""
+    folder = Path(mkdtemp())
+    write_audit(folder)
+    return [*words, "--workspace", str(folder)]
 
 
 def test_every_call_is_tried_here() -> None:

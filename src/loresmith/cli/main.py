@@ -41,6 +41,7 @@ ENTRIES = {
     "fill": Entry("fill", "Have a released model fill the gaps of a text, knowing both sides of each."),
     "chat": Entry("models", "Talk with a released model."),
     "ledger": Entry("ledger", "The ledger's log: verify, prove."),
+    "audit": Entry("audit", "The gateway's audit: search, export, verify, prove, erase."),
     "steps": Entry("steps", "List the installed steps, or document one: inputs, outputs and settings."),
     "doctor": Entry(
         "workspace", "Check the machine and the workspace: packages, space, database, blobs, log, telemetry."

@@ -40,7 +40,7 @@ def _is_simple(value: Any) -> bool:
     """
     kind = type(value)
     if kind is str:
-        return value.isascii()
+        return bool(value.isascii())
     if kind is dict:
         return all(type(key) is str and key.isascii() and _is_simple(each) for key, each in value.items())
     if kind is list:

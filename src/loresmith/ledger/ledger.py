@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from loresmith.errors import LoresmithError
 from loresmith.ledger.actions import Actions
@@ -15,15 +16,19 @@ from loresmith.ledger.checkpoints import Checkpoints
 from loresmith.ledger.claims import Claims
 from loresmith.ledger.credentials import Credentials
 from loresmith.ledger.database import Database
+from loresmith.ledger.digest import canonical_json
 from loresmith.ledger.erasures import Erasures
 from loresmith.ledger.feedback import FeedbackRecords
 from loresmith.ledger.lineage import Lineage, lineage_of, made_from, makers_of
-from loresmith.ledger.log import Log
+from loresmith.ledger.log import Head, Log
 from loresmith.ledger.receipts import Receipts
 from loresmith.ledger.releases import Releases
 from loresmith.ledger.runs import Runs
-from loresmith.ledger.signing import make_key
+from loresmith.ledger.signing import make_key, sign
 from loresmith.ledger.tenant_keys import TenantKeys
+
+SIGNED_HEAD = "application/vnd.loresmith.log-head+json"
+"""The payload type of `Ledger.signed`."""
 
 
 class Ledger:
@@ -51,6 +56,7 @@ class Ledger:
 
     def __init__(self, database: Database, blobs: BlobStore, views: Path, key_file: Path, actor: str) -> None:
         self._database = database
+        self._key_file = key_file
         self.blobs = blobs
         self.log = Log(database, actor)
         self.assets = Assets(database, self.log, blobs, views)
@@ -106,6 +112,14 @@ class Ledger:
         """The assets that were made from these, in any number of steps; those `apart`, and what was made from them
         alone, are left out."""
         return made_from(self._database, digests, apart)
+
+    def signed(self, head: Head) -> dict[str, Any]:
+        """A state of the log, signed with this workspace's key: a DSSE envelope around it.
+
+        Raises:
+            Failure: there is no key to sign with.
+        """
+        return sign(canonical_json(head.model_dump()), SIGNED_HEAD, self._key_file)
 
     def close(self) -> None:
         """Let go of the database. The ledger must not be used afterwards."""

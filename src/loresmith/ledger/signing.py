@@ -56,19 +56,24 @@ def verify(envelope: Mapping[str, Any], payload_type: str, key_file: Path) -> by
     Raises:
         Failure: the envelope is malformed, signed by another key, or changed.
     """
+    return verify_with(envelope, payload_type, public_file(key_file))
+
+
+def verify_with(envelope: Mapping[str, Any], payload_type: str, public: Path) -> bytes:
+    """As `verify`, with the file of the public key, which is all that somebody elsewhere needs."""
     from securesystemslib.dsse import Envelope
     from securesystemslib.exceptions import FormatError, VerificationError
 
-    public = _public_key(key_file)
+    key = _public_key(public)
     try:
         parsed = Envelope.from_dict(json.loads(json.dumps(envelope)))
-        parsed.verify([public], 1)
+        parsed.verify([key], 1)
     except (FormatError, KeyError, TypeError, ValueError) as error:
         raise Failure("this is not a signed envelope") from error
     except VerificationError as error:
         signers = ", ".join(parsed.signatures) or "nobody"
         raise Failure(
-            f"the signature does not hold under this workspace's key {public.keyid[:12]} (signed by {signers[:64]})",
+            f"the signature does not hold under this workspace's key {key.keyid[:12]} (signed by {signers[:64]})",
             hint="the content was changed after it was signed, or another workspace signed it",
         ) from error
     if parsed.payload_type != payload_type:
@@ -107,9 +112,9 @@ def _public_key(path: Path) -> Any:
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
     from securesystemslib.signer import SSlibKey  # type: ignore[attr-defined]
 
-    with file_faults(public_file(path)):
-        pem = public_file(path).read_bytes()
+    with file_faults(path):
+        pem = path.read_bytes()
     try:
         return SSlibKey.from_crypto(load_pem_public_key(pem))
     except ValueError as error:
-        raise Failure("this is not a public key in PEM", where=str(public_file(path))) from error
+        raise Failure("this is not a public key in PEM", where=str(path)) from error

@@ -29,6 +29,7 @@ NOUNS = (
     "models",
     "fill",
     "ledger",
+    "audit",
     "steps",
 )
 """The files of this folder, in the order in which a person meets them."""

@@ -45,7 +45,10 @@ class AuditedResource(BaseModel):
 
 
 class AuditRecord(BaseModel):
-    """One record. What is not known yet, or has no meaning here, is left at its default."""
+    """One record. What is not known yet, or has no meaning here, is left at its default.
+
+    What is at its default is not stored: a default, once released, stays what it is.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -70,6 +73,9 @@ class AuditRecord(BaseModel):
     policies: tuple[str, ...] = Field(default=(), description="Which of them decided it.")
     guards: tuple[GuardVerdict, ...] = Field(default=(), description="What the guards found.")
     documents: tuple[str, ...] = Field(default=(), description="The ids of the documents that were retrieved.")
+    answer_labels: tuple[str, ...] = Field(
+        default=(), description="The labels of the model and of all that was retrieved: what the answer carries."
+    )
     prompt_tokens: int = Field(default=0, ge=0)
     completion_tokens: int = Field(default=0, ge=0)
     cached_tokens: int = Field(default=0, ge=0, description="Of the prompt's tokens, those that were in the cache.")

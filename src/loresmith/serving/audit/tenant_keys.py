@@ -96,8 +96,11 @@ class TenantKeys:
         sealed = AESGCM(_derived(self._key(name), about)).encrypt(nonce, content, about)
         return b"".join((_FORMAT, bytes.fromhex(name), nonce, sealed))
 
-    def open(self, sealed: bytes, record: str, phase: str) -> bytes:
+    def open(self, sealed: bytes, record: str, phase: str, *, refresh: bool = True) -> bytes:
         """Decrypt what `seal` made.
+
+        Args:
+            refresh: look first whether keys were destroyed since.
 
         Raises:
             ContentGoneError: the key was destroyed, or its file is not here.
@@ -108,7 +111,8 @@ class TenantKeys:
 
         if sealed[:1] != _FORMAT or len(sealed) < _HEADER:
             raise Failure(f"the content of {record} is damaged: this is no sealed content")
-        self.refresh()
+        if refresh or self._seen is None:
+            self.refresh()
         name = sealed[1 : 1 + _NAME_BYTES].hex()
         nonce, about = sealed[_HEADER - _NONCE_BYTES : _HEADER], _about(record, phase)
         try:
