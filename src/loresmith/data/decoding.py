@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from loresmith.data.encoding_guess import guess_encoding, unmarked_utf16
+from loresmith.data.nearly_ascii import encoding_of_the_rest
 
 AUTO = "auto"
 """Among `encodings`: whichever the text looks like. It is the last that is tried."""
@@ -63,8 +64,10 @@ def decode_file(data: bytes, encodings: Sequence[str], declared: str | None = No
     """The text of a file, and its encoding.
 
     A byte order mark decides; without one, what the file itself declares, if Python knows it; then `encodings` in
-    order, and the likeliest one if `auto` is among them. The mark is removed, and everything else stays as it is, line
-    endings included. UTF-16 without a mark is read as such if `encodings` have it or `auto`, and as nothing else.
+    order, and the likeliest one if `auto` is among them; where none is likely and the text is ASCII but for a few
+    letters, the one in which those make sense, with `LEAST_CONFIDENCE`. The mark is removed, and everything else stays
+    as it is, line endings included. UTF-16 without a mark is read as such if `encodings` have it or `auto`, and as
+    nothing else.
 
     Args:
         encodings: names of Python codecs, tried in order, or `auto`; a single-byte codec accepts everything, so it
@@ -95,9 +98,13 @@ def decode_file(data: bytes, encodings: Sequence[str], declared: str | None = No
 
 def _guessed(data: bytes, failure: UndecodableError) -> Decoded:
     guess = guess_encoding(data)
-    if guess is None:
-        raise failure
-    if guess.confidence < LEAST_CONFIDENCE or not known_encoding(guess.encoding):
+    if guess is None or guess.confidence < LEAST_CONFIDENCE or not known_encoding(guess.encoding):
+        likely = [guess.encoding] if guess is not None and known_encoding(guess.encoding) else []
+        nearly = encoding_of_the_rest(data, likely)
+        if nearly:
+            return Decoded(data.decode(nearly), nearly, confidence=LEAST_CONFIDENCE)
+        if guess is None:
+            raise failure
         raise UndecodableError(f"{failure}; it may be {guess.encoding}, with a confidence of {guess.confidence}")
     text, encoding = _decoded(data, [guess.encoding])
     return Decoded(text, encoding, confidence=guess.confidence)
