@@ -64,6 +64,13 @@ WORDS: dict[str, Words] = {
     "fill": lambda cli: [add_filler(cli.folder, cli.folder / "filler"), "one[[...]]two", "--max-new-tokens", "4"],
     "complete": lambda _: ["writer", "hello", "--max-new-tokens", "4"],
     "chat": lambda _: ["writer", "-m", "hello", "--max-new-tokens", "4"],
+    "keys ls": lambda _: ["--revoked"],
+    "keys create": lambda _: ["user:ada", "--group", "physicians", "--because", "a test"],
+    "keys revoke": lambda cli: [new_key(cli), "--because", "a test"],
+    "keys rotate": lambda cli: [new_key(cli), "--grace-hours", "0", "--because", "a test"],
+    "policy check": lambda cli: [str(cli.write("serve.yaml", SERVING)), "--matrix"],
+    "policy explain": lambda cli: [str(cli.write("serve.yaml", SERVING)), "--as", "ada", "--model", "words@production"],
+    "policy replay": lambda cli: [str(cli.write("serve.yaml", SERVING))],
     "ledger verify": lambda _: [],
     "ledger proof": lambda _: ["3"],
     "audit search": lambda _: audited("--content", "--because", "a test"),
@@ -75,6 +82,11 @@ WORDS: dict[str, Words] = {
     "doctor": lambda _: [],
 }
 
+SERVING = """\
+groups: {physicians: {members: [user:ada], labels: [internal]}}
+policy: {administrators: [physicians]}
+"""
+
 TRAINING = """\
 name: train
 steps:
@@ -84,6 +96,10 @@ steps:
   tokens: {step: pack, corpus: corpus, tokenizer: tokenizer}
   base: {step: pretrain, tokens: tokens, architecture: {preset: qwen3-1m}}
 """
+
+
+def new_key(cli: CommandLine) -> str:
+    return str(cli("keys", "create", "user:ada", "--because", "a test", "--json").json["key"]["key"])
 
 
 def curating(cli: CommandLine) -> str:

@@ -22,7 +22,7 @@ GOOD = '@id("good;one") // a comment; with a semicolon\npermit (principal, actio
 def problems(tmp_path: Path, text: str) -> list[tuple[str, str]]:
     (tmp_path / "own.cedar").write_text(text, encoding="utf-8")
     checked = check(PolicySettings(files=(Path("own.cedar"),)), GROUPS, tmp_path)
-    return [(problem.where, problem.what) for problem in checked.problems]
+    return [(problem.where.removeprefix(f"{tmp_path}/"), problem.what) for problem in checked.problems]
 
 
 def test_a_sound_file_has_none(tmp_path: Path) -> None:
@@ -41,7 +41,7 @@ def test_a_sound_file_has_none(tmp_path: Path) -> None:
         ("permit (principal, action, resource)", "unexpected end of input"),
         ("permit (principal, action, resource) when { context.tokens > 3 };", "optional attribute `tokens`"),
         ("permit (principal in ?principal, action, resource);", "template"),
-        ('@id("good;one") permit (principal, action, resource);', "stands twice (first at own.cedar:1)"),
+        ('@id("good;one") permit (principal, action, resource);', "stands twice (first at {tmp_path}/own.cedar:1)"),
         ('@id("labels") permit (principal, action, resource);', "stands twice (first at labels.cedar:3)"),
     ],
 )
@@ -49,7 +49,7 @@ def test_a_mistake_has_its_line(tmp_path: Path, line: str, said: str) -> None:
     found = problems(tmp_path, f"{GOOD}\n// why\n{line}\n")
     assert found
     assert all(where == "own.cedar:5" for where, _ in found)
-    assert any(said in what for _, what in found), found
+    assert any(said.format(tmp_path=tmp_path) in what for _, what in found), found
 
 
 def test_all_mistakes_are_said_at_once(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_all_mistakes_are_said_at_once(tmp_path: Path) -> None:
     settings = PolicySettings(files=(Path("a.cedar"), Path("missing.cedar"), Path("b.cedar")))
     with pytest.raises(UserError) as refused:
         Policy.load(settings, GROUPS, tmp_path)
-    said = str(refused.value)
+    said = str(refused.value).replace(f"{tmp_path}/", "")
     assert said.startswith("a.cedar:1: ")
     assert "missing.cedar: cannot be read: No such file" in said
     assert "b.cedar:2: not a policy" in said

@@ -46,7 +46,8 @@ def test_what_is_forbidden_names_the_labels_that_are_lacking() -> None:
 def test_what_nothing_permits_says_what_would_have(tmp_path: Path) -> None:
     late = {"at": datetime(2026, 3, 1, 23, tzinfo=UTC), "tools": False}
     explained = explain(hours(tmp_path), ADA, "complete", Resource("release", "ward"), late)
-    assert explained.why.startswith("no permit matched; ward (hours.cedar:2) would permit it, but for: when {")
+    said = f"no permit matched; ward ({tmp_path}/hours.cedar:2) would permit it, but for: when "
+    assert explained.why.startswith(said)
     (miss,) = explained.near
     assert len(miss.conditions) == 1
     assert "19h" in miss.conditions[0]

@@ -28,6 +28,8 @@ NOUNS = (
     "inspect",
     "models",
     "fill",
+    "keys",
+    "policy",
     "ledger",
     "audit",
     "steps",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -79,7 +79,7 @@ def check(settings: PolicySettings, groups: Groups, folder: Path) -> Checked:
         statements += read_statements(_ADMINISTRATORS.format(name=name), "policy.administrators")
     problems: list[Problem] = []
     for file in settings.files:
-        read, broken = _read(folder / file, str(file))
+        read, broken = _read(folder / file, file.as_posix())
         statements += read
         problems += [problem for statement in read for problem in _problems(statement, groups)]
         problems += broken
@@ -87,19 +87,19 @@ def check(settings: PolicySettings, groups: Groups, folder: Path) -> Checked:
     return Checked(tuple(statements), tuple(problems))
 
 
-def _read(path: Path, source: str) -> tuple[list[Statement], list[Problem]]:
+def _read(path: Path, name: str) -> tuple[list[Statement], list[Problem]]:
     """The statements of a file up to the first that is no policy: what follows cannot be told apart any more."""
     read: list[Statement] = []
     try:
         text = path.read_text(encoding="utf-8")
-        for statement in read_statements(text, source):
+        for statement in read_statements(text, str(path), name):
             read.append(statement)
     except UserError as error:
-        return read, [Problem(error.where or source, error.what)]
+        return read, [Problem(error.where or str(path), error.what)]
     except OSError as error:
-        return read, [Problem(source, f"cannot be read: {error.strerror}")]
+        return read, [Problem(str(path), f"cannot be read: {error.strerror}")]
     except UnicodeDecodeError as error:
-        return read, [Problem(source, f"is not UTF-8 text (byte {error.start})")]
+        return read, [Problem(str(path), f"is not UTF-8 text (byte {error.start})")]
     return read, []
 
 
@@ -109,21 +109,21 @@ def _problems(statement: Statement, groups: Groups) -> Iterator[Problem]:
     found = cedarpy.validate_policies(statement.text, schema())
     said = dict.fromkeys(_POLICY_NUMBER.sub("", error.error) for error in found.errors)
     yield from (Problem(statement.where, what) for what in said)
-    for name in _groups_named(statement.tree):
+    for name in named("Group", statement.tree):
         if name not in groups.declared:
             yield Problem(statement.where, unknown_name("group", name, groups.declared))
 
 
-def _groups_named(tree: Any) -> Iterator[str]:
-    """Every `Group::"name"` in a policy, wherever it stands."""
-    if isinstance(tree, dict):
-        if tree.get("type") == "Group" and isinstance(tree.get("id"), str):
+def named(entity: str, tree: Any) -> Iterator[str]:
+    """The names of every `entity::"name"` in a policy's tree, wherever it stands."""
+    if isinstance(tree, Mapping):
+        if tree.get("type") == entity and isinstance(tree.get("id"), str):
             yield tree["id"]
         for below in tree.values():
-            yield from _groups_named(below)
+            yield from named(entity, below)
     elif isinstance(tree, list):
         for below in tree:
-            yield from _groups_named(below)
+            yield from named(entity, below)
 
 
 def _twice(statements: Iterable[Statement]) -> Iterator[Problem]:

@@ -56,21 +56,26 @@ class Replay:
 
     Attributes:
         requests: how many were held against it.
+        passed_over: how many records name no request that a policy was asked about.
         flips: those that it decides otherwise, in the order of the record.
     """
 
     requests: int
+    passed_over: int
     flips: tuple[Flip, ...]
 
 
-def replay(candidate: Policy, recorded: Iterable[Recorded]) -> Replay:
-    """Decide recorded requests again, at the times at which they came."""
-    count = 0
+def replay(candidate: Policy, recorded: Iterable[Recorded | None]) -> Replay:
+    """Decide recorded requests again, at the times at which they came; None is passed over."""
+    requests = passed_over = 0
     flips = []
     for request in recorded:
-        count += 1
+        if request is None:
+            passed_over += 1
+            continue
+        requests += 1
         asked = (request.principal, request.action, request.resource, request.context)
         if candidate.decide(*asked).allowed != request.allowed:
             explained = explain(candidate, *asked)
             flips.append(Flip(request, explained.decision.allowed, explained.why))
-    return Replay(count, tuple(flips))
+    return Replay(requests, passed_over, tuple(flips))

@@ -23,7 +23,7 @@ class Statement:
     """One policy.
 
     Attributes:
-        id: its `@id`, or `file:line` where it has none.
+        id: its `@id`, or the file's name and line where it has none.
         where: file and line.
         text: as it is written.
         tree: Cedar's JSON form of it.
@@ -40,17 +40,18 @@ class Statement:
         return str(self.tree["effect"])
 
 
-def read_statements(text: str, source: str) -> Iterator[Statement]:
+def read_statements(text: str, source: str, name: str | None = None) -> Iterator[Statement]:
     """The policies of a text.
 
     Args:
         source: what messages call the file.
+        name: what ids call it (`source` by default); the same wherever the file lies, since audit records have it.
 
     Raises:
         UserError: one is not a policy, naming its line.
     """
     for line, written in _split(text):
-        yield _statement(written, f"{source}:{line}")
+        yield _statement(written, f"{source}:{line}", f"{name or source}:{line}")
 
 
 def _split(text: str) -> Iterator[tuple[int, str]]:
@@ -68,7 +69,7 @@ def _blank_end(text: str, start: int) -> int:
     return found.end() if found else start
 
 
-def _statement(text: str, where: str) -> Statement:
+def _statement(text: str, where: str, name: str) -> Statement:
     import cedarpy
 
     try:
@@ -81,4 +82,4 @@ def _statement(text: str, where: str) -> Statement:
         )
     (tree,) = parsed["staticPolicies"].values()
     annotation = (tree.get("annotations") or {}).get("id")
-    return Statement(annotation or where, where, text, tree)
+    return Statement(annotation or name, where, text, tree)

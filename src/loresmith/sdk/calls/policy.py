@@ -1,0 +1,324 @@
+"""The gateway's policy: check it, explain a decision, hold the audit against a candidate."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field
+
+from loresmith.errors import UserError
+from loresmith.sdk.call import Answer, Call, Emit, FolderCall, Request
+
+if TYPE_CHECKING:
+    from loresmith.sdk.workspace import Workspace
+    from loresmith.serving.access import Access
+    from loresmith.serving.policy.policy import Policy
+    from loresmith.serving.policy.resource import Resource
+
+CONFIG = "A serving configuration; of it, `groups`, `identity`, `policy` and `quotas` count here."
+
+Action = Literal["complete", "retrieve", "feedback", "administer"]
+
+
+class PolicyFacts(Answer):
+    """One policy."""
+
+    id: str = Field(description="Its `@id`, or file and line: what audit records name.")
+    where: str = Field(description="File and line.")
+    effect: Literal["permit", "forbid"] = Field(description="What it does where it applies.")
+    text: str = Field(description="As it is written.")
+
+
+class ProblemFacts(Answer):
+    """One mistake."""
+
+    where: str = Field(description="File and line.")
+    what: str = Field(description="What is wrong.")
+
+
+class Row(Answer):
+    """A caller, an action, a resource, and what the policy says."""
+
+    principal: str = Field(description="The caller.")
+    groups: tuple[str, ...] = Field(description="The caller's groups.")
+    action: Action = Field(description="What it wants.")
+    resource: str = Field(description="Kind and name.")
+    labels: tuple[str, ...] = Field(description="The labels that the resource carries.")
+    allowed: bool = Field(description="What the policy says.")
+    policies: tuple[str, ...] = Field(description="The policies that decided; none where nothing permitted it.")
+
+
+class CheckRequest(Request):
+    """What `policy check` takes."""
+
+    config: Path = Field(description=CONFIG, json_schema_extra={"positional": True})
+    matrix: bool = Field(
+        default=False,
+        description="Also print what the policy comes to: a caller of each group, every action, and resources with "
+        "each label.",
+    )
+
+
+class Checked(Answer):
+    """What a configuration's policies say."""
+
+    policies: tuple[PolicyFacts, ...] = Field(description="Those that come with Loresmith first, then the files'.")
+    problems: tuple[ProblemFacts, ...] = Field(description="Everything that is wrong with them.")
+    digest: str | None = Field(description="Of all that decides; audit records carry it. Null with problems.")
+    matrix: tuple[Row, ...] = Field(description="The table, if it was asked for.")
+
+
+class ExplainRequest(Request):
+    """What `policy explain` takes."""
+
+    config: Path = Field(description=CONFIG, json_schema_extra={"positional": True})
+    as_: str = Field(
+        description="The caller: `user:ada`, `service:crm`; a bare name is a user's.",
+        json_schema_extra={"option": "as"},
+    )
+    group: tuple[str, ...] = Field(default=(), description="A group that the caller's key or token brings.")
+    action: Action = Field(default="complete", description="What the caller wants.")
+    model: str | None = Field(
+        default=None,
+        description="What it is wanted of: `release@channel` or another reference to a model or adapter of the "
+        "workspace, whose labels the ledger knows.",
+    )
+    label: tuple[str, ...] = Field(
+        default=(), description="A label of the document, or of a model that no workspace has yet; may be repeated."
+    )
+    at: str | None = Field(default=None, description="When, in ISO 8601 with a zone. Default: now.")
+    address: str | None = Field(default=None, description="The IP address that the request comes from.")
+    tokens: int | None = Field(default=None, ge=0, description="Tokens of prompt and longest answer together.")
+    tools: bool = Field(default=False, description="Whether the request brings tools.")
+
+
+class NearFacts(Answer):
+    """A permit that would have decided, but for a condition."""
+
+    id: str = Field(description="Its id.")
+    where: str = Field(description="File and line.")
+    conditions: tuple[str, ...] = Field(description="Those that do not hold.")
+
+
+class Explained(Answer):
+    """Why a request is allowed or denied."""
+
+    allowed: bool = Field(description="Whether it may be.")
+    why: str = Field(description="Why, in a sentence or two.")
+    policies: tuple[PolicyFacts, ...] = Field(description="The policies that decided.")
+    lacking: tuple[str, ...] = Field(description="Labels of the resource that the caller does not hold.")
+    near: tuple[NearFacts, ...] = Field(description="Permits that would have decided, but for a condition.")
+    principal: str = Field(description="The caller.")
+    groups: tuple[str, ...] = Field(description="The caller's groups.")
+    held: tuple[str, ...] = Field(description="The labels that the caller holds.")
+    resource: str = Field(description="Kind and name.")
+    labels: tuple[str, ...] = Field(description="The labels that the resource carries.")
+    digest: str = Field(description="Of all that decides.")
+
+
+class ReplayRequest(Request):
+    """What `policy replay` takes."""
+
+    config: Path = Field(
+        description="The candidate: a serving configuration with its groups and policies.",
+        json_schema_extra={"positional": True},
+    )
+    days: float = Field(default=7, gt=0, le=3660, description="How far back in the audit to go.")
+
+
+class FlipFacts(Answer):
+    """A request that the candidate decides otherwise."""
+
+    response: str = Field(description="The id of its answer.")
+    at: str = Field(description="When it came.")
+    principal: str = Field(description="Who asked.")
+    action: Action = Field(description="What was wanted.")
+    resource: str = Field(description="Kind and name.")
+    labels: tuple[str, ...] = Field(description="The labels that the resource carried.")
+    was_allowed: bool = Field(description="What was decided.")
+    policies: tuple[str, ...] = Field(description="The policies that decided it.")
+    allowed: bool = Field(description="What the candidate says.")
+    why: str = Field(description="Which of its policies, and why.")
+
+
+class Replayed(Answer):
+    """What a candidate does to what was asked."""
+
+    since: str = Field(description="The oldest time that was looked at.")
+    requests: int = Field(description="How many were held against it.")
+    passed_over: int = Field(description="Records of requests about which no policy was asked.")
+    flips: tuple[FlipFacts, ...] = Field(description="Those that it decides otherwise, the oldest first.")
+    digest: str = Field(description="Of all that decides under the candidate.")
+
+
+def _access(config: Path) -> Access:
+    from loresmith.serving.access import read_access
+
+    return read_access(config)
+
+
+def _policy(access: Access) -> Policy:
+    from loresmith.serving.policy.policy import Policy
+
+    return Policy.load(access.settings.policy, access.groups, access.folder)
+
+
+def _facts(statements: Any) -> tuple[PolicyFacts, ...]:
+    return tuple(PolicyFacts(id=one.id, where=one.where, effect=one.effect, text=one.text) for one in statements)
+
+
+def _called(resource: Resource) -> str:
+    return resource.kind if resource.kind == "gateway" else f"{resource.kind} {resource.id}"
+
+
+def _check(_folder: Path, request: CheckRequest, _emit: Emit) -> Checked:
+    from loresmith.serving.policy.check import check, named
+    from loresmith.serving.policy.matrix import matrix
+
+    access = _access(request.config)
+    checked = check(access.settings.policy, access.groups, access.folder)
+    problems = tuple(ProblemFacts(where=problem.where, what=problem.what) for problem in checked.problems)
+    if problems:
+        return Checked(policies=_facts(checked.statements), problems=problems, digest=None, matrix=())
+    policy = _policy(access)
+    releases = dict.fromkeys(name for statement in policy.statements for name in named("Release", statement.tree))
+    rows = matrix(policy, (*releases, "any-other")) if request.matrix else ()
+    table = tuple(
+        Row(
+            principal=cell.principal.id,
+            groups=cell.principal.groups,
+            action=cell.action,
+            resource=_called(cell.resource),
+            labels=tuple(sorted(cell.resource.labels)),
+            allowed=cell.decision.allowed,
+            policies=cell.decision.policies,
+        )
+        for cell in rows
+    )
+    return Checked(policies=_facts(policy.statements), problems=(), digest=policy.digest, matrix=table)
+
+
+def _explain(folder: Path, request: ExplainRequest, _emit: Emit) -> Explained:
+    from loresmith.serving.policy.explain import explain
+
+    access = _access(request.config)
+    policy = _policy(access)
+    name = request.as_ if ":" in request.as_ else f"user:{request.as_}"
+    try:
+        caller = access.groups.principal(name, request.group, "explained")
+    except ValueError as error:
+        raise UserError(str(error), where="--as") from None
+    access.groups.require(request.group, "--group")
+    resource = _resource(folder, request)
+    explained = explain(policy, caller, request.action, resource, _context(request))
+    near = (NearFacts(id=miss.id, where=miss.where, conditions=miss.conditions) for miss in explained.near)
+    return Explained(
+        allowed=explained.decision.allowed,
+        why=explained.why,
+        policies=_facts(explained.decided),
+        lacking=explained.lacking,
+        near=tuple(near),
+        principal=caller.id,
+        groups=caller.groups,
+        held=tuple(sorted(caller.labels)),
+        resource=_called(resource),
+        labels=tuple(sorted(resource.labels)),
+        digest=policy.digest,
+    )
+
+
+def _resource(folder: Path, request: ExplainRequest) -> Resource:
+    from loresmith.sdk.workspace import Workspace
+    from loresmith.serving.policy.resource import GATEWAY, Resource
+
+    labels = frozenset(request.label)
+    if request.action == "administer":
+        return GATEWAY
+    if request.action == "retrieve":
+        return Resource("document", "document", labels)
+    if request.model is None:
+        return Resource("release", "any-release", labels)
+    name, _, channel = request.model.partition("@")
+    if request.label:
+        return Resource("release", name, labels, {"channel": channel or "production"})
+    with Workspace.open(folder) as workspace:
+        asset = workspace.ledger.assets.find(request.model)
+    carried = frozenset(asset.labels)
+    if asset.kind == "adapter" and not channel:
+        return Resource("adapter", request.model, carried)
+    return Resource("release", name, carried, {"channel": channel or "production", "model": asset.digest})
+
+
+def _context(request: ExplainRequest) -> dict[str, Any]:
+    context: dict[str, Any] = {"tools": request.tools}
+    if request.at is not None:
+        try:
+            context["at"] = datetime.fromisoformat(request.at)
+        except ValueError as error:
+            raise UserError(str(error), where="--at") from None
+    given = {"address": request.address, "tokens": request.tokens}
+    return context | {name: value for name, value in given.items() if value is not None}
+
+
+def _replay(workspace: Workspace, request: ReplayRequest, _emit: Emit) -> Replayed:
+    from loresmith.serving.policy.recorded import recorded_requests
+    from loresmith.serving.policy.replay import replay
+
+    policy = _policy(_access(request.config))
+    since = (datetime.now(UTC) - timedelta(days=request.days)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    replayed = replay(policy, recorded_requests(workspace.ledger, policy.groups, since))
+    flips = tuple(
+        FlipFacts(
+            response=flip.request.response,
+            at=flip.request.at,
+            principal=flip.request.principal.id,
+            action=flip.request.action,
+            resource=_called(flip.request.resource),
+            labels=tuple(sorted(flip.request.resource.labels)),
+            was_allowed=flip.request.allowed,
+            policies=flip.request.policies,
+            allowed=flip.allowed,
+            why=flip.why,
+        )
+        for flip in replayed.flips
+    )
+    return Replayed(
+        since=since,
+        requests=replayed.requests,
+        passed_over=replayed.passed_over,
+        flips=flips,
+        digest=policy.digest,
+    )
+
+
+def _has_problems(answer: Checked) -> bool:
+    return bool(answer.problems)
+
+
+CHECK = FolderCall(
+    "policy check",
+    "Check a serving configuration's policies against the schema, and say what they come to.",
+    CheckRequest,
+    Checked,
+    _check,
+    failed=_has_problems,
+    example="policy check serve.yaml --matrix",
+)
+EXPLAIN = FolderCall(
+    "policy explain",
+    "Say whether a caller may do something, which policy decides it, and why.",
+    ExplainRequest,
+    Explained,
+    _explain,
+    example="policy explain serve.yaml --as ada --model acme@production",
+)
+REPLAY = Call(
+    "policy replay",
+    "Hold the audit of the last days against a candidate, and list the decisions that would come out otherwise.",
+    ReplayRequest,
+    Replayed,
+    _replay,
+    example="policy replay candidate.yaml --days 30",
+)

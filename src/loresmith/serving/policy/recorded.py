@@ -1,0 +1,47 @@
+"""Requests as the audit has them, with the groups that their callers would be in now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from loresmith.ledger import Ledger
+from loresmith.serving.audit.record import AuditRecord
+from loresmith.serving.identity.groups import Groups
+from loresmith.serving.policy.replay import Recorded
+from loresmith.serving.policy.resource import ACTIONS, Action, Resource
+
+
+def recorded_requests(ledger: Ledger, groups: Groups, since: str) -> Iterator[Recorded | None]:
+    """The audit's intents, in the order of the log; None for one about which no policy was asked.
+
+    Callers get the groups that `groups` lists them in, and those that their API key brings. Of a token the audit knows
+    only all groups that its caller was in, so these count as brought.
+
+    Args:
+        since: those of this time and later (a time of the ledger's form).
+    """
+    keys = {credential.key: credential.groups for credential in ledger.credentials.list(revoked=True)}
+    for row in ledger.audit_records.search(since=since, phase="intent"):
+        yield _recorded(AuditRecord.from_row(row), keys, groups)
+
+
+def _recorded(record: AuditRecord, keys: dict[str, tuple[str, ...]], groups: Groups) -> Recorded | None:
+    action = _action(record.action)
+    if record.resource is None or action is None or not record.principal:
+        return None
+    about = record.resource
+    return Recorded(
+        response=record.response,
+        at=record.at,
+        principal=groups.principal(record.principal, keys.get(record.credential, record.groups), record.credential),
+        action=action,
+        resource=Resource(about.kind, about.id, frozenset(about.labels), about.attributes),
+        allowed=record.allowed,
+        policies=record.policies,
+        context={**record.context, "at": datetime.fromisoformat(record.at)},
+    )
+
+
+def _action(name: str) -> Action | None:
+    return next((action for action in ACTIONS if action == name), None)

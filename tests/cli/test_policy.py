@@ -1,0 +1,142 @@
+"""`loresmith policy`: what a configuration's policies come to, for one request, for all, and for those that were."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from loresmith import Workspace
+from loresmith.ledger.clock import timestamp
+from loresmith.serving.audit.record import AuditedResource, AuditRecord
+from tests.cli.conftest import CommandLine
+
+SERVING = """\
+groups:
+  physicians: {members: [user:ada], labels: [internal]}
+  nurses: {}
+policy: {administrators: [physicians]}
+"""
+
+CLOSED = SERVING.replace("policy: {", "policy: {default: false, files: [ward.cedar], ")
+WARD = """\
+@id("ward")
+permit (principal in Group::"physicians", action == Action::"complete", resource == Release::"ward")
+unless { context has tools && context.tools };
+"""
+
+EXAMPLES = Path(__file__).parents[2] / "examples" / "policies"
+
+
+def test_a_sound_configuration(cli: CommandLine) -> None:
+    done = cli("policy", "check", cli.write("serve.yaml", SERVING))
+    assert done.status == 0
+    assert "labels                     forbid  labels.cedar:3" in done.out
+    assert "sound; digest " in done.out
+
+
+def test_the_examples_are_sound_and_their_matrix_names_their_releases(cli: CommandLine) -> None:
+    for name in ("hospital", "defence"):
+        done = cli("policy", "check", EXAMPLES / name / "serve.yaml", "--matrix")
+        assert done.status == 0, done.err
+    done = cli("policy", "check", EXAMPLES / "hospital" / "serve.yaml", "--matrix", "--json")
+    rows = [row for row in done.json["matrix"] if row["resource"] == "release studies" and row["action"] == "complete"]
+    assert {row["principal"] for row in rows if row["allowed"]} == {
+        "user:of-all",
+        "user:of-research",
+        "service:of-research",
+    }
+
+
+def test_what_is_wrong_is_said_with_its_line(cli: CommandLine) -> None:
+    cli.write("ward.cedar", WARD.replace("physicians", "physicans"))
+    done = cli("policy", "check", cli.write("serve.yaml", CLOSED))
+    assert done.status == 1
+    assert "ward.cedar:1: unknown group 'physicans'; did you mean 'physicians'?" in done.out
+    assert cli("policy", "explain", "serve.yaml", "--as", "ada").status == 2
+    done = cli("policy", "check", cli.write("serve.yaml", "polcy: {}"))
+    assert (done.status, "did you mean 'policy'?" in done.err) == (2, True)
+
+
+def test_a_decision_is_explained_with_the_labels_that_the_ledger_knows(cli: CommandLine) -> None:
+    config = cli.write("serve.yaml", SERVING)
+    done = cli("policy", "explain", config, "--as", "ada", "--model", "words@production")
+    assert done.status == 0
+    assert done.out.startswith("allowed: user:ada may complete\npermitted by default (default.cedar:3)\n")
+    assert "release words  carries internal" in done.out
+    done = cli("policy", "explain", config, "--as", "cal", "--model", "words@production")
+    assert done.out.startswith("denied: user:cal may not complete\nforbidden by labels (labels.cedar:3)")
+    assert "lacks the label internal" in done.out
+    brought = cli(
+        "policy", "explain", config, "--as", "service:crm", "--group", "physicians", "--model", "words", "--json"
+    )
+    assert brought.json["allowed"] is True
+
+
+def test_what_is_not_there_is_not_explained(cli: CommandLine) -> None:
+    config = cli.write("serve.yaml", SERVING)
+    assert "did you mean" in cli("policy", "explain", config, "--as", "ada", "--model", "wrods@production").err
+    assert "unknown group" in cli("policy", "explain", config, "--as", "ada", "--group", "physician").err
+    assert cli("policy", "explain", config, "--as", "a b").status == 2
+    assert cli("policy", "explain", config, "--as", "ada", "--at", "noon").status == 2
+
+
+def test_other_actions_and_circumstances(cli: CommandLine) -> None:
+    cli.write("ward.cedar", WARD)
+    config = cli.write("serve.yaml", CLOSED)
+
+    def allowed(*words: str) -> bool:
+        return bool(cli("policy", "explain", config, "--as", "ada", *words, "--json").json["allowed"])
+
+    assert allowed("--model", "ward@production", "--label", "internal")
+    assert not allowed("--model", "ward@production", "--label", "internal", "--tools")
+    assert not allowed("--model", "ward@production", "--label", "secret")
+    assert not allowed("--action", "retrieve", "--label", "internal")
+    assert allowed("--action", "administer")
+
+
+def record(response: str, at: str, principal: str, *, allowed: bool, **more: object) -> AuditRecord:
+    usual = {
+        "action": "complete",
+        "resource": AuditedResource(kind="release", id="ward"),
+        "groups": ("physicians",) if principal == "user:ada" else (),
+    }
+    given = {"response": response, "at": at, "principal": principal, "allowed": allowed}
+    return AuditRecord.model_validate({"phase": "intent", "tenant": "default", **usual, **given, **more})
+
+
+def test_the_audit_is_held_against_a_candidate(fresh: CommandLine) -> None:
+    fresh.write("ward.cedar", WARD)
+    fresh.write("candidate.yaml", CLOSED)
+    now = timestamp()
+    old = (datetime.now(UTC) - timedelta(days=30)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    with Workspace.open(fresh.folder) as workspace:
+        records = [
+            record("kept", now, "user:ada", allowed=True),
+            record("too old", old, "user:eve", allowed=True),
+            record("stranger", now, "user:eve", allowed=True),
+            record("with tools", now, "user:ada", allowed=True, context={"tools": True, "address": "10.0.0.1"}),
+            record("was denied", now, "user:ada", allowed=False),
+            record("still denied", now, "user:eve", allowed=False),
+            record("nobody", now, "", allowed=False, action="", resource=None),
+        ]
+        workspace.ledger.audit_records.append([one.row() for one in records])
+        workspace.ledger.audit_records.append([record("kept", now, "user:ada", allowed=True).row()])
+    done = fresh("policy", "replay", "candidate.yaml", "--json").json
+    assert (done["requests"], done["passed_over"]) == (6, 1)
+    turned = {flip["response"]: (flip["was_allowed"], flip["allowed"]) for flip in done["flips"]}
+    assert turned == {"stranger": (True, False), "with tools": (True, False), "was denied": (False, True)}
+    shown = fresh("policy", "replay", "candidate.yaml", "--days", "60").out
+    assert "7 requests since" in shown
+    assert "(1 record without a decision): 4 would turn" in shown
+    assert "ward would permit" not in shown
+    assert "but for: unless" in shown
+
+
+def test_a_replay_takes_a_keys_groups_from_the_key(fresh: CommandLine) -> None:
+    fresh.write("ward.cedar", WARD)
+    fresh.write("candidate.yaml", CLOSED)
+    made = fresh("keys", "create", "user:cal", "--group", "nurses", "--because", "x", "--json").json["key"]["key"]
+    with Workspace.open(fresh.folder) as workspace:
+        was = record("cal", timestamp(), "user:cal", allowed=True, credential=made, groups=("physicians",))
+        workspace.ledger.audit_records.append([was.row()])
+    assert [flip["response"] for flip in fresh("policy", "replay", "candidate.yaml", "--json").json["flips"]] == ["cal"]
