@@ -1,6 +1,6 @@
 """The speed of the data room, all in one: each part is a benchmark of its own in `benchmarks/data/`, run one by one.
 
-    python benchmarks/data.py [--only NAMES] [--json]
+    python benchmarks/data.py [--only NAMES] [--quick] [--json]
 
 | name            | what is taken from `python -m benchmarks.data.NAME`                                       |
 |-----------------|-------------------------------------------------------------------------------------------|
@@ -12,7 +12,8 @@
 Everything is on one core and in the processor's time, but for the training of a tokenizer: that is what a person
 waits, with all cores. `*_growth` is how much longer a byte takes at the slowest of 1, 4 and 16 times the size than at
 the fastest. With --json the last line is one JSON object. It takes about ten minutes; datatrove comes with the extra
-`bench`, and without it its figures are left out.
+`bench`, and without it its figures are left out. With --quick everything is done on a few hundred kilobytes, which
+shows in a minute that it can be done at all; of those figures none means anything.
 """
 
 from __future__ import annotations
@@ -63,12 +64,20 @@ PARTS: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
     "curation": _curation,
 }
 
+QUICK: dict[str, list[str]] = {
+    "near_duplicates": ["--only", "peer", "growth", "--megabytes", "0.3"],
+    "tokenizing": ["--megabytes", "0.5", "--vocabulary", "2048"],
+    "reading": ["--rounds", "1"],
+    "curation": ["--megabytes", "0.5"],
+}
+"""What each is told with --quick."""
 
-def measured(name: str) -> dict[str, Any]:
+
+def measured(name: str, quick: bool) -> dict[str, Any]:
     """The last line of a benchmark, in a process of its own."""
     print(f"{name} ...", file=sys.stderr, flush=True)
     done = subprocess.run(
-        [sys.executable, "-m", f"benchmarks.data.{name}", "--json"],
+        [sys.executable, "-m", f"benchmarks.data.{name}", *(QUICK[name] if quick else ()), "--json"],
         cwd=HERE,
         stdout=subprocess.PIPE,
         text=True,
@@ -82,11 +91,12 @@ def measured(name: str) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="*", choices=list(PARTS), default=list(PARTS))
+    parser.add_argument("--quick", action="store_true", help="on next to nothing, to see whether it runs")
     parser.add_argument("--json", action="store_true", help="print the figures as one JSON object, last")
     options = parser.parse_args()
     results: dict[str, Any] = {}
     for name in options.only:
-        results |= PARTS[name](measured(name))
+        results |= PARTS[name](measured(name, options.quick))
     if options.json:
         print(json.dumps(results))
         return

@@ -1,4 +1,4 @@
-"""How well detectors of encodings find those of short texts: `python -m benchmarks.encodings`.
+"""How well detectors of encodings find those of short texts: `python -m benchmarks.encodings [--json]`.
 
 Article 1 of the Universal Declaration of Human Rights, with a heading and numbers as documents have them, is written
 in each language's older encodings and cut to several lengths. An answer is right when the text it decodes to is the
@@ -7,10 +7,12 @@ one that was written, whatever the encoding is called. Needs `pip install charse
 
 from __future__ import annotations
 
+import argparse
 import json
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 TEXTS: dict[str, str] = json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8"))
 ENCODINGS = {
@@ -67,8 +69,8 @@ def _ours(data: bytes) -> tuple[str, float]:
     return (found.encoding, found.confidence) if found else ("", 0.0)
 
 
-def measure(detect: Callable[[bytes], tuple[str, float]]) -> None:
-    """Print the share of right answers by encoding and length, what is wrong, and the time."""
+def measure(detect: Callable[[bytes], tuple[str, float]]) -> dict[str, Any]:
+    """Print the share of right answers by encoding and length, what is wrong, and the time; returns the sums."""
     right: dict[tuple[str, int], list[bool]] = {}
     wrong, seconds, size = [], 0.0, 0
     for encoding, text, length, data in cases():
@@ -90,9 +92,14 @@ def measure(detect: Callable[[bytes], tuple[str, float]]) -> None:
         print(f"  {length} characters: {sum(found)}/{len(found)}")
     for row in wrong:
         print("   wrong:", *row)
+    return {"right": sum(hits), "of": len(hits), "mb_s": round(size / seconds / 1e6, 2)}
 
 
-if __name__ == "__main__":
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", action="store_true", help="print one JSON object last")
+    options = parser.parse_args()
+    results = {}
     for name, detect in (("charset-normalizer", _charset_normalizer), ("chardet", _chardet), ("ours", _ours)):
         try:
             detect(b"warm up")
@@ -100,4 +107,10 @@ if __name__ == "__main__":
             print(f"{name}: {error}")
             continue
         print(name)
-        measure(detect)
+        results[name] = measure(detect)
+    if options.json:
+        print(json.dumps(results))
+
+
+if __name__ == "__main__":
+    main()
