@@ -18,6 +18,7 @@ from tests.cli.test_fill import add_filler
 from tests.data.contamination.suite_texts import prose
 from tests.data.conversations import asked, dataset_of
 from tests.serving.audit.places import write_audit
+from tests.serving.traffic_sample.test_traffic_sample import sampled_workspace
 from tests.data.written_corpora import write_corpus
 
 CALLS = {call.name: call for call in all_calls()}
@@ -78,6 +79,7 @@ WORDS: dict[str, Words] = {
     "audit verify": lambda _: audited(),
     "audit proof": lambda _: audited("r-1"),
     "audit erase": lambda _: audited("--tenant", "ward", "--because", "a test"),
+    "traffic sample": lambda _: sampled(),
     "steps": lambda _: ["join-text"],
     "doctor": lambda _: [],
 }
@@ -154,6 +156,13 @@ def held_against_a_suite() -> list[str]:
         workspace.assets.add("suite", folder / "suite")
         corpus = workspace.assets.add("corpus", write_corpus(folder / "corpus", [prose(1, 20)]))
     return [corpus.digest, "--workspace", str(folder)]
+
+
+def sampled() -> list[str]:
+    """A workspace of its own whose gateway has kept a sample."""
+    folder = Path(mkdtemp())
+    sampled_workspace(folder)
+    return ["--workspace", str(folder)]
 
 
 def audited(*words: str) -> list[str]:

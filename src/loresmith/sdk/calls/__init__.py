@@ -32,6 +32,7 @@ NOUNS = (
     "policy",
     "ledger",
     "audit",
+    "traffic",
     "steps",
 )
 """The files of this folder, in the order in which a person meets them."""

@@ -1,0 +1,183 @@
+"""Keeps the sample while the gateway is at work: what is drawn goes to a thread that computes features and writes.
+
+Answering never waits for it and never fails with it. Where it cannot keep up or cannot write, requests are left out and
+counted.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import secrets
+import shutil
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from loresmith.errors import LoresmithError
+from loresmith.serving.traffic_sample.features import COLUMNS, Embedder, features
+from loresmith.serving.traffic_sample.reservoir import Stratum, priority_of
+from loresmith.serving.traffic_sample.settings import TrafficSampleSettings
+from loresmith.serving.traffic_sample.traffic import Traffic
+
+if TYPE_CHECKING:
+    from loresmith.serving.audit.tenant_keys import TenantKeys
+
+FOLDER = "traffic-sample"
+"""Where the sample lies in the workspace's state folder: a folder a day, a file an hour and process."""
+
+SAMPLE = "sample"
+"""The phase under which content is sealed."""
+
+_WAITING = 1000
+_STRATA = 5000
+
+_Key = tuple[str, str, str]
+
+
+class TrafficSample:
+    """The sample of one gateway process.
+
+    Args:
+        folder: where it is written; made if need be.
+        keys: with which content is encrypted; used by no other thread.
+        embedder: makes vectors, if settings want them.
+    """
+
+    def __init__(
+        self,
+        settings: TrafficSampleSettings,
+        folder: Path,
+        keys: TenantKeys | None = None,
+        embedder: Embedder | None = None,
+    ) -> None:
+        self._settings = settings
+        self._folder = folder
+        self._keys = keys
+        self._embedder = embedder if settings.embeddings else None
+        self._process = f"{os.getpid()}-{secrets.token_hex(3)}"
+        self._strata: dict[_Key, Stratum] = {}
+        self._rows: dict[_Key, list[dict[str, Any]]] = {}
+        self._changed: set[str] = set()
+        self._queue: queue.SimpleQueue[tuple[_Key, int, Traffic] | None] = queue.SimpleQueue()
+        self.lost = 0
+        """Requests that were drawn and could not be kept."""
+        self.trouble = ""
+        """Why the sample could not be written the last time; empty if it could."""
+        self._thread: threading.Thread | None = None
+        if settings.enabled:
+            self._thread = threading.Thread(target=self._work, name="traffic-sample", daemon=True)
+            self._thread.start()
+
+    def offer(self, traffic: Traffic) -> None:
+        """Draw a request, or do not. Returns at once; call it from one thread."""
+        if self._thread is None:
+            return
+        key = (traffic.hour, traffic.release, traffic.outcome)
+        stratum = self._strata.get(key)
+        if stratum is None:
+            if len(self._strata) >= _STRATA:
+                self.lost += 1
+                return
+            stratum = self._strata[key] = Stratum(self._settings.per_stratum)
+        priority = priority_of(traffic.response)
+        if not stratum.admit(priority):
+            return
+        if self._queue.qsize() >= _WAITING:
+            self.lost += 1
+            return
+        self._queue.put((key, priority, traffic))
+
+    def close(self) -> None:
+        """Write what was drawn, and stop."""
+        if self._thread is not None:
+            self._queue.put(None)
+            self._thread.join()
+            self._thread = None
+
+    # What follows runs in the thread.
+
+    def _work(self) -> None:
+        due = time.monotonic() + self._settings.flush_seconds
+        while True:
+            try:
+                drawn = self._queue.get(timeout=max(0.0, due - time.monotonic()))
+            except queue.Empty:
+                self._flush()
+                due = time.monotonic() + self._settings.flush_seconds
+                continue
+            if drawn is None:
+                self._flush()
+                return
+            self._keep(*drawn)
+            if time.monotonic() >= due:
+                self._flush()
+                due = time.monotonic() + self._settings.flush_seconds
+
+    def _keep(self, key: _Key, priority: int, traffic: Traffic) -> None:
+        try:
+            row = features(traffic, self._settings.buckets, self._embedder)
+            row |= {"priority": priority, "content": self._sealed(traffic)}
+        except Exception:  # noqa: BLE001 - an odd request, or an embedder in trouble, must not end the sampling of others
+            self.lost += 1
+            return
+        self._rows.setdefault(key, []).append(row)
+        self._changed.add(key[0])
+
+    def _sealed(self, traffic: Traffic) -> bytes | None:
+        allowed = {"never": False, "with-consent": traffic.consent, "always": True}[self._settings.content]
+        if not allowed or self._keys is None:
+            return None
+        said = json.dumps({"messages": list(traffic.messages), "answer": traffic.answer}, ensure_ascii=False).encode()
+        self._keys.refresh()
+        return self._keys.seal(traffic.tenant, traffic.response, SAMPLE, said)
+
+    def _flush(self) -> None:
+        """Write every hour that changed, and forget those that are over."""
+        now = datetime.now(UTC)
+        over = (now - timedelta(hours=1)).strftime("%Y-%m-%dT%H")
+        try:
+            for hour in sorted(self._changed):
+                self._write(hour)
+                self._changed.discard(hour)
+            self._prune(now)
+            self.trouble = ""
+        except (OSError, LoresmithError) as error:
+            self.trouble = str(error)
+            return
+        for key in [key for key in list(self._strata) if key[0] < over]:
+            self._strata.pop(key, None)
+            self._rows.pop(key, None)
+
+    def _write(self, hour: str) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet
+
+        rows: list[dict[str, Any]] = []
+        for key in sorted(key for key in self._rows if key[0] == hour):
+            kept = sorted(self._rows[key], key=lambda row: row["priority"])[: self._settings.per_stratum]
+            self._rows[key] = kept
+            stratum = self._strata.get(key)
+            rows += [{**row, "seen": stratum.seen if stratum is not None else len(kept)} for row in kept]
+        day = self._folder / hour[:10]
+        for folder in (self._folder, day):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = day / f"{hour[11:]}-{self._process}.parquet"
+        staged = file.with_suffix(".writing")
+        pyarrow.parquet.write_table(pa.Table.from_pylist(rows, COLUMNS), staged, compression="zstd")
+        staged.replace(file)
+
+    def _prune(self, now: datetime) -> None:
+        """Remove days that are too old, and the oldest ones while all are too large."""
+        days = sorted(day for day in self._folder.glob("????-??-??") if day.is_dir()) if self._folder.is_dir() else []
+        oldest = (now - timedelta(days=self._settings.keep_days)).strftime("%Y-%m-%d")
+        sizes = {day: sum(file.stat().st_size for file in day.iterdir()) for day in days}
+        total = sum(sizes.values())
+        for day in days[:-1]:
+            if day.name >= oldest and total <= self._settings.max_bytes:
+                break
+            shutil.rmtree(day)
+            total -= sizes[day]
