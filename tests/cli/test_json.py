@@ -65,6 +65,8 @@ WORDS: dict[str, Words] = {
     "fill": lambda cli: [add_filler(cli.folder, cli.folder / "filler"), "one[[...]]two", "--max-new-tokens", "4"],
     "complete": lambda _: ["writer", "hello", "--max-new-tokens", "4"],
     "chat": lambda _: ["writer", "-m", "hello", "--max-new-tokens", "4"],
+    "index build": lambda cli: [add_note(cli), "--embedder", "none"],
+    "index search": lambda cli: [indexed(cli), "note", "--as-labels", "clinical, night"],
     "keys ls": lambda _: ["--revoked"],
     "keys create": lambda _: ["user:ada", "--group", "physicians", "--because", "a test"],
     "keys revoke": lambda cli: [new_key(cli), "--because", "a test"],
@@ -145,6 +147,10 @@ def add_note(cli: CommandLine) -> str:
     note = write_notes(Path(mkdtemp(dir=cli.folder)) / "corpus", [document("note.txt", "A short note.")])
     with Workspace.open(cli.folder) as workspace:
         return workspace.assets.add("corpus", note.directory).digest
+
+
+def indexed(cli: CommandLine) -> str:
+    return str(cli("index", "build", add_note(cli), "--embedder", "none", "--json").json["reference"])
 
 
 def held_against_a_suite() -> list[str]:

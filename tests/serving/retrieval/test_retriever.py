@@ -174,3 +174,16 @@ def test_a_caller_without_labels_where_all_is_labelled_gets_nothing(tmp_path: Pa
     retriever = opened(tmp_path, [document("a.txt", "valve", labels=["clinical"])])
     assert ask(retriever, "valve") == []
     assert ask(retriever, "valve", "clinical", limit=0) == []
+
+
+def test_what_is_not_near_enough_is_left_out(tmp_path: Path) -> None:
+    far = [document("cat.txt", "A cat sleeps on the sofa."), document("tax.txt", "Value added tax is due in May.")]
+    retriever = with_vectors(tmp_path, far)
+    everywhere = retriever.retrieve("kitten", frozenset(), everything, 5, -1.0)
+    assert paths(everywhere) == ["cat.txt", "tax.txt"]
+    nearest, other = (passage.cosine for passage in everywhere)
+    assert nearest is not None
+    assert other is not None
+    between = (nearest + other) / 2
+    assert paths(retriever.retrieve("kitten", frozenset(), everything, 5, between)) == ["cat.txt"]
+    assert paths(opened(tmp_path, far).retrieve("cat", frozenset(), everything, 5, 0.99)) == ["cat.txt"]

@@ -28,6 +28,7 @@ NOUNS = (
     "inspect",
     "models",
     "fill",
+    "index",
     "keys",
     "policy",
     "ledger",

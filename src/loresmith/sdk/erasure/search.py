@@ -119,7 +119,7 @@ class Search:
                 self._lose(found, asset, name)
             if held and any(file.digest in self._inside.gone for file in asset.files.values()):
                 found.erased[asset.digest] = []  # an earlier erasure has taken them along
-            elif not lost and (self._inside.content_files(asset) or _is_tokens(asset)):
+            elif not lost and (self._inside.content_files(asset) or _is_tokens(asset) or _is_index(asset)):
                 clean.add(asset.digest)
         for asset in self.assets.values():
             if "listing.jsonl" in asset.files:
@@ -241,6 +241,11 @@ class Search:
             from loresmith.data.erasure.token_spans import shards_with
 
             lost += sorted(shards_with(ids, lambda name: self._inside.open(asset, name)))
+        if _is_index(asset):
+            from loresmith.serving.retrieval.erasure import files_with
+
+            there = [name for name in asset.files if self._inside.is_there(asset, name)]
+            lost += sorted(files_with(ids, there, lambda name: self._inside.open(asset, name)))
         return held, lost
 
     def _snapshot_files(
@@ -322,3 +327,7 @@ class Search:
 
 def _is_tokens(asset: Asset) -> bool:
     return asset.kind == "tokens" and "index.json" in asset.files
+
+
+def _is_index(asset: Asset) -> bool:
+    return asset.kind == "index" and any(name.endswith("/passages.parquet") for name in asset.files)

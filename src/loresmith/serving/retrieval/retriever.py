@@ -6,6 +6,7 @@ in which the rest has never been. There is no cache of questions or answers that
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -96,7 +97,14 @@ class Retriever:
             raise UserError("this index has no embedder: its passages are found by words alone")
         return self.embedder.embed(texts)
 
-    def retrieve(self, query: str, labels: frozenset[str], authorise: Authorise, limit: int) -> list[Passage]:
+    def retrieve(
+        self,
+        query: str,
+        labels: frozenset[str],
+        authorise: Authorise,
+        limit: int,
+        least_cosine: float | None = None,
+    ) -> list[Passage]:
         """The passages that answer a question best, of those that the caller may see.
 
         Args:
@@ -105,6 +113,7 @@ class Retriever:
             authorise: asked of every passage before it takes a rank: one that is refused leaves no gap in the scores.
                 What it raises is raised.
             limit: how many passages, at most.
+            least_cosine: passages that are less near to the question are left out; not where the index has no vectors.
 
         Returns:
             The best first, numbered from 1; of equally good ones those of the lower document id, and of one document
@@ -122,6 +131,9 @@ class Retriever:
         if question is not None:
             rankings.append(_by_vectors(question, visible, count))
         allowed = self._allowed([hit for ranking in rankings for hit in ranking], authorise)
+        cosines = {hit: _cosine(hit, question) for hit in allowed}
+        least = least_cosine if least_cosine is not None else -math.inf
+        allowed = {hit: ref for hit, ref in allowed.items() if (cosine := cosines[hit]) is None or cosine >= least}
         scores = reciprocal_rank([[hit for hit in ranking if hit in allowed] for ranking in rankings])
         order = sorted(scores, key=lambda hit: (-scores[hit], allowed[hit].document, allowed[hit].start))
         return [
@@ -129,7 +141,7 @@ class Retriever:
                 **vars(allowed[hit]),
                 text=hit[0].passages.text(hit[1]),
                 score=scores[hit],
-                cosine=_cosine(hit, question),
+                cosine=cosines[hit],
                 number=number,
             )
             for number, hit in enumerate(order[:limit], 1)

@@ -1,0 +1,35 @@
+"""Which files of an index hold something of documents that are to be erased."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import BinaryIO
+
+from loresmith.serving.retrieval.layout import PARTITIONS
+from loresmith.serving.retrieval.passage_table import TABLE
+
+
+def files_with(ids: Collection[str], names: Collection[str], open_file: Callable[[str], BinaryIO]) -> set[str]:
+    """The files of every partition that has a passage of one of these documents.
+
+    All of them: its words are in the vocabulary and the statistics of its partition, and what it says in a vector.
+
+    Args:
+        names: of the files that the asset still has.
+        open_file: opens one of them.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    wanted = pa.array(sorted(ids), pa.string())
+    found: set[str] = set()
+    for name in names:
+        if not name.startswith(f"{PARTITIONS}/") or not name.endswith(f"/{TABLE}"):
+            continue
+        with open_file(name) as file:
+            documents = pq.read_table(file, columns=["document"])["document"]
+        if pc.any(pc.is_in(documents, value_set=wanted)).as_py():
+            folder = name.removesuffix(TABLE)
+            found |= {other for other in names if other.startswith(folder)}
+    return found

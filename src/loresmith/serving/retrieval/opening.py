@@ -1,0 +1,37 @@
+"""An index of a workspace, opened with the embedder that made it."""
+
+from __future__ import annotations
+
+from loresmith.errors import UserError
+from loresmith.ledger import Ledger
+from loresmith.serving.retrieval.layout import read_facts
+from loresmith.serving.retrieval.retriever import Retriever
+
+KIND = "index"
+
+
+def open_index(ledger: Ledger, reference: str, threads: int = 1) -> Retriever:
+    """The retriever of an `index` asset.
+
+    Args:
+        reference: to the asset, as `ledger.assets.find` takes it.
+        threads: CPU threads for one question.
+
+    Raises:
+        UserError: there is no such index, something of it was erased, or its embedder is not here.
+        Failure: it is damaged.
+    """
+    asset = ledger.assets.find(reference, kind=KIND)
+    directory = ledger.assets.directory(asset.digest)
+    facts = read_facts(directory)
+    if facts.embedder is None or facts.embedder.kind == "onnx":
+        return Retriever.open(directory, threads=threads)
+    from loresmith.serving.retrieval.embedders.model_embedder import ModelEmbedder
+
+    try:
+        model = ledger.assets.directory(facts.embedder.digest)
+    except UserError as error:
+        raise UserError(
+            f"the model that made the vectors of this index is not here: {error.what}", where=reference, hint=error.hint
+        ) from None
+    return Retriever.open(directory, ModelEmbedder(model, facts.embedder.digest))
