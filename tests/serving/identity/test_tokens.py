@@ -232,6 +232,7 @@ def test_keys_that_cannot_check_are_as_if_not_there(tmp_path: Path, key: dict[st
         tokens(tmp_path, [key]).principal(token(), GROUPS)
 
 
+@pytest.mark.filterwarnings("ignore::jwt.warnings.InsecureKeyLengthWarning")
 def test_a_weak_key_is_as_if_not_there(tmp_path: Path) -> None:
     weak = rsa.generate_private_key(65537, 1024)
     with pytest.raises(UnknownSigningKey):

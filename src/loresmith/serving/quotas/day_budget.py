@@ -35,6 +35,8 @@ class DayBudget:
     def add(self, day: date, scope: str, tokens: int) -> None:
         """Take tokens, or give them back when the number is negative."""
         scopes = self._taken.setdefault(day, {})
+        while len(self._taken) > _DAYS_KEPT:
+            del self._taken[next(iter(self._taken))]
         scopes[scope] = max(0, scopes.get(scope, 0) + tokens)
         self._changed.add((day, scope))
 
