@@ -23,6 +23,7 @@ class RecordingContext:
         self.seed = seed
         self.threads = threads
         self.memory = 1 << 30
+        self.cache_bytes = 1 << 30
         self.engine: Literal["native", "daft", "ray"] = "native"
         self.tensor_parallel = 1
         self.expert_parallel = 1

@@ -19,7 +19,7 @@ from loresmith.data.observer import Observer, safe_point
 from loresmith.data.path_names import path_name
 from loresmith.data.readers.record import ReadingRules, Refused
 from loresmith.data.reading.limits import Limits
-from loresmith.data.reading.memory import Extractions, KnownFiles
+from loresmith.data.reading.memory import MOST_BYTES, Extractions, KnownFiles
 from loresmith.data.reading.pool import ReadingPool
 from loresmith.data.reading.sources import LocalFile, RemoteFile, SourceFile, with_metadata
 from loresmith.data.reading.units import Place, ReadFile, UnitReader
@@ -86,6 +86,7 @@ class Workplace:
         place: finds a file's bytes where they are held already.
         limits: of reading one file.
         erased: what is left out: ids of documents, and sha256 of texts and of files.
+        cache_bytes: what the cache may take.
     """
 
     spool: Path
@@ -93,6 +94,7 @@ class Workplace:
     place: Place = lambda _sha256, _target: False
     limits: Limits = field(default_factory=Limits)
     erased: AbstractSet[str] = frozenset()
+    cache_bytes: int = MOST_BYTES
 
 
 def ingest(
@@ -136,9 +138,9 @@ def ingest(
         DocumentWriter(documents, DOCUMENT_COLUMNS) as writer,
         RecordBooks(documents) as books,
         KnownFiles(workplace.cache) as known,
+        Extractions(workplace.cache, rules, workplace.erased, workplace.cache_bytes) as extractions,
         ReadingPool(observer.threads, rules, workplace.limits, workplace.spool) as pool,
     ):
-        extractions = Extractions(workplace.cache, rules, workplace.erased)
         reader = UnitReader(
             rules,
             workplace.limits,
@@ -171,7 +173,6 @@ def ingest(
                 result.source_labels.update(rights.of(top.path).labels)
         observer.progress(begun, begun, "files")
     shutil.rmtree(workplace.spool)
-    extractions.remove_unused()
     if not begun:
         raise UserError("there is no file that matches include and exclude")
     if not result.documents:

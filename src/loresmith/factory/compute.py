@@ -66,6 +66,12 @@ class Compute(BaseModel):
         "is, such as `4GB` (kB, MB, GB, TB, KiB, MiB, GiB; at least 256MiB). Default: half of what is free when it "
         "begins.",
     )
+    cache: Annotated[int, BeforeValidator(bytes_of, json_schema_input_type=int | str)] = Field(
+        default=10 * 10**9,
+        ge=0,
+        description="What a kind of step may remember in the workspace between runs, such as what reading files gave: "
+        "`10GB`. Beyond that, what was not used for longest is forgotten.",
+    )
     tables: Literal["native", "daft"] = Field(
         default="native",
         description="What joins rows about documents: `native`, which keeps to the memory and is faster on one "

@@ -78,6 +78,10 @@ class WorkerContext:
         return self._compute.memory or free_memory() // 2
 
     @property
+    def cache_bytes(self) -> int:
+        return self._compute.cache
+
+    @property
     def cache(self) -> Path:
         self._cache.mkdir(parents=True, exist_ok=True)
         return self._cache

@@ -136,6 +136,10 @@ class StepContext(Protocol):
         it may be gone at any time, and several processes may be at it at once."""
 
     @property
+    def cache_bytes(self) -> int:
+        """What the step may leave in that folder, in bytes; what was not used for longest goes first."""
+
+    @property
     def threads(self) -> int:
         """How many CPU threads the step may use."""
 

@@ -22,6 +22,7 @@ from types import TracebackType
 from typing import NamedTuple
 
 from loresmith.data.readers.record import ReadingRules, Record
+from loresmith.data.reading.cache_size import InUse, keep_within
 from loresmith.data.reading.extraction import Extraction
 
 VERSION = 2
@@ -43,8 +44,10 @@ _RACY_NANOSECONDS = 2_000_000_000
 """A file that changed so shortly before it was looked at may have changed again without its time telling (as git knows
 it: "racy clean"). File systems count in up to two seconds."""
 
-_EXTRACTIONS = "extractions"
-_KEPT_SECONDS = 30 * 24 * 3600
+MOST_BYTES = 10 * 10**9
+"""What extractions may take where nothing else is said."""
+
+_EXTRACTIONS, _IN_USE = "extractions", "in-use"
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS file (
     location BLOB PRIMARY KEY, signature TEXT NOT NULL, outcome TEXT NOT NULL
@@ -167,15 +170,39 @@ def signature_of(parts: Sequence[str | float]) -> str:
 class Extractions:
     """What reading files gave, by their bytes, their names and the rules.
 
+    A context manager; at its end what was not used for longest is removed.
+
     Args:
         folder: where it is kept; any number of processes may be at it. Without one, nothing is kept.
         erased: sha256 of files and of texts of which nothing may be kept.
+        most_bytes: what all of it may take. What this process adds is never more, and what any process at it has used
+            stays until that ends; so it may be more for a while.
     """
 
-    def __init__(self, folder: Path | None, rules: ReadingRules, erased: AbstractSet[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        folder: Path | None,
+        rules: ReadingRules,
+        erased: AbstractSet[str] = frozenset(),
+        most_bytes: int = MOST_BYTES,
+    ) -> None:
         self._erased = erased
         self._folder = folder / _EXTRACTIONS if folder is not None else None
+        self._notes = folder / _IN_USE if folder is not None else None
+        self._in_use = InUse(self._notes)
         self._way = digest_of_way(rules)
+        self._most, self._added = most_bytes, 0
+
+    def __enter__(self) -> Extractions:
+        self._in_use.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._in_use.__exit__(kind, error, trace)
+        if self._folder is not None and self._notes is not None:
+            keep_within(self._folder, self._most, self._notes)
 
     def find(self, sha256: str, name: str) -> Extraction | None:
         """What reading such a file gave, if that is known."""
@@ -198,6 +225,9 @@ class Extractions:
         with suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)
             data = extraction.to_bytes()
+            self._added += len(data)
+            if self._added > self._most:
+                return
             temporary.write_bytes(hashlib.sha256(data).digest() + data)
             temporary.replace(path)
 
@@ -225,16 +255,6 @@ class Extractions:
             isinstance(record, Record) and hashlib.sha256(record.text.encode()).hexdigest() in self._erased
             for record in extraction.records()
         )
-
-    def remove_unused(self) -> None:
-        """Remove what was not used for a month."""
-        if self._folder is None or not self._folder.is_dir():
-            return
-        now = time.time()
-        for path in self._folder.glob("*/*"):
-            with suppress(OSError):
-                if now - path.stat().st_mtime > _KEPT_SECONDS:
-                    path.unlink()
 
     def _path(self, sha256: str, name: str) -> Path | None:
         if self._folder is None:

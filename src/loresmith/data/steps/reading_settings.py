@@ -198,4 +198,6 @@ class FileSettings(RightsSettings, RecordSettings):
         from loresmith.data.reading.limits import Limits
 
         limits = Limits(self.file_seconds, self.file_memory, self.max_depth)
-        return Workplace(context.work / "spool", context.cache, context.place, limits, context.erased)
+        return Workplace(
+            context.work / "spool", context.cache, context.place, limits, context.erased, context.cache_bytes
+        )
