@@ -49,7 +49,7 @@ def split_groups(names: Iterable[str], shares: Shares) -> Splitting:
     Raises:
         UserError: there are fewer groups than splits.
     """
-    places = {name: _place(name) for name in names}
+    places = {name: place_of(name) for name in names}
     wanted = shares.wanted()
     if len(places) < len(wanted):
         raise UserError(
@@ -71,6 +71,6 @@ def split_groups(names: Iterable[str], shares: Shares) -> Splitting:
     return Splitting(sides, moved)
 
 
-def _place(name: str) -> float:
+def place_of(name: str) -> float:
     """A number from 0 to 1 that depends on nothing but the name."""
     return int.from_bytes(hashlib.sha256(f"split/{name}".encode()).digest()[:7], "big") / 2**56

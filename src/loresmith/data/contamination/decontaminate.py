@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 
 from loresmith.data.contamination.case_index import Rule
 from loresmith.data.contamination.findings import FINDING_COLUMNS, Cases, Findings, by_document, found_in, look
-from loresmith.data.corpus import read_documents
 from loresmith.data.curation.changing_text import EDIT_COLUMNS, ChangingText
 from loresmith.data.curation.outcome import added_up
 from loresmith.data.documents import CORPUS_COLUMNS
@@ -31,7 +30,7 @@ from loresmith.data.edited_text import Edit, EditedText, Piece
 from loresmith.data.engine.engine import Engine
 from loresmith.data.engine.finished import once
 from loresmith.data.engine.gathering import batches_of, empty, place, write_together
-from loresmith.data.engine.shards import Shard, read_shard
+from loresmith.data.engine.shards import Shard, read_shard, require_columns
 from loresmith.data.engine.sorting import Sorting
 from loresmith.data.mixing import hash_of
 from loresmith.data.observer import Observer, safe_point
@@ -118,8 +117,7 @@ def decontaminate(
     """
     finished = work.with_name(f"{work.name}.finished")
     shutil.rmtree(finished, ignore_errors=True)
-    for _ in read_documents(corpus, CORPUS_COLUMNS.names, batch_documents=1):
-        break
+    require_columns(corpus, CORPUS_COLUMNS.names)
     findings = look(corpus, cases, measures.rule, measures.splits, work, engine, observer, suites)
     stage = partial(treat, folders=tuple(findings.folders), measures=measures, work=work / "treated")
     documents = sum(shard.rows for shard in findings.shards)

@@ -16,10 +16,9 @@ import pyarrow.parquet
 from loresmith.data.contamination.case_index import Rule, Standing
 from loresmith.data.contamination.cases import Block, case_blocks, index_of, standings
 from loresmith.data.contamination.overlaps import find_overlaps
-from loresmith.data.corpus import read_documents
 from loresmith.data.engine.engine import Engine
 from loresmith.data.engine.finished import once
-from loresmith.data.engine.shards import Shard, read_shard, shards
+from loresmith.data.engine.shards import Shard, read_shard, require_columns, shards
 from loresmith.data.observer import Observer, safe_point
 from loresmith.data.tables import TableWriter
 
@@ -128,8 +127,7 @@ def look(
     Raises:
         UserError: this is no corpus.
     """
-    for _ in read_documents(corpus, _COLUMNS, batch_documents=1):
-        break
+    require_columns(corpus, _COLUMNS)
     work.mkdir(parents=True, exist_ok=True)
     parts = shards(corpus, SHARD_BYTES)
     documents = sum(shard.rows for shard in parts)

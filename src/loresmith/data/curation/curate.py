@@ -8,7 +8,6 @@ memory for all of them at once: about 250 bytes a document.
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,9 +20,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from loresmith.data.corpus import read_documents
 from loresmith.data.curation.curation_rules import CurationRules, Unit
 from loresmith.data.curation.decision import Decisions
+from loresmith.data.curation.grouping import Groups, bytes_of, place
 from loresmith.data.curation.outcome import added_up, put_together, write_decisions, write_outcome
 from loresmith.data.curation.stages import (
     LINES,
@@ -37,16 +36,14 @@ from loresmith.data.curation.stages import (
     sketch,
 )
 from loresmith.data.documents import DOCUMENT_COLUMNS
-from loresmith.data.duplicates.clusters import Clusters, cluster_names
+from loresmith.data.duplicates.clusters import Clusters
 from loresmith.data.duplicates.containment import contained_documents
 from loresmith.data.duplicates.near_duplicates import near_duplicates
 from loresmith.data.duplicates.sketches import Sketches
 from loresmith.data.engine.engine import Engine
 from loresmith.data.engine.rows import REPEATED, write_found
-from loresmith.data.engine.shards import Shard, shards
+from loresmith.data.engine.shards import Shard, require_columns, shards
 from loresmith.data.observer import Observer, safe_point
-from loresmith.data.shards import SPLITS
-from loresmith.data.splitting import split_groups
 from loresmith.errors import UserError
 from loresmith.ledger.books import Books
 
@@ -112,7 +109,7 @@ def curate(
     Raises:
         UserError: nothing is left, or there are fewer groups than splits.
     """
-    _require_columns(documents)
+    require_columns(documents, DOCUMENT_COLUMNS.names)
     curation = _Curation(rules, work, engine, observer, shards(documents, SHARD_BYTES), judge)
     return curation.carry_out(corpus)
 
@@ -146,36 +143,36 @@ class _Curation:
         findings: Counter[str] = Counter()
         for counts in self._stage("prepared", partial(prepare, judge=self._judge)):
             findings.update(counts.findings)
-        decisions = Decisions.from_signs(self._signs(), self._rules.minimum_bytes)
+        decisions = Decisions.from_signs(self._signs(), self._rules.minimum_bytes, self._work / "names.arrow")
         decisions.merge_copies()
         cut: Counter[str] = Counter()
         for unit in self._rules.repeated:
             cut[unit] = self._cut_repeated(unit, decisions)
         if cut:
             before = decisions
-            decisions = Decisions.from_signs(self._signs(), self._rules.minimum_bytes, before)
+            names = self._work / "names-again.arrow"
+            decisions = Decisions.from_signs(self._signs(), self._rules.minimum_bytes, names, before)
             decisions.keep_owners(before, self._owners)
             decisions.merge_copies()
         clusters = self._find_alike(decisions)
-        kept = np.flatnonzero(decisions.kept).tolist()
-        if not kept:
+        kept = np.flatnonzero(decisions.kept)
+        if not len(kept):
             raise _nothing_left(decisions)
-        groups = self._groups(decisions, clusters)
-        splitting = split_groups((groups[number] for number in kept), self._rules.shares)
-        places = {number: (splitting.sides[groups[number]], groups[number]) for number in kept}
+        groups = Groups(decisions, clusters, self._rules.group_by_folders)
+        places = place(groups, kept, len(decisions), self._rules.shares)
         write_decisions(decisions, places, self._work / "decided.arrow")
         written = list(self._stage("written", partial(write_outcome, decided=self._work / "decided.arrow"), last=True))
         put_together(written, corpus)
         curated = Curated(
             added_up([part.books for part in written]),
-            _splits(decisions, places, list(splitting.sides.values())),
+            bytes_of(places, decisions.bytes),
             {
                 "exact": sum(fate.reason == "exact duplicate" for fate in decisions.fates),
                 "near": self._near,
                 "contained": self._contained,
             },
-            splitting.moved,
-            set().union(*(decisions.labels[number] for number in (*kept, *np.flatnonzero(decisions.media).tolist()))),
+            places.moved,
+            decisions.carried(decisions.kept | decisions.media),
             findings,
             cut,
             boilerplate,
@@ -276,18 +273,6 @@ class _Curation:
         assert self._rules.containment is not None
         return contained_documents(sketches, work, self._rules.containment, self._engine.tables)
 
-    def _groups(self, decisions: Decisions, clusters: Clusters) -> list[str]:
-        """The group of each document: a digest that names its near-identical cluster, or its folder's."""
-        keys = [digest.decode() for digest in decisions.digests.tolist()]
-        levels = self._rules.group_by_folders
-        if levels is not None:
-            first: dict[str, int] = {}
-            for number in np.flatnonzero(decisions.kept).tolist():
-                folder = "/".join(str(decisions.paths[number]).split("/")[:-1][:levels])
-                clusters.join(number, first.setdefault(folder, number))
-                keys[number] = hashlib.sha256(f"folder/{folder}".encode()).hexdigest()
-        return cluster_names(clusters, keys)
-
 
 def _save(path: Path, array: NDArray[Any]) -> None:
     """Write an array so that the file is whole or not there."""
@@ -295,11 +280,6 @@ def _save(path: Path, array: NDArray[Any]) -> None:
     with unfinished.open("wb") as file:
         np.save(file, array, allow_pickle=False)
     unfinished.rename(path)
-
-
-def _require_columns(documents: Path) -> None:
-    for _ in read_documents(documents, DOCUMENT_COLUMNS.names, batch_documents=1):
-        return
 
 
 def _nothing_left(decisions: Decisions) -> UserError:
@@ -310,13 +290,3 @@ def _nothing_left(decisions: Decisions) -> UserError:
         f"none of the {len(decisions)} documents is left{text}: {said}",
         hint="lower minimum_bytes, allow the documents what they are wanted for, or change the bounds that drop them",
     )
-
-
-def _splits(
-    decisions: Decisions, places: Mapping[int, tuple[str, str]], sides: Sequence[str]
-) -> dict[str, dict[str, int]]:
-    splits = {split: {"documents": 0, "bytes": 0, "groups": sides.count(split)} for split in SPLITS}
-    for number, (split, _) in places.items():
-        splits[split]["documents"] += 1
-        splits[split]["bytes"] += int(decisions.bytes[number])
-    return splits

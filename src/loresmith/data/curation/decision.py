@@ -9,17 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
+import pyarrow.ipc
 from numpy.typing import NDArray
 
 from loresmith.data.media import MEDIA, is_media
 from loresmith.ledger.books import Disposition
 
 _SEVERITY: tuple[tuple[str, Disposition], ...] = (("drop", "dropped"), ("quarantine", "quarantined"))
+
+
+_DIGEST = 32
+_CALLED = pa.schema([("id", pa.string()), ("path", pa.string())])
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,7 @@ class Decisions:
     Attributes:
         ids, paths: (N,).
         bytes: (N,) of the edited text.
-        digests: (N,) sha256 of the edited text.
+        digests: (N, 32) sha256 of the edited text.
         labels: (N,) access labels; of a document that others are merged into, theirs too.
         fates: (N,).
         merged_into: (N,) the number of the document that stays for it; -1: none.
@@ -84,7 +89,7 @@ class Decisions:
     ids: pa.ChunkedArray[Any]
     paths: pa.ChunkedArray[Any]
     bytes: NDArray[np.int64]
-    digests: NDArray[np.bytes_]
+    digests: NDArray[np.uint8]
     labels: list[frozenset[str]]
     fates: list[Decision]
     merged_into: NDArray[np.int64] = field(init=False)
@@ -98,35 +103,37 @@ class Decisions:
 
     @classmethod
     def from_signs(
-        cls, batches: Iterable[pa.RecordBatch], minimum_bytes: int, before: Decisions | None = None
+        cls,
+        batches: Iterable[pa.RecordBatch],
+        minimum_bytes: int,
+        names: Path | None = None,
+        before: Decisions | None = None,
     ) -> Decisions:
         """Decide on each document by itself.
 
         Args:
             batches: `SIGNS` of all documents.
+            names: a file for the ids and paths, which are in memory as far as they are looked at; None: they are in
+                memory.
             before: decisions from before the texts were last changed; what was merged stays so.
         """
         known: dict[Decision, Decision] = {}
         labels_known: dict[frozenset[str], frozenset[str]] = {}
-        ids: list[pa.Array[Any]] = []
-        paths: list[pa.Array[Any]] = []
         sizes: list[NDArray[np.int64]] = [np.empty(0, dtype=np.int64)]
-        digests: list[NDArray[np.bytes_]] = [np.empty(0, dtype="S64")]
+        digests: list[NDArray[np.uint8]] = [np.empty((0, _DIGEST), dtype=np.uint8)]
         labels: list[frozenset[str]] = []
         fates: list[Decision] = []
-        for batch in batches:
-            ids.append(batch.column("id"))
-            paths.append(batch.column("path"))
+        for batch in (called := _Names(names)).keep(batches):
             sizes.append(batch.column("bytes").to_numpy())
-            digests.append(np.array([row["digest"].hex() for row in batch.select(["digest"]).to_pylist()], dtype="S64"))
+            together = b"".join(row["digest"] for row in batch.select(["digest"]).to_pylist())
+            digests.append(np.frombuffer(together, dtype=np.uint8).reshape(-1, _DIGEST))
             for sign in batch.drop_columns(["id", "path", "digest"]).to_pylist():
                 fate = alone(sign, minimum_bytes)
                 fates.append(known.setdefault(fate, fate))
                 carried = frozenset(sign["labels"])
                 labels.append(labels_known.setdefault(carried, carried))
         decisions = cls(
-            pa.chunked_array(ids, pa.string()),
-            pa.chunked_array(paths, pa.string()),
+            *called.read(),
             np.concatenate(sizes),
             np.concatenate(digests),
             labels,
@@ -150,6 +157,10 @@ class Decisions:
         """(N,) which documents stay as pictures and recordings, and are compared with nothing."""
         return np.fromiter((fate.reason == MEDIA for fate in self.fates), dtype=np.bool_, count=len(self))
 
+    def carried(self, chosen: NDArray[np.bool_]) -> set[str]:
+        """All labels of chosen documents."""
+        return set().union(*{labels for labels, is_chosen in zip(self.labels, chosen, strict=True) if is_chosen})
+
     def keep_owners(self, before: Decisions, owners: NDArray[np.integer[Any]]) -> None:
         """Keep documents that have become too short by cutting, but have a passage that was cut out of others for it.
 
@@ -164,8 +175,13 @@ class Decisions:
     def merge_copies(self) -> None:
         """Merge each document that says the same as one before it into the first of them."""
         standing = np.flatnonzero(self.kept)
-        _, first, places = np.unique(self.digests[standing], return_index=True, return_inverse=True)
-        for number, original in zip(standing.tolist(), standing[first[places]].tolist(), strict=True):
+        prefixes = self.digests[standing, :8].copy().view(np.uint64)[:, 0]
+        order = np.argsort(prefixes, kind="stable")
+        same = np.diff(prefixes[order]) == 0
+        members = standing[order[np.r_[False, same] | np.r_[same, False]]] if len(order) else standing
+        first: dict[bytes, int] = {}
+        for number in np.sort(members).tolist():
+            original = first.setdefault(self.digests[number].tobytes(), number)
             if number != original:
                 self._merge(number, original, "exact duplicate")
 
@@ -173,7 +189,7 @@ class Decisions:
         """Note which documents are near-identical to, or inside, another; nothing is decided by that.
 
         Args:
-            found: `FINDINGS` about whole documents.
+            found: `FINDINGS` about whole documents, which have their numbers for ids.
         """
         for number, other, similarity in self._found(found):
             self.alike[number], self.similarity[number] = other, similarity
@@ -195,6 +211,35 @@ class Decisions:
         return ((number, other) for number, other, _ in self._found(found))
 
     def _found(self, found: pa.Table) -> Iterator[tuple[int, int, float]]:
+        """`FINDINGS`, in which documents have their numbers for ids."""
         for batch in found.to_batches(max_chunksize=1 << 16):
-            places = [pc.index_in(batch.column(name), value_set=self.ids).to_pylist() for name in ("document", "kept")]
-            yield from zip(*places, batch.column("similarity").to_pylist(), strict=True)
+            for row in batch.select(["document", "kept", "similarity"]).to_pylist():
+                yield int(row["document"]), int(row["kept"]), row["similarity"]
+
+
+class _Names:
+    """Ids and paths, in a file or in memory."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._batches: list[pa.RecordBatch] = []
+
+    def keep(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """The same batches, of which the names are kept."""
+        if self._path is None:
+            for batch in batches:
+                self._batches.append(batch.select(_CALLED.names))
+                yield batch
+            return
+        with pa.OSFile(str(self._path), "wb") as file, pyarrow.ipc.new_file(file, _CALLED) as writer:
+            for batch in batches:
+                writer.write_batch(batch.select(_CALLED.names))
+                yield batch
+
+    def read(self) -> tuple[pa.ChunkedArray[Any], pa.ChunkedArray[Any]]:
+        if self._path is None:
+            table = pa.Table.from_batches(self._batches, _CALLED)
+        else:
+            with pa.memory_map(str(self._path)) as mapped:
+                table = pyarrow.ipc.open_file(mapped).read_all()
+        return table.column("id"), table.column("path")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,11 +65,11 @@ class Written:
     media: Mapping[str, int]
 
 
-def write_decisions(decisions: Decisions, places: Mapping[int, tuple[str, str]], path: Path) -> None:
+def write_decisions(decisions: Decisions, places: Callable[[int], tuple[str, str]], path: Path) -> None:
     """Write down what was decided of all documents, for the workers that carry it out.
 
     Args:
-        places: (split, group) of each document that is kept, by its number.
+        places: gives the split and the group of a document by its number; both are empty if it is not kept.
     """
     with pa.OSFile(str(path), "wb") as file, pyarrow.ipc.new_file(file, DECIDED_COLUMNS) as writer:
         for first in range(0, len(decisions), 1 << 14):
@@ -79,10 +79,10 @@ def write_decisions(decisions: Decisions, places: Mapping[int, tuple[str, str]],
             writer.write_batch(pa.RecordBatch.from_pylist(rows, DECIDED_COLUMNS))
 
 
-def _decided(decisions: Decisions, number: int, places: Mapping[int, tuple[str, str]]) -> dict[str, Any]:
+def _decided(decisions: Decisions, number: int, places: Callable[[int], tuple[str, str]]) -> dict[str, Any]:
     fate = decisions.fates[number]
     alike = int(decisions.alike[number])
-    split, group = places.get(number, ("", ""))
+    split, group = places(number)
     return {
         "disposition": fate.disposition,
         "reason": fate.reason,

@@ -168,10 +168,15 @@ def cut_repeated(part: Part, unit: Unit, repeated: Path) -> Counts:
 
 
 def sketch(part: Part, chosen: Path) -> int:
-    """What chosen documents are compared by; `chosen` as for passages."""
+    """What chosen documents are compared by; `chosen` as for passages. Their numbers stand for their ids."""
+
+    def numbered() -> Iterator[pa.RecordBatch]:
+        for numbers, batch in _chosen(part, chosen, ("text",)):
+            ids = pa.array([str(number) for number in numbers.tolist()], pa.string())
+            yield pa.record_batch([ids, batch.column("text")], names=["id", "text"])
 
     def make(folder: Path) -> None:
-        write_sketches((batch for _, batch in _chosen(part, chosen, ("id", "text"))), folder / "sketches")
+        write_sketches(numbered(), folder / "sketches")
 
     once(part.to, make)
     return part.shard.rows

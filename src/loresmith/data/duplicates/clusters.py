@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -45,16 +43,3 @@ def band_keys(signatures: NDArray[np.uint32]) -> NDArray[np.uint64]:
     for place in range(HASHES // BANDS):
         keys = mix(keys + signatures[:, place :: HASHES // BANDS].T)
     return keys
-
-
-def cluster_names(clusters: Clusters, keys: Iterable[str]) -> list[str]:
-    """For each document the name of its cluster: the smallest key of its members.
-
-    A document on its own is named by its own key, whatever else there is.
-    """
-    keys = list(keys)
-    smallest: dict[int, str] = {}
-    for member, key in enumerate(keys):
-        root = clusters.find(member)
-        smallest[root] = min(key, smallest.get(root, key))
-    return [smallest[clusters.find(member)] for member in range(len(keys))]

@@ -9,6 +9,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from loresmith.errors import UserError
+
 LARGEST = 64 << 20
 """Bytes of text in a shard, unless it is said otherwise."""
 
@@ -64,6 +66,23 @@ def shards(folder: Path, bytes_: int = LARGEST) -> list[Shard]:
                 found.append(Shard(path, start, number - start, first, rows, size))
                 first, start, rows, size = first + rows, number, 0, 0
     return found
+
+
+def require_columns(folder: Path, columns: Sequence[str]) -> None:
+    """Make sure that an asset has documents with these columns.
+
+    Raises:
+        UserError: it has none, or not all of them.
+    """
+    files = sorted(folder.glob("documents-*.parquet"))
+    if not files:
+        raise UserError("there are no documents here: no documents-*.parquet", where=str(folder))
+    if missing := sorted(set(columns) - set(pq.read_schema(files[0]).names)):
+        raise UserError(
+            f"these documents have no column {missing[0]!r}: an earlier version made them, or another program",
+            where=str(folder),
+            hint="ingest them again",
+        )
 
 
 def read_shard(shard: Shard, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:

@@ -36,9 +36,10 @@ class Standing:
 
     def of(self, first: int, documents: int) -> Rows:
         """Where some documents stand, by document."""
-        rows = np.memmap(self._folder / _BY_DOCUMENT, dtype=STANDING, mode="r").view(np.ndarray)
+        path = self._folder / _BY_DOCUMENT
+        rows = np.memmap(path, dtype=STANDING, mode="r").view(np.ndarray)
         low, high = _between(rows, first), _between(rows, first + documents)
-        return np.array(rows[low:high])
+        return np.concatenate([np.empty(0, dtype=STANDING), *read_rows_of(path, STANDING, low, high)])
 
     def sizes(self, first: int = 0, after: int | None = None) -> Iterator[NDArray[np.int64]]:
         """Bytes of what stands from one place to another, in the order of the places."""
@@ -145,21 +146,17 @@ class _Placing:
 
     def _groups(self) -> dict[str, int]:
         """How many groups each split has; a group is on one side."""
-        joined = np.memmap(self._joined, dtype=JOINED, mode="r").view(np.ndarray)
         return {
-            split: sum(
-                len(some)
-                for some in self._sorting.different(
-                    joined["group"][numbers[joined["side"][numbers] == side]] for numbers in self._numbers()
-                )
-            )
+            split: sum(len(some) for some in self._sorting.different(self._groups_on(side)))
             for side, split in enumerate(SPLITS)
         }
 
-    def _numbers(self) -> Iterator[NDArray[np.int64]]:
-        for rows in read_rows_of(self._folder / _BY_DOCUMENT, STANDING):
-            self._tick()
-            yield rows["key"].astype(np.int64)
+    def _groups_on(self, side: int) -> Iterator[NDArray[np.uint64]]:
+        standing = Standing(self._folder)
+        for first, rows in self._blocks():
+            is_there = np.zeros(len(rows), dtype=bool)
+            is_there[standing.of(first, len(rows))["key"].astype(np.int64) - first] = True
+            yield rows["group"][is_there & (rows["side"] == side)]
 
 
 def _standing(documents: NDArray[Any], sizes: NDArray[Any], repeats: NDArray[Any], slot: int) -> Rows:

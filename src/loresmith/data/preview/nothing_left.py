@@ -37,7 +37,7 @@ def outcome_of_nothing(documents: Path, work: Path, rules: CurationRules, corpus
     decisions = Decisions.from_signs((batch for part in parts for batch in signs(part.folder)), rules.minimum_bytes)
     if decisions.kept.any():
         return None
-    write_decisions(decisions, {}, work / "decided.arrow")
+    write_decisions(decisions, lambda _number: ("", ""), work / "decided.arrow")
     put_together([write_outcome(part, work / "decided.arrow") for part in parts], corpus)
     findings: Counter[str] = Counter()
     for part in parts:
