@@ -116,7 +116,7 @@ def write(
     ends: frozenset[int] = frozenset(),
 ) -> Iterator[str]:
     """The text that follows token ids, until the model ends it or says one of `ends`."""
-    return _decoded(tokenizer, _sampled(model, prompt, ends | _ends(model, tokenizer), sampling))
+    return _decoded(tokenizer, _sampled(model, prompt, ends | ends_of(model, tokenizer), sampling))
 
 
 def window_of(model: PreTrainedModel) -> int:
@@ -124,7 +124,7 @@ def window_of(model: PreTrainedModel) -> int:
     return int(getattr(model.config, "max_position_embeddings", 0)) or 2048
 
 
-def _ends(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+def ends_of(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
     """The tokens after which a model has said what it had to say."""
     settings = getattr(model, "generation_config", None)  # a third party's class need not have one
     declared = settings.eos_token_id if settings is not None else None

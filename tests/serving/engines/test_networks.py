@@ -1,0 +1,71 @@
+"""Every path of the engine `torch` computes what transformers computes, whatever else is in the step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from loresmith.serving.engines.embedded.layout import Layout, Segment
+from loresmith.serving.engines.embedded.networks import network_for
+from tests.models.tiny_families import FAMILIES, VOCABULARY, tiny_model
+
+CPU = torch.device("cpu")
+FAST = {"llama", "mistral", "qwen3"}
+ONE_BY_ONE = {"llama4_text", "falcon", "mamba", "mamba2", "rwkv", "jamba", "qwen3_next", "lfm2", "bloom"}
+FROM_THE_FIRST_TOKEN = {"deepseek_v32", "xlstm", "recurrent_gemma"}
+
+
+def requests() -> list[list[int]]:
+    generator = torch.Generator().manual_seed(2)
+    return [torch.randint(1, VOCABULARY, (size,), generator=generator).tolist() for size in (11, 29, 6)]
+
+
+@torch.inference_mode()
+def reference(model: Any, ids: list[int]) -> torch.Tensor:
+    """What transformers gives after each of a request's tokens: (T, V)."""
+    return model(input_ids=torch.tensor([ids]), use_cache=False).logits[0].float()
+
+
+@pytest.mark.parametrize("model_type", FAMILIES)
+def test_requests_in_one_step_are_computed_as_transformers_computes_each_alone(model_type: str) -> None:
+    network = network_for(lambda: tiny_model(model_type).eval(), slots=4, window=128)
+    model = tiny_model(model_type).eval()
+    asked = requests()
+    got: dict[tuple[int, int], torch.Tensor] = {}
+    # The prompts come in pieces of unequal size, beside requests that write already.
+    steps = [[(0, 0, 7)], [(0, 7, 8), (1, 0, 20)], [(0, 8, 9), (1, 20, 27), (2, 0, 5)], [(2, 5, 6), (0, 9, 11)]]
+    if not network.pieces:
+        steps = [[(0, 0, 7)], [(0, 7, 8), (1, 0, 26)], [(0, 8, 9), (1, 26, 27), (2, 0, 5)], [(2, 5, 6), (0, 9, 10)]]
+    for step in steps:
+        layout = Layout([Segment(n, a, asked[n][a:b], True) for n, a, b in step], CPU)
+        for segment, logits_V in zip(layout.asked, network.forward(layout), strict=True):
+            got[segment.slot, segment.end] = logits_V.float()
+    for (number, end), logits_V in got.items():
+        expected_V = reference(model, asked[number][:end])[-1]
+        torch.testing.assert_close(logits_V, expected_V, rtol=2e-4, atol=2e-4)
+
+
+@pytest.mark.parametrize("model_type", FAMILIES)
+def test_each_family_takes_the_fastest_path_that_computes_it(model_type: str) -> None:
+    path = network_for(lambda: tiny_model(model_type).eval(), slots=2, window=64).path
+    if model_type in FAST:
+        assert path == "fast"
+    elif model_type in ONE_BY_ONE:
+        assert path == "one by one"
+    elif model_type in FROM_THE_FIRST_TOKEN:
+        assert path == "one by one, from the first token"
+    else:
+        assert path == "generic"
+
+
+@pytest.mark.parametrize("model_type", ["qwen3", "gemma3_text", "qwen3_moe"])
+def test_a_slot_goes_on_from_the_beginning_of_another(model_type: str) -> None:
+    network = network_for(lambda: tiny_model(model_type).eval(), slots=4, window=128)
+    ids = requests()[1]
+    network.forward(Layout([Segment(0, 0, ids[:20], False)], CPU))
+    network.copy_beginning(0, 3, 16)
+    logits_SV = network.forward(Layout([Segment(3, 16, ids[16:], True)], CPU))
+    expected_V = reference(tiny_model(model_type).eval(), ids)[-1]
+    torch.testing.assert_close(logits_SV[0].float(), expected_V, rtol=2e-4, atol=2e-4)

@@ -1,0 +1,83 @@
+"""How tokens are chosen, against a plain reading of each rule."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from loresmith.serving.engines.embedded.sampler import CANDIDATES, Chooser, choose, uniform
+from loresmith.serving.engines.generation import Sampling
+
+SIZE = 2 * CANDIDATES
+
+
+def logits(seed: int, spread: float = 3.0, size: int = SIZE) -> torch.Tensor:
+    return torch.randn(size, generator=torch.Generator().manual_seed(seed)) * spread
+
+
+def drawn(logits_V: torch.Tensor, times: int = 400, **rules: Any) -> np.ndarray:
+    tokens = []
+    for seed in range(times):
+        chooser = Chooser(Sampling(seed=seed, **rules), np.empty(0, np.int64), ())
+        (token,) = choose(logits_V[None], [chooser], [None])
+        tokens.append(token.id)
+    return np.asarray(tokens)
+
+
+def left_by(probabilities: np.ndarray, top_k: int, top_p: float, min_p: float) -> set[int]:
+    """The tokens that the rules leave, by their definitions."""
+    order = np.argsort(-probabilities, kind="stable")
+    if top_k:
+        order = order[:top_k]
+    before = np.concatenate([[0.0], np.cumsum(probabilities[order])[:-1]])
+    order = order[before < top_p] if top_p < 1 else order
+    return set(order[probabilities[order] >= min_p * probabilities.max()].tolist())
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 100),
+    spread=st.sampled_from([0.05, 1.0, 4.0]),
+    top_k=st.sampled_from([0, 1, 5, 700]),
+    top_p=st.sampled_from([0.1, 0.6, 0.97, 1.0]),
+    min_p=st.sampled_from([0.0, 0.05, 0.9]),
+)
+def test_only_what_the_rules_leave_is_drawn(seed: int, spread: float, top_k: int, top_p: float, min_p: float) -> None:
+    logits_V = logits(seed, spread)
+    probabilities = torch.softmax(logits_V.double(), -1).numpy()
+    found = set(drawn(logits_V, 60, top_k=top_k, top_p=top_p, min_p=min_p).tolist())
+    assert found <= left_by(probabilities, top_k, min(1.0, top_p + 1e-6), max(0.0, min_p - 1e-6))
+
+
+def test_tokens_are_drawn_as_often_as_they_are_probable() -> None:
+    logits_V = torch.log(torch.tensor([0.5, 0.25, 0.15, 0.1]))
+    often = np.bincount(drawn(logits_V, 4000), minlength=4) / 4000
+    np.testing.assert_allclose(often, [0.5, 0.25, 0.15, 0.1], atol=0.03)
+    halved = np.bincount(drawn(logits_V, 4000, top_p=0.7), minlength=4) / 4000
+    np.testing.assert_allclose(halved, [2 / 3, 1 / 3, 0, 0], atol=0.03)
+
+
+def test_the_number_at_a_place_follows_from_seed_and_place_alone() -> None:
+    assert uniform(7, 3) == uniform(7, 3)
+    assert len({uniform(seed, place) for seed in (0, 1, 2**64 - 1) for place in range(50)}) == 150
+    assert abs(np.mean([uniform(1, place) for place in range(2000)]) - 0.5) < 0.03
+
+
+def test_a_mask_leaves_nothing_else_even_where_the_rest_is_likelier() -> None:
+    mask_V = torch.zeros(SIZE, dtype=torch.bool)
+    mask_V[[3, 9]] = True
+    for temperature in (0.0, 5.0):
+        chooser = Chooser(Sampling(temperature=temperature), np.empty(0, np.int64), (0,))
+        assert choose(logits(1)[None], [chooser], [mask_V])[0].id in (3, 9)
+
+
+def test_repetition_is_penalised_by_its_definition() -> None:
+    logits_V = torch.tensor([2.0, 1.9, -1.0])
+    chooser = Chooser(Sampling(temperature=0, repetition_penalty=1.2), np.asarray([0]), ())
+    assert choose(logits_V[None], [chooser], [None])[0].id == 1
+    chooser.note(1)
+    assert choose(torch.tensor([[2.0, 2.1, 1.76]]), [chooser], [None])[0].id == 2

@@ -1,0 +1,206 @@
+"""The engine `torch`: answers do not depend on the traffic, and slots are nobody's once they are free."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from loresmith.errors import UserError
+from loresmith.models.storage import load_model
+from loresmith.serving.engines.embedded.torch_engine import TorchEngine
+from loresmith.serving.engines.generation import Generation, Grammar, JsonSchema, Regex, Sampling
+from tests.serving.engines.answers import answers
+from tests.serving.engines.served_models import VOCABULARY, write_tiny
+
+
+def prompt(size: int, seed: int = 0) -> tuple[int, ...]:
+    return tuple(np.random.default_rng(seed).integers(1, VOCABULARY, size).tolist())
+
+
+def request(id: str, size: int = 20, seed: int = 0, **given: Any) -> Generation:
+    sampling = Sampling(**{"temperature": 0.8, "seed": seed, **given.pop("sampling", {})})
+    usual = {"prompt": prompt(size, seed), "max_new_tokens": 12, "min_new_tokens": 8}
+    return Generation(id=id, sampling=sampling, **{**usual, **given})
+
+
+GREEDY = {"temperature": 0}
+
+
+def test_greedy_answers_are_those_of_transformers(tmp_path: Path) -> None:
+    directory = write_tiny(tmp_path, "gemma3_text")
+    model, _ = load_model(directory, torch.float32)
+    engine = TorchEngine(directory, dtype=torch.float32, slots=4, window=256)
+    requests = [request(str(n), 5 + 13 * n, n, sampling=GREEDY, min_new_tokens=12) for n in range(6)]
+    got = answers(engine, requests, every=2)
+    for asked in requests:
+        ids = torch.tensor([asked.prompt])
+        expected = model.generate(ids, max_new_tokens=12, min_new_tokens=12, do_sample=False)
+        assert got[asked.id].ids == expected[0, len(asked.prompt) :].tolist()
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    others=st.lists(st.tuples(st.integers(1, 60), st.integers(1, 9)), max_size=7),
+    every=st.integers(0, 3),
+    size=st.integers(1, 150),
+)
+def test_the_same_seed_gives_the_same_answer_whatever_else_is_served(
+    tiny_directory: Path, others: list[tuple[int, int]], every: int, size: int
+) -> None:
+    engine = TorchEngine(tiny_directory, slots=4, window=256)
+    asked = request("it", size, 3, alternatives=2, scope="ada")
+    alone = answers(engine, [asked])["it"]
+    traffic = [request(f"other {n}", long, seed) for n, (long, seed) in enumerate(others)]
+    beside = answers(engine, [*traffic[:3], asked, *traffic[3:]], every)["it"]
+    assert beside.tokens == alone.tokens
+    assert beside.text == alone.text
+
+
+def test_another_seed_gives_another_answer(engine: TorchEngine) -> None:
+    got = answers(engine, [request(str(n), sampling={"seed": n}) for n in range(8)])
+    assert len({tuple(answer.ids) for answer in got.values()}) > 4
+
+
+def test_what_was_computed_is_reused_within_a_scope_only(engine: TorchEngine) -> None:
+    asked = prompt(60)
+    first = answers(engine, [request("first", scope="ada", prompt=asked)])["first"]
+    again = answers(engine, [request("again", scope="ada", prompt=asked)])["again"]
+    stranger = answers(engine, [request("stranger", scope="bob", prompt=asked)])["stranger"]
+    nobody = answers(engine, [request("nobody", prompt=asked), request("nobody too", prompt=asked)])
+    assert (first.cached, again.cached, stranger.cached) == (0, 59, 0)
+    assert [answer.cached for answer in nobody.values()] == [0, 0]
+    assert first.tokens == again.tokens == stranger.tokens
+
+
+def test_a_running_request_lends_its_beginning(engine: TorchEngine) -> None:
+    shared = prompt(80)
+    first = request("first", scope="ada", prompt=(*shared, 7), max_new_tokens=20)
+    second = request("second", scope="ada", prompt=(*shared, 9, 11))
+    alone = answers(engine, [request("second", prompt=second.prompt)])["second"]
+    got = answers(engine, [first, second], every=3)
+    assert got["second"].cached == 80
+    assert got["second"].ids == alone.ids
+
+
+def test_answers_end_before_the_first_stop_string_however_its_tokens_fall(engine: TorchEngine) -> None:
+    whole = answers(engine, [request("it", sampling={"seed": 5}, max_new_tokens=30)])["it"].text
+    for start in range(0, len(whole) - 4, 3):
+        stop = whole[start : start + 4]
+        cut = answers(engine, [request("it", sampling={"seed": 5}, max_new_tokens=30, stop=(stop, "never"))])["it"]
+        assert cut.text == whole[: whole.index(stop)]
+        assert (cut.finished, cut.stopped_by) == ("stop", stop)
+
+
+def test_log_probabilities_are_those_of_the_model(tiny_directory: Path, engine: TorchEngine) -> None:
+    asked = request("it", alternatives=3, sampling={"seed": 4, "top_p": 0.5})
+    answer = answers(engine, [asked])["it"]
+    model, _ = load_model(tiny_directory, torch.bfloat16)
+    with torch.inference_mode():
+        logits_TV = model(input_ids=torch.tensor([[*asked.prompt, *answer.ids]])).logits[0].float()
+    expected_TV = torch.log_softmax(logits_TV[len(asked.prompt) - 1 : -1], -1)
+    for token, expected_V in zip(answer.tokens, expected_TV, strict=True):
+        assert token.log_probability == pytest.approx(float(expected_V[token.id]), abs=0.15)
+        assert len(token.alternatives) == 3
+        values = [value for _, value in token.alternatives]
+        assert values == sorted(values, reverse=True)
+        assert values[0] == pytest.approx(float(expected_V.max()), abs=0.15)
+
+
+SCHEMA = {
+    "type": "object",
+    "properties": {"name": {"type": "string", "maxLength": 5}, "age": {"type": "integer", "minimum": 0, "maximum": 99}},
+    "required": ["name", "age"],
+    "additionalProperties": False,
+}
+
+
+def test_constrained_answers_have_their_form(engine: TorchEngine) -> None:
+    import json
+
+    forms = {
+        "schema": JsonSchema(value=SCHEMA),
+        "regex": Regex(value="[0-9]{4}-[0-9]{2}"),
+        "grammar": Grammar(value='start: "yes" | "no"'),
+    }
+    # A random model would write white space between the parts of JSON for ever.
+    bias = {"logit_bias": dict.fromkeys((8, 9, 10, 11, 12, 13), 0.0)}
+    requests = [
+        request(f"{name} {seed}", seed=seed, constraint=form, max_new_tokens=200, sampling=bias)
+        for name, form in forms.items()
+        for seed in range(3)
+    ]
+    for name, answer in answers(engine, requests).items():
+        assert answer.finished == "stop", name
+        if name.startswith("schema"):
+            found = json.loads(answer.text)
+            assert set(found) == {"name", "age"}
+            assert 0 <= found["age"] <= 99
+        elif name.startswith("regex"):
+            assert re.fullmatch("[0-9]{4}-[0-9]{2}", answer.text)
+        else:
+            assert answer.text in ("yes", "no")
+
+
+@pytest.mark.parametrize(
+    ("constraint", "said"),
+    [
+        (JsonSchema(value={"type": "no such type"}), "json schema"),
+        (Regex(value="(unclosed"), "regex"),
+        (Grammar(value="start: nowhere"), "grammar"),
+    ],
+)
+def test_a_form_that_cannot_be_followed_is_refused(engine: TorchEngine, constraint: Any, said: str) -> None:
+    with pytest.raises(UserError, match=f"this {said} cannot be followed"):
+        engine.add(request("it", constraint=constraint))
+    assert (engine.waiting, engine.running) == (0, 0)
+
+
+def test_cancelling_frees_the_slot_for_the_next_step(engine: TorchEngine) -> None:
+    for n in range(6):
+        engine.add(request(str(n), max_new_tokens=100, min_new_tokens=50))
+    engine.step()
+    assert (engine.running, engine.waiting) == (4, 2)
+    engine.cancel("1")
+    engine.cancel("5")
+    assert (engine.running, engine.waiting) == (3, 1)
+    said = {emission.id for _ in range(3) for emission in engine.step()}
+    assert said == {"0", "2", "3", "4"}
+
+
+def test_a_request_that_cannot_be_carried_out_is_refused_before_it_waits(engine: TorchEngine) -> None:
+    for wrong, said in [
+        (request("long", 256), "the prompt has 256 tokens, and the window is 256"),
+        (request("id", prompt=(5, VOCABULARY)), "outside the vocabulary"),
+        (request("adapter", adapter="wards"), "wards"),
+        (request("bias", sampling={"logit_bias": {VOCABULARY: 1.0}}), "logit_bias"),
+    ]:
+        with pytest.raises(UserError, match=said):
+            engine.add(wrong)
+    engine.add(request("twice"))
+    with pytest.raises(UserError, match="already"):
+        engine.add(request("twice"))
+
+
+def test_an_answer_ends_where_the_window_does(engine: TorchEngine) -> None:
+    answer = answers(engine, [request("it", 250, max_new_tokens=100, min_new_tokens=100)])["it"]
+    assert (answer.finished, len(answer.ids)) == ("length", 6)
+
+
+def test_penalties_and_biases_change_what_is_chosen(engine: TorchEngine) -> None:
+    plain, often, biased = answers(
+        engine,
+        [
+            request("plain", sampling=GREEDY, max_new_tokens=40, min_new_tokens=40),
+            request("often", sampling={**GREEDY, "frequency_penalty": 2}, max_new_tokens=40, min_new_tokens=40),
+            request("biased", sampling={**GREEDY, "logit_bias": {77: 100.0}}, max_new_tokens=5),
+        ],
+    ).values()
+    assert len(set(often.ids)) > len(set(plain.ids))
+    assert biased.ids == [77] * 5
