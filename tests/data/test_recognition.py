@@ -73,7 +73,7 @@ def test_scans_become_text_with_their_pages_and_say_by_what(tmp_path: Path) -> N
     folder = write_files(
         tmp_path / "in",
         {
-            "manual.pdf": file_of([scan(LINES), scan(["Second page of the manual"], tilted=1.5)], "PDF"),
+            "manual.pdf": file_of([scan(LINES * 2), scan(["Second page of the manual", *LINES], tilted=3.0)], "PDF"),
             "label.png": file_of([scan(LINES[:1])], "PNG"),
             "fax.tiff": file_of([scan(LINES[1:2]), scan(LINES[2:])], "TIFF"),
             "photo.png": file_of([PIL.Image.linear_gradient("L")], "PNG"),
@@ -84,14 +84,14 @@ def test_scans_become_text_with_their_pages_and_say_by_what(tmp_path: Path) -> N
     documents, refused = kept_and_refused(folder, tmp_path, ocr_models=networks())
     found = {row["path"]: row for row in documents}
     assert {path: row["text"] for path, row in found.items()} == {
-        "manual.pdf": "\n".join(LINES) + "\n\nSecond page of the manual\n",
+        "manual.pdf": "\n".join([*LINES, *LINES, "", "Second page of the manual", *LINES, ""]),
         "label.png": LINES[0] + "\n",
         "fax.tiff": LINES[1] + "\n\n" + LINES[2] + "\n",
         "photo.png": "",
     }
     assert refused == {"upside-down.pdf": "poorly recognised", "upside-down.png": "poorly recognised"}
     places = [(place["number"], place["start"]) for place in found["manual.pdf"]["pages"]]
-    assert places == [(1, 0), (2, len("\n".join(LINES)) + 2)]
+    assert places == [(1, 0), (2, len("\n".join(LINES * 2)) + 2)]
     said = json.loads(found["manual.pdf"]["metadata"])["ocr"]
     assert said["pages"] == [1, 2]
     assert 0.9 < said["confidence"] <= 1

@@ -54,8 +54,7 @@ def _usual_gap(boxes: Sequence[Box]) -> float:
     """White space between rows, in the middle of all there is."""
     rows = _rows(boxes)
     gaps = [
-        min(box.top for box in lower) - max(box.bottom for box in upper)
-        for upper, lower in itertools.pairwise(rows)
+        min(box.top for box in lower) - max(box.bottom for box in upper) for upper, lower in itertools.pairwise(rows)
     ]
     return median(gaps) if gaps else 0.0
 
