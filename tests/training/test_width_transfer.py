@@ -11,6 +11,7 @@ import torch
 
 from loresmith.models.architecture import Architecture, transformers_config
 from loresmith.models.build import build_model
+from loresmith.models.families import DENSE, MOE
 from loresmith.training.batches import RowBatches
 from loresmith.training.causal_lm import CausalLM
 from loresmith.training.document_books import Shown, SourceBooks
@@ -81,3 +82,32 @@ def best(width: int, optimiser: str, reference: int | None) -> float:
 def test_the_best_rate_at_width_64_is_within_a_factor_of_2_of_that_at_width_256(optimiser: str) -> None:
     narrow, wide = (best(width, optimiser, 256) for width in (64, 256))
     assert 0.5 <= narrow / wide <= 2
+
+
+def change(family: str, width: int, optimiser: str, reference: int | None) -> float:
+    """By how much (root mean square) a few steps change the logits of some text."""
+    shape = Architecture(family=family, layers=2, width=width, head_dim=32)
+    model = build_model(transformers_config(shape, vocabulary_size=256, positions=LENGTH), seed=0)
+    settings = OptimiserSettings(optimiser=optimiser, reference_width=reference)
+    text = torch.from_numpy(SourceCode().bytes[: 4 * LENGTH].astype(np.int64)).reshape(4, LENGTH)
+    with torch.no_grad():
+        before = model(text).logits
+    schedule = ScheduleSettings(warmup_tokens=1)
+    trainer = Trainer(Predictor(model), Optimiser(model, settings, torch.float32), schedule, 1000 * 512, seed=0)
+    trainer.train(RowBatches(SourceCode(), LENGTH, 512, 512, seed=0).batch, 4, CausalLM(), [])
+    with torch.no_grad():
+        return float((model(text).logits - before).square().mean().sqrt())
+
+
+@pytest.mark.parametrize("family", [*DENSE, *MOE])
+@pytest.mark.parametrize("optimiser", ["adamw", pytest.param("muon", marks=pytest.mark.slow)])
+def test_a_step_changes_what_a_model_says_as_much_at_any_width(family: str, optimiser: str) -> None:
+    """Whichever the architecture: the check of coordinates of Yang et al., Tensor Programs V, appendix D.1."""
+    narrow, wide = (change(family, width, optimiser, 256) for width in (64, 256))
+    assert narrow == pytest.approx(wide, rel=0.15)
+
+
+def test_with_rates_as_written_a_narrow_model_changes_less() -> None:
+    """So that the check above sees it where a matrix has the wrong rate."""
+    narrow, wide = (change("qwen3", width, "adamw", None) for width in (64, 256))
+    assert narrow < 0.5 * wide
