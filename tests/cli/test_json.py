@@ -18,6 +18,7 @@ from tests.cli.test_fill import add_filler
 from tests.data.contamination.suite_texts import prose
 from tests.data.conversations import asked, dataset_of
 from tests.serving.audit.places import write_audit
+from tests.serving.feedback.test_feedback import workspace_with_feedback
 from tests.serving.traffic_sample.test_traffic_sample import sampled_workspace
 from tests.data.written_corpora import write_corpus
 
@@ -82,6 +83,7 @@ WORDS: dict[str, Words] = {
     "audit proof": lambda _: audited("r-1"),
     "audit erase": lambda _: audited("--tenant", "ward", "--because", "a test"),
     "traffic sample": lambda _: sampled(),
+    "feedback collect": lambda _: commented(),
     "steps": lambda _: ["join-text"],
     "doctor": lambda _: [],
 }
@@ -162,6 +164,13 @@ def held_against_a_suite() -> list[str]:
         workspace.assets.add("suite", folder / "suite")
         corpus = workspace.assets.add("corpus", write_corpus(folder / "corpus", [prose(1, 20)]))
     return [corpus.digest, "--workspace", str(folder)]
+
+
+def commented() -> list[str]:
+    """A workspace of its own whose gateway was told what was right."""
+    folder = Path(mkdtemp())
+    workspace_with_feedback(folder)
+    return ["--because", "a test", "--workspace", str(folder)]
 
 
 def sampled() -> list[str]:

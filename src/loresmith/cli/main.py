@@ -46,6 +46,7 @@ ENTRIES = {
     "ledger": Entry("ledger", "The ledger's log: verify, prove."),
     "audit": Entry("audit", "The gateway's audit: search, export, verify, prove, erase."),
     "traffic": Entry("traffic", "The endpoint's traffic: make a dataset of the sample that is kept of it."),
+    "feedback": Entry("feedback", "Feedback on answers: make a dataset to learn from of it."),
     "steps": Entry("steps", "List the installed steps, or document one: inputs, outputs and settings."),
     "doctor": Entry(
         "workspace", "Check the machine and the workspace: packages, space, database, blobs, log, telemetry."

@@ -34,6 +34,7 @@ NOUNS = (
     "ledger",
     "audit",
     "traffic",
+    "feedback",
     "steps",
 )
 """The files of this folder, in the order in which a person meets them."""

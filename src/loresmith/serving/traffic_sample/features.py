@@ -67,8 +67,9 @@ have tokens, and how many each."""
 _WORD = re.compile(r"\w+")
 _LANGUAGE_CHARACTERS = 4000
 _REFUSALS = re.compile(
-    r"\s*(i['\u2019]m sorry|i am sorry|sorry,|i can['\u2019]t|i cannot|i['\u2019]m (not able|unable)|i am (not able|unable)"
-    r"|as an ai|es tut mir leid|ich kann (dir|ihnen|dabei|das|diese)\b|je suis désolé|lo siento)",
+    r"\s*(i['\u2019]m sorry|i am sorry|sorry,|i can['\u2019]t|i cannot|i['\u2019]m (not able|unable)"
+    r"|i am (not able|unable)|as an ai"
+    r"|es tut mir leid|ich kann (dir|ihnen|dabei|das|diese)\b|je suis désolé|lo siento)",
     re.IGNORECASE,
 )
 """How models begin when they refuse, in a few languages: a sign, not a proof."""
