@@ -12,8 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field
 MOST_ALTERNATIVES = 20
 """Of a token's alternatives, so many are told with their log-probabilities at most, as in OpenAI's API."""
 
-FinishReason = Literal["stop", "length", "cancelled", "failed"]
-"""`stop`: the model ended, or wrote a stop string; `length`: the limit of tokens or of the window was reached."""
+FinishReason = Literal["stop", "length", "refused", "failed"]
+"""`stop`: the model ended, or wrote a stop string; `length`: the limit of tokens or of the window was reached;
+`refused`: the request can never be carried out; `failed`: the engine broke."""
 
 
 class Words(BaseModel):
@@ -135,7 +136,7 @@ class Emission(Words):
     finished: FinishReason | None = None
     stopped_by: str | None = Field(default=None, description="The stop string that was met.")
     cached_tokens: int = Field(default=0, description="Tokens of the prompt that had been computed before.")
-    error: str | None = Field(default=None, description="Why it failed, in plain words, where `finished` is `failed`.")
+    error: str | None = Field(default=None, description="Why, in plain words, where it was refused or failed.")
 
 
 class EngineFacts(Words):

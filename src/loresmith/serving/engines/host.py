@@ -1,0 +1,226 @@
+"""An engine in a process of its own, asked from an event loop.
+
+The process may be killed at any time: who waits for an answer is told, and another is started at once. One that says
+nothing for too long while it has something to do is killed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from typing import Any
+
+from loresmith.errors import Failure, UserError
+from loresmith.serving.engines.generation import Emission, EngineFacts, Generation
+from loresmith.serving.engines.starting import EngineStart
+
+SILENT_SECONDS = 120.0
+"""How long an engine with something to do may say nothing: one step of a long prompt on a slow machine takes less."""
+
+START_SECONDS = 600.0
+_PAUSES = (0.0, 0.5, 1.0, 2.0, 5.0)
+"""Seconds before each attempt to start again; the last one is kept to."""
+
+_LINE_BYTES = 1 << 26
+
+
+class EngineGone(Failure):
+    """The engine stopped in the middle of an answer, or is not there."""
+
+
+class EngineHost:
+    """One engine's process and whoever waits for it; for one event loop.
+
+    Args:
+        start: what is started.
+        say: told of starts and ends, in plain words.
+
+    Attributes:
+        facts: what the engine said of itself when it was last started.
+        starts: how often it was started.
+    """
+
+    def __init__(self, start: EngineStart, say: Callable[[str], None] = lambda _: None) -> None:
+        self._start = start
+        self._say = say
+        self._process: asyncio.subprocess.Process | None = None
+        self._waiting: dict[str, asyncio.Queue[Emission]] = {}
+        self._keeper: asyncio.Task[None] | None = None
+        self._heard = 0.0
+        self._closing = False
+        self._ready = asyncio.Event()
+        self.starts = 0
+        self.facts: EngineFacts | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether it can be asked now."""
+        return self._ready.is_set() and not self._closing
+
+    @property
+    def at_work(self) -> int:
+        """How many wait for it."""
+        return len(self._waiting)
+
+    @property
+    def process_id(self) -> int | None:
+        return None if self._process is None else self._process.pid
+
+    async def start(self) -> EngineFacts:
+        """Start the engine, and keep it running until `close`.
+
+        Raises:
+            UserError: it cannot be started as it was asked to.
+            Failure: its process ended before it was ready.
+        """
+        facts = await self._launch()
+        self._keeper = asyncio.create_task(self._keep(), name="engine: keep")
+        return facts
+
+    async def generate(self, generation: Generation) -> AsyncIterator[Emission]:
+        """What the engine says to a request, until it is finished. Leaving early cancels it.
+
+        Raises:
+            UserError: the request can never be carried out.
+            EngineGone: the engine stopped.
+        """
+        if not self.ready:
+            raise EngineGone("the engine is starting again", hint="come again in some seconds")
+        said: asyncio.Queue[Emission] = asyncio.Queue()
+        self._waiting[generation.id] = said
+        finished = False
+        try:
+            self._send({"do": "add", "generation": generation.model_dump(mode="json", exclude_defaults=True)})
+            while not finished:
+                emission = await said.get()
+                finished = emission.finished is not None
+                if emission.finished == "refused":
+                    raise UserError(emission.error or "the engine refused the request")
+                if emission.finished == "failed":
+                    raise EngineGone(emission.error or "the engine failed")
+                yield emission
+        finally:
+            self._waiting.pop(generation.id, None)
+            if not finished:
+                self._send({"do": "cancel", "id": generation.id})
+
+    async def close(self) -> None:
+        """End the process; whoever still waits is told."""
+        self._closing = True
+        self._send({"do": "close"})
+        if self._keeper is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(5):
+                    await asyncio.shield(self._keeper)
+            self._kill()
+            await self._keeper
+        self._kill()
+
+    async def _launch(self) -> EngineFacts:
+        environment = {**os.environ, "OMP_NUM_THREADS": str(self._start.threads), "TOKENIZERS_PARALLELISM": "false"}
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "loresmith.serving.engines.worker",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            env=environment,
+            limit=_LINE_BYTES,
+        )
+        self._send_line(self._start.model_dump_json())
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                line = await self._read_line()
+        except TimeoutError:
+            self._kill()
+            raise Failure(f"the engine was not ready within {START_SECONDS:g} seconds") from None
+        if not line:
+            status = await self._process.wait()
+            raise Failure(f"the engine's process ended with status {status} before it was ready")
+        answer = json.loads(line)
+        if "refused" in answer:
+            await self._process.wait()
+            raise UserError(answer["refused"]["what"], where=answer["refused"]["where"], hint=answer["refused"]["hint"])
+        self.facts = EngineFacts.model_validate(answer["started"])
+        self.starts += 1
+        self._heard = time.monotonic()
+        self._ready.set()
+        return self.facts
+
+    async def _keep(self) -> None:
+        """Hand out what is said; start again what ends."""
+        attempt = 0
+        while True:
+            await self._listen()
+            self._ready.clear()
+            self._tell_gone()
+            if self._closing:
+                return
+            self._say("the engine's process ended; it is started again")
+            while not self._ready.is_set() and not self._closing:
+                await asyncio.sleep(_PAUSES[min(attempt, len(_PAUSES) - 1)])
+                attempt += 1
+                try:
+                    await self._launch()
+                except (Failure, UserError) as error:
+                    self._say(f"the engine could not be started again: {error.what}")
+            if self._ready.is_set():
+                attempt = 0
+                self._say("the engine is back")
+
+    async def _listen(self) -> None:
+        watch = asyncio.create_task(self._watch(), name="engine: watch")
+        try:
+            while line := await self._read_line():
+                self._heard = time.monotonic()
+                for said in json.loads(line)["said"]:
+                    emission = Emission.model_validate(said)
+                    queue = self._waiting.get(emission.id)
+                    if queue is not None:
+                        queue.put_nowait(emission)
+        finally:
+            watch.cancel()
+            if self._process is not None:
+                with suppress(ProcessLookupError):
+                    self._process.kill()
+                await self._process.wait()
+
+    async def _watch(self) -> None:
+        """Kill a process that has something to do and says nothing."""
+        while True:
+            await asyncio.sleep(1)
+            if not self._waiting:
+                self._heard = time.monotonic()
+            elif time.monotonic() - self._heard > SILENT_SECONDS:
+                self._say(f"the engine said nothing for {SILENT_SECONDS:g} seconds: its process is killed")
+                self._kill()
+                return
+
+    def _tell_gone(self) -> None:
+        for id_, queue in self._waiting.items():
+            queue.put_nowait(
+                Emission(id=id_, finished="failed", error="the engine stopped in the middle of the answer")
+            )
+
+    async def _read_line(self) -> bytes:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        return await self._process.stdout.readline()
+
+    def _send(self, message: dict[str, Any]) -> None:
+        self._send_line(json.dumps(message, separators=(",", ":")))
+
+    def _send_line(self, line: str) -> None:
+        if self._process is None or self._process.stdin is None or self._process.stdin.is_closing():
+            return
+        self._process.stdin.write(line.encode() + b"\n")
+
+    def _kill(self) -> None:
+        if self._process is not None and self._process.returncode is None:
+            with suppress(ProcessLookupError):
+                self._process.kill()

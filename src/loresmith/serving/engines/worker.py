@@ -1,0 +1,84 @@
+"""The process of one engine: `python -m loresmith.serving.engines.worker`.
+
+Lines of JSON come in and go out. The first line in is an `EngineStart`; the first one out says what started, or why
+nothing did. Then requests come in and emissions go out, those of one step in one line. What an engine's libraries print
+goes to standard error. Without anybody at the other end the process ends.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import sys
+import threading
+from typing import Any, TextIO
+
+from loresmith.errors import LoresmithError
+from loresmith.parent_process import die_with
+from loresmith.serving.engines.engine import Engine
+from loresmith.serving.engines.generation import Emission, Generation
+from loresmith.serving.engines.starting import EngineStart, make_engine
+
+GONE: dict[str, Any] = {"do": "close"}
+
+
+def main() -> int:
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
+    os.dup2(2, 1)
+    die_with(os.getppid())
+    start = EngineStart.model_validate_json(sys.stdin.readline())
+    try:
+        engine = make_engine(start)
+    except LoresmithError as error:
+        _say(out, {"refused": {"what": error.what, "where": error.where, "hint": error.hint}})
+        return error.exit_status
+    _say(out, {"started": engine.facts.model_dump(mode="json")})
+    commands: queue.Queue[dict[str, Any]] = queue.Queue()
+    threading.Thread(target=_read, args=(commands,), daemon=True).start()
+    _work(engine, commands, out)
+    # Threads of the libraries may hang at the interpreter's end; there is nothing left to save.
+    out.flush()
+    os._exit(0)
+
+
+def _work(engine: Engine, commands: queue.Queue[dict[str, Any]], out: TextIO) -> None:
+    while True:
+        busy = bool(engine.running or engine.waiting)
+        while not busy or not commands.empty():
+            command = commands.get()
+            if command["do"] == "close":
+                engine.close()
+                return
+            _obey(engine, command, out)
+            busy = bool(engine.running or engine.waiting)
+        emissions = engine.step()
+        if emissions:
+            lines = ",".join(emission.model_dump_json(exclude_defaults=True) for emission in emissions)
+            out.write(f'{{"said":[{lines}]}}\n')
+
+
+def _obey(engine: Engine, command: dict[str, Any], out: TextIO) -> None:
+    if command["do"] == "cancel":
+        engine.cancel(command["id"])
+        return
+    generation = Generation.model_validate(command["generation"])
+    try:
+        engine.add(generation)
+    except LoresmithError as error:
+        refused = Emission(id=generation.id, finished="refused", error=str(error))
+        _say(out, {"said": [refused.model_dump(mode="json", exclude_defaults=True)]})
+
+
+def _read(commands: queue.Queue[dict[str, Any]]) -> None:
+    for line in sys.stdin:
+        commands.put(json.loads(line))
+    commands.put(GONE)
+
+
+def _say(out: TextIO, message: dict[str, Any]) -> None:
+    out.write(json.dumps(message, separators=(",", ":")) + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

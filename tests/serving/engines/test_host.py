@@ -1,0 +1,73 @@
+"""An engine in a process of its own: what it says, and what happens when it dies."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from loresmith.errors import UserError
+from loresmith.serving.engines.generation import Emission, Generation
+from loresmith.serving.engines.host import EngineGone, EngineHost
+from loresmith.serving.engines.starting import FACTORIES, EngineStart
+from tests.serving.engines.test_torch_engine import request
+
+
+def started(directory: Path) -> EngineHost:
+    arguments = {"directory": str(directory), "slots": 4, "window": 256}
+    return EngineHost(EngineStart(factory=FACTORIES["torch"], arguments=arguments, threads=1))
+
+
+async def gathered(host: EngineHost, generation: Generation) -> list[Emission]:
+    return [emission async for emission in host.generate(generation)]
+
+
+def test_a_process_serves_many_dies_and_comes_back(tiny_directory: Path) -> None:
+    async def story() -> None:
+        host = started(tiny_directory)
+        facts = await host.start()
+        assert (facts.engine, facts.path, facts.slots) == ("torch", "fast", 4)
+
+        asked = [request(str(n), seed=n, max_new_tokens=20) for n in range(7)]
+        first = await asyncio.gather(*(gathered(host, one) for one in asked))
+        assert all(said[-1].finished in ("stop", "length") for said in first)
+
+        with pytest.raises(UserError, match="the window is 256"):
+            await gathered(host, request("long", 300))
+
+        # Killed in the middle of an answer: the client is told, and the next one is served within ten seconds.
+        long = request("killed", max_new_tokens=200, min_new_tokens=200)
+        stream = host.generate(long)
+        await anext(stream)
+        begun = time.monotonic()
+        os.kill(host.process_id or 0, signal.SIGKILL)
+        with pytest.raises(EngineGone, match="in the middle"):
+            async for _ in stream:
+                pass
+        while not host.ready:
+            await asyncio.sleep(0.05)
+        again = await gathered(host, asked[3])
+        assert time.monotonic() - begun < 30
+        assert host.starts == 2
+        assert [said.tokens for said in again] == [said.tokens for said in first[3]]
+
+        # Who leaves early frees the slot.
+        stream = host.generate(request("left", max_new_tokens=200, min_new_tokens=200))
+        await anext(stream)
+        await stream.aclose()
+        assert host.at_work == 0
+        await host.close()
+
+    asyncio.run(story())
+
+
+def test_an_engine_that_cannot_start_says_why(tmp_path: Path) -> None:
+    async def story() -> None:
+        with pytest.raises(UserError, match="config.json"):
+            await started(tmp_path / "nowhere").start()
+
+    asyncio.run(story())
