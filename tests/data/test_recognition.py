@@ -22,7 +22,9 @@ from hypothesis import strategies as st
 
 from loresmith.data.readers.pdf import read_pdf
 from loresmith.data.readers.record import ReadingRules, Record
+from loresmith.data.reading.limits import Limits
 from loresmith.data.reading.memory import digest_of_way
+from loresmith.data.reading.pool import ReadingPool
 from loresmith.data.recognition import models as recognition_models
 from loresmith.data.recognition.detection import Box, _regions
 from loresmith.data.recognition.models import find_models
@@ -109,6 +111,18 @@ def test_a_page_that_is_text_already_is_not_recognised() -> None:
     assert "ocr" not in metadata
     assert metadata["left_out"] == {"scanned": [3]}
     assert metadata["compared"] == 2
+
+
+@with_networks
+def test_a_page_that_needs_too_much_memory_is_refused_for_that(tmp_path: Path) -> None:
+    (tmp_path / "spool").mkdir()
+    (tmp_path / "a.png").write_bytes(file_of([scan(LINES * 10).resize((1600, 2240))], "PNG"))
+    with ReadingPool(
+        1, ReadingRules(ocr=find_models(networks())), Limits(memory_bytes=350 << 20), tmp_path / "spool"
+    ) as pool:
+        found = pool.result(pool.submit(tmp_path / "a.png", "a.png", 1))
+    assert [getattr(record, "reason", "") for record in found.records()] == ["needed too much memory"]
+    assert not found.lasting
 
 
 @with_networks

@@ -40,8 +40,10 @@ class Recogniser:
         picture.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
         try:
             found = recognise(picture, self._models)
-        except RuntimeError as error:  # of onnxruntime, which says so only in words
-            if "alloc" in str(error).lower():
+        except (
+            Exception
+        ) as error:  # onnxruntime's errors have no base of their own, and say only in words what is wrong
+            if "bad_alloc" in str(error) or "bad allocation" in str(error):
                 raise MemoryError from None
             raise
         if (found.text or found.left_out) and found.confidence < self._least:
