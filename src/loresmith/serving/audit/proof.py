@@ -16,11 +16,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from loresmith.ledger import merkle
 from loresmith.ledger.audit_records import AuditRow
 from loresmith.ledger.digest import canonical_json, parse_json
+from loresmith.serving.audit.record import COLUMNS
 
 if TYPE_CHECKING:
     from loresmith.ledger import Head, Log
 
-COLUMNS = ("response", "phase", "at", "tenant", "principal", "release")
 _AT_ONCE = 2000
 
 Reveal = Callable[[AuditRow], dict[str, Any] | None]

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from loresmith.ledger.audit_records import AuditRow, Phase
 from loresmith.ledger.digest import canonical_json, parse_json
 
-_COLUMNS = frozenset({"response", "phase", "at", "tenant", "principal", "release"})
+COLUMNS = ("response", "phase", "at", "tenant", "principal", "release")
 """Facts that are columns of the ledger, by which records are found; the others stand in its `facts`."""
 
 
@@ -89,7 +89,7 @@ class AuditRecord(BaseModel):
 
     def row(self, content: bytes | None = None) -> AuditRow:
         """The record as the ledger stores it, with its encrypted content."""
-        facts = self.model_dump(mode="json", exclude=set(_COLUMNS), exclude_defaults=True)
+        facts = self.model_dump(mode="json", exclude=set(COLUMNS), exclude_defaults=True)
         return AuditRow(
             response=self.response,
             phase=self.phase,
@@ -104,7 +104,7 @@ class AuditRecord(BaseModel):
     @classmethod
     def from_row(cls, row: AuditRow) -> AuditRecord:
         """The record that was stored. Raises ValueError for what is none."""
-        columns = {name: getattr(row, name) for name in _COLUMNS}
+        columns = {name: getattr(row, name) for name in COLUMNS}
         return cls.model_validate({**parse_json(row.facts), **columns})
 
 

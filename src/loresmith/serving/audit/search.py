@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+import json
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from loresmith.errors import Failure
 from loresmith.ledger.audit_records import AuditRow, Phase
-from loresmith.serving.audit.record import AuditRecord
+from loresmith.serving.audit.record import COLUMNS, AuditRecord, GuardVerdict
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -60,18 +61,13 @@ def find(records: AuditRecords, query: Query, *, content: bool = False, newest_f
         UserError: the condition means nothing.
         Failure: a record cannot be read.
     """
-    found: Iterator[Found] = map(found_of, _rows(records, query, content=content, newest_first=newest_first))
-    if query.channel is not None:
-        found = (each for each in found if each.record.channel == query.channel)
-    if query.where is None:
-        yield from found
-        return
-    from loresmith.data.conditions.condition import Condition
-
-    condition = Condition(query.where, condition_columns())
-    while window := list(itertools.islice(found, _WINDOW)):
-        mask = condition.mask(_table(each.record for each in window)).to_pylist()
-        yield from itertools.compress(window, mask)
+    rows = _rows(records, query, content=content, newest_first=newest_first)
+    if query.where is not None:
+        rows = _chosen(rows, query.where)
+    for row in rows:
+        found = found_of(row)
+        if query.channel in (None, found.record.channel):
+            yield found
 
 
 def found_of(row: AuditRow) -> Found:
@@ -79,10 +75,14 @@ def found_of(row: AuditRow) -> Found:
     try:
         return Found(AuditRecord.from_row(row), row)
     except ValueError as error:
-        raise Failure(
-            f"the audit record of {row.response} (leaf {row.leaf}) cannot be read: {str(error).splitlines()[0]}",
-            hint="`loresmith ledger verify` says whether it was changed; a newer Loresmith may have written it",
-        ) from error
+        raise _unreadable(row, error) from error
+
+
+def _unreadable(row: AuditRow, error: ValueError) -> Failure:
+    return Failure(
+        f"the audit record of {row.response} (leaf {row.leaf}) cannot be read: {str(error).splitlines()[0]}",
+        hint="`loresmith ledger verify` says whether it was changed; a newer Loresmith may have written it",
+    )
 
 
 def condition_columns() -> pa.Schema:
@@ -127,14 +127,46 @@ def _rows(records: AuditRecords, query: Query, *, content: bool, newest_first: b
             yield row
 
 
-def _table(records: Iterable[AuditRecord]) -> pa.RecordBatch:
-    import pyarrow as pa
+def _chosen(rows: Iterator[AuditRow], where: str) -> Iterator[AuditRow]:
+    """The rows of which a condition is true. Only what it looks at is taken out of them."""
+    from loresmith.data.conditions.condition import Condition
 
     schema = condition_columns()
-    rows: list[dict[str, Any]] = []
-    for record in records:
-        said = record.model_dump(mode="json")
-        resource = said.pop("resource") or {}
-        said |= {f"resource_{name}": resource.get(name) for name in ("kind", "id", "labels")}
-        rows.append({name: said[name] for name in schema.names})
-    return pa.RecordBatch.from_pylist(rows, schema=schema)
+    condition = Condition(where, schema)
+    while window := list(itertools.islice(rows, _WINDOW)):
+        mask = condition.mask(_batch(window, schema, condition.columns))
+        yield from itertools.compress(window, mask.to_pylist())
+
+
+def _batch(rows: Sequence[AuditRow], schema: pa.Schema, wanted: Collection[str]) -> pa.RecordBatch:
+    """The rows as a table, of which the columns that are not wanted are empty."""
+    import pyarrow as pa
+
+    usual = {name: field.get_default() for name, field in AuditRecord.model_fields.items()}
+    verdict = {name: field.get_default() for name, field in GuardVerdict.model_fields.items() if name != "lengths"}
+    values: dict[str, list[Any]] = {name: [] for name in schema.names if name in wanted}
+    for row in rows:
+        facts = _facts(row)
+        resource = {"labels": [], **facts["resource"]} if facts.get("resource") else {}
+        for name, column in values.items():
+            if name in COLUMNS:
+                column.append(getattr(row, name))
+            elif name.startswith("resource_"):
+                column.append(resource.get(name.removeprefix("resource_")))
+            elif name == "guards":
+                column.append([{**verdict, **each} for each in facts.get("guards", ())])
+            else:
+                column.append(facts.get(name, usual[name]))
+    arrays = [
+        pa.array(values[field.name], field.type) if field.name in values else pa.nulls(len(rows), field.type)
+        for field in schema
+    ]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _facts(row: AuditRow) -> dict[str, Any]:
+    try:
+        facts: dict[str, Any] = json.loads(row.facts)
+    except ValueError as error:
+        raise _unreadable(row, error) from error
+    return facts
