@@ -72,6 +72,9 @@ def test_files_of_pictures_and_sounds_come_through_with_what_they_say_of_themsel
     assert list(made.metadata["media"]["media_types"].values()) == [1, 1]
     assert made.metadata["media"]["rights"]["licences"] == {"MIT": {"documents": 2, "bytes": 0}}
     assert made.labels == ("restricted",)
+    scored = {row["path"]: row for row in rows(made.directory, "scores.parquet")}
+    for path in ("a.png", "b/c.wav"):
+        assert [scored[path][said] for said in ("profile", "scores", "flags", "breaches")] == ["", [], [], []]
 
 
 def test_nothing_that_is_made_of_text_sees_them(tmp_path: Path) -> None:
