@@ -33,6 +33,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyarrow as pa
@@ -40,8 +41,11 @@ import pyarrow as pa
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from benchmarks.data.real_text import real_texts
-from loresmith.data.contamination.case_index import CASE_COLUMNS, MOST_CASES, CaseIndex, Rule, case_indexes
+from loresmith.data.contamination.case_index import CASE_COLUMNS, MOST_CASES, CaseIndex, Rule
+from loresmith.data.contamination.cases import case_blocks
+from loresmith.data.contamination.cases import index_of as index_of_block
 from loresmith.data.contamination.overlaps import Overlap, find_overlaps
+from loresmith.data.engine.local_engine import local_engine
 
 RUN, SHINGLE = 13, 5
 SUITES = 10
@@ -146,8 +150,10 @@ def disguised(words: Sequence[str], chance: random.Random) -> str:
 
 def index_of(trial: Trial) -> CaseIndex:
     columns = [[case[column] for case in trial.cases] for column in range(3)]
-    (index,) = case_indexes([pa.record_batch(columns, schema=CASE_COLUMNS)], Rule())
-    return index
+    batches = [pa.record_batch(columns, schema=CASE_COLUMNS)]
+    with TemporaryDirectory() as folder, local_engine(1, 1 << 30, Path(folder) / "tables") as engine:
+        (block,) = case_blocks(batches, Rule(), Path(folder), engine, memory=1 << 30)
+        return index_of_block(block)
 
 
 def search(documents: Sequence[str], index: CaseIndex) -> list[Overlap]:

@@ -6,6 +6,7 @@ that any of its two workers had.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import threading
@@ -25,6 +26,7 @@ from loresmith.data.duplicates import sketches
 from loresmith.data.engine.engine import Engine
 from loresmith.data.engine.local_engine import LocalEngine
 from loresmith.data.engine.native_tables import NativeTables
+from loresmith.data.mixture import mix
 from loresmith.data.mixture.amounts import Stage
 from loresmith.data.mixture.mix import mix_corpora
 from loresmith.data.mixture.settings import MixtureRules, SourceRule
@@ -35,7 +37,7 @@ from tests.data.engine.generated_corpus import WORDS
 from tests.data.written_corpora import document
 from tests.step_context import RecordingContext
 
-MEMORY = 256 << 20
+MEMORY = 64 << 20
 """Bytes: little, so that what keeps to it takes all of it already where there are few documents."""
 
 PER_FILE = 2500
@@ -58,6 +60,17 @@ def generate(folder: Path, documents: int, seed: int) -> Path:
     return folder
 
 
+def generate_lines(folder: Path, documents: int) -> None:
+    """One file of JSON lines, each of which is a text of chance."""
+    folder.mkdir(parents=True)
+    chance = np.random.default_rng(0)
+    words = np.array(WORDS)
+    with (folder / "0.jsonl").open("w") as file:
+        for number in range(documents):
+            text = " ".join(words[chance.integers(0, len(words), 30 + number % 60)])
+            file.write(json.dumps({"text": text}) + "\n")
+
+
 def carry_out(step: str, documents: int, folder: Path, engine: Engine) -> None:
     context = RecordingContext(folder)
     target, work = context.output("corpus"), folder / "work" / step
@@ -67,7 +80,7 @@ def carry_out(step: str, documents: int, folder: Path, engine: Engine) -> None:
         sources = [SourceRule("a", 0, "", 1.0), SourceRule("b", 1, "", 2.0)]
         stages = [Stage(1.0, {"a": 1.0, "b": 1.0})]
         rules = MixtureRules(["a", "b"], sources, stages, None, "bytes", False, 0.7, 0)
-        mix_corpora(given, target, rules, work, engine, context, file_bytes=4 << 20)
+        mix_corpora(given, target, rules, work, engine, context, file_bytes=1 << 20)
     elif step == "decontaminate":
         measures = Measures(Rule(), "drop-span", ("train",), 20, 10, 1)
         decontaminate(given[0], target, lambda: batches(CASES), ("suite",), measures, work, engine, context)
@@ -95,8 +108,8 @@ def main(step: str, documents: int, folder: Path) -> None:
             time.sleep(0.1)
 
     threading.Thread(target=watch, daemon=True).start()
-    sketches._KEPT_BYTES = MEMORY // 64
-    with LocalEngine(2, MEMORY, NativeTables(folder / "tables", MEMORY // 8)) as engine:
+    sketches._KEPT_BYTES = mix._FEWEST = MEMORY // 64
+    with LocalEngine(2, MEMORY, NativeTables(folder / "tables", MEMORY // 4)) as engine:
         carry_out(step, documents, folder, engine)
     print(highest(os.getpid()), max(of_workers))
 

@@ -16,7 +16,7 @@ _SHARE = 16
 """Of the memory, a part takes one in so many: what becomes of its rows takes several times as much."""
 
 _SMALLEST_PART = 1 << 16
-_READ_ROWS = 1 << 16
+_READ_ROWS = 1 << 13
 _KEYS = np.dtype([("key", np.uint64)])
 
 
