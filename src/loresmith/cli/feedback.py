@@ -19,4 +19,6 @@ def _show(answer: CollectAnswer, _request: CollectRequest, screen: Screen) -> No
         screen.line(f"labels: {', '.join(answer.labels)}")
 
 
-COMMANDS = {"feedback": noun("feedback", "What callers said of answers: collect.", command(COLLECT, _show))}
+COMMANDS = {
+    "feedback": noun("feedback", "Feedback on answers: make a dataset to learn from of it.", command(COLLECT, _show))
+}

@@ -15,4 +15,8 @@ def _show(answer: SampleAnswer, _request: SampleRequest, screen: Screen) -> None
         screen.line(f"labels: {', '.join(answer.labels)}")
 
 
-COMMANDS = {"traffic": noun("traffic", "The endpoint's traffic: sample.", command(SAMPLE, _show))}
+COMMANDS = {
+    "traffic": noun(
+        "traffic", "The endpoint's traffic: make a dataset of the sample that is kept of it.", command(SAMPLE, _show)
+    )
+}
