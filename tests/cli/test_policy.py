@@ -94,6 +94,9 @@ def test_other_actions_and_circumstances(cli: CommandLine) -> None:
     assert allowed("--action", "administer")
 
 
+SECRET = AuditedResource(kind="release", id="ward", labels=("secret",))
+
+
 def record(response: str, at: str, principal: str, *, allowed: bool, **more: object) -> AuditRecord:
     usual = {
         "action": "complete",
@@ -117,17 +120,23 @@ def test_the_audit_is_held_against_a_candidate(fresh: CommandLine) -> None:
             record("with tools", now, "user:ada", allowed=True, context={"tools": True, "address": "10.0.0.1"}),
             record("was denied", now, "user:ada", allowed=False),
             record("still denied", now, "user:eve", allowed=False),
+            record("labelled", now, "user:ada", allowed=True, resource=SECRET),
             record("nobody", now, "", allowed=False, action="", resource=None),
         ]
         workspace.ledger.audit_records.append([one.row() for one in records])
         workspace.ledger.audit_records.append([record("kept", now, "user:ada", allowed=True).row()])
     done = fresh("policy", "replay", "candidate.yaml", "--json").json
-    assert (done["requests"], done["passed_over"]) == (6, 1)
+    assert (done["requests"], done["passed_over"]) == (7, 1)
     turned = {flip["response"]: (flip["was_allowed"], flip["allowed"]) for flip in done["flips"]}
-    assert turned == {"stranger": (True, False), "with tools": (True, False), "was denied": (False, True)}
+    assert turned == {
+        "stranger": (True, False),
+        "with tools": (True, False),
+        "was denied": (False, True),
+        "labelled": (True, False),
+    }
     shown = fresh("policy", "replay", "candidate.yaml", "--days", "60").out
-    assert "7 requests since" in shown
-    assert "(1 record without a decision): 4 would turn" in shown
+    assert "8 requests since" in shown
+    assert "(1 record without a decision): 5 would turn" in shown
     assert "ward would permit" not in shown
     assert "but for: unless" in shown
 

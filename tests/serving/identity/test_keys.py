@@ -105,6 +105,12 @@ def test_what_is_not_quite_the_key_is_no_key(ledger: Ledger, keys: Keys, tmp_pat
         reason(known, broken)
 
 
+def test_a_hash_that_is_copied_to_another_key_is_of_no_use(ledger: Ledger, keys: Keys, tmp_path: Path) -> None:
+    made, secret = keys.create("user:eve", (), DAY, "Eve")
+    ledger.credentials.create("admins", "user:grace", (), made.hash, None, "Eve can write to the database")
+    reason(gateway(ledger, tmp_path), secret.replace(made.key, "admins"))
+
+
 @pytest.mark.parametrize(
     "header", [None, "", "Bearer", "Bearer ", "Basic YTpi", "{}", "Bearer  {}", "Bearer {} x", "Bearer {}\n"]
 )

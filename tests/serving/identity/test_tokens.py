@@ -82,7 +82,13 @@ def tokens(tmp_path: Path, keys: list[dict[str, Any]] = KEYS, **settings: Any) -
 
 @pytest.mark.parametrize(
     ("key", "algorithm", "kid"),
-    [(OURS, "RS256", "ours"), (CURVE, "ES256", "curve"), (EDWARDS, "EdDSA", "edwards"), (CURVE, "ES256", None)],
+    [
+        (OURS, "RS256", "ours"),
+        (CURVE, "ES256", "curve"),
+        (EDWARDS, "EdDSA", "edwards"),
+        (CURVE, "ES256", None),
+        (OURS, "RS256", None),
+    ],
 )
 def test_a_good_token_says_who_brings_it(tmp_path: Path, key: Any, algorithm: str, kid: str | None) -> None:
     caller = tokens(tmp_path).principal(token(key, algorithm, kid), GROUPS)

@@ -126,6 +126,44 @@ def test_a_flood_of_one_group_does_not_hold_up_another() -> None:
     assert asyncio.run(run()).index("late") <= 3
 
 
+def test_a_share_of_three_gets_three_quarters() -> None:
+    async def run() -> list[str]:
+        queue = FairQueue(1, waiting=1000)
+        await queue.enter("first", 1, 1, PATIENCE)
+        served: list[str] = []
+
+        async def ask(group: str, share: int) -> None:
+            await queue.enter(group, share, 100, PATIENCE)
+            served.append(group)
+            queue.leave()
+
+        asked = [
+            asyncio.create_task(ask(group, share)) for group, share in (("one", 1), ("three", 3)) for _ in range(400)
+        ]
+        await asyncio.sleep(0)
+        queue.leave()
+        await asyncio.gather(*asked)
+        return served
+
+    served = asyncio.run(run())
+    assert 0.7 < served[:400].count("three") / 400 < 0.8
+
+
+def test_a_turn_that_comes_as_its_caller_gives_up_goes_to_the_next() -> None:
+    async def run() -> None:
+        queue = FairQueue(1, waiting=10)
+        await queue.enter("a", 1, 1, PATIENCE)
+        gone, next_one = (asyncio.create_task(queue.enter("a", 1, 1, PATIENCE)) for _ in range(2))
+        await asyncio.sleep(0)
+        queue.leave()  # the turn is the first one's now, who has not run since,
+        gone.cancel()  # and never will
+        await asyncio.wait_for(next_one, 1)
+        assert gone.cancelled()
+        assert queue.at_work == 1
+
+    asyncio.run(run())
+
+
 def test_the_queue_of_a_group_is_bounded_and_others_are_not_turned_away_for_it() -> None:
     async def run() -> None:
         queue = FairQueue(1, waiting=2)
