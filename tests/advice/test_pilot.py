@@ -65,9 +65,15 @@ def test_without_a_validation_split_groups_are_held_out_whole(tmp_path: Path) ->
     assert not held_out & text.chosen(0, 1.0)
 
 
-def small_pilot(corpus: Path, tokenizer: Path, context: RecordingContext) -> Pilot:
+def small_pilot(corpus: Path, tokenizer: Path, context: RecordingContext, seeds: int = 1, minutes: float = 10) -> Pilot:
     settings = PilotSettings(
-        shares=(0.5, 0.7, 1.0), subsets=1, tokens=100_000, minutes=10, architecture=SMALL, vocabulary_size=512
+        shares=(0.5, 0.7, 1.0),
+        subsets=1,
+        seeds=seeds,
+        tokens=100_000 * seeds,
+        minutes=minutes,
+        architecture=SMALL,
+        vocabulary_size=512,
     )
     return run_pilot(corpus, tokenizer, 3.0, 150_000, 1e4, settings, context)
 
@@ -90,15 +96,41 @@ def test_a_pilot_that_was_stopped_goes_on_and_ends_the_same(corpus: Path, tmp_pa
     context = RecordingContext(folder, seed=1)
     assert small_pilot(corpus, tokenizer, context) == expected
     assert any("going on after step" in line for line in context.logs)
+    said = [line for line in context.logs if line.startswith("the pilot: ")]
+    assert [line.partition(";")[0] for line in said[1:]] == [
+        f"the pilot: {number} of 3, {share}% of the text" for number, share in ((1, 50), (2, 70), (3, 100))
+    ]
+    assert [line.endswith("left") for line in said] == [False, True, True, False]
     trained = {name.partition("/")[0] for name, _, _ in context.metrics if name.endswith("/loss")}
     assert trained == {"pilot-70", "pilot-100"}  # what had finished is not made again
+
+
+@pytest.mark.slow
+def test_all_of_the_text_is_tried_with_several_seeds_if_that_is_wanted(corpus: Path, tmp_path: Path) -> None:
+    (tmp_path / "tokenizer").mkdir()
+    tokenizer = own_tokenizer(corpus, tmp_path / "tokenizer", 512, lambda: None)
+    found = small_pilot(corpus, tokenizer, RecordingContext(tmp_path / "run", seed=1), seeds=2)
+    of_all = [point for point in found.curve.points if point.share == 1]
+    assert [point.subset for point in of_all] == [0, 1]
+    assert of_all[0].tokens == of_all[1].tokens
+    assert of_all[0].bits_per_byte != of_all[1].bits_per_byte
+
+
+def test_what_the_scoring_takes_is_part_of_the_minutes(corpus: Path, tmp_path: Path) -> None:
+    """200,000 characters a model, a third of the time that learning them would take: of three models 0.11 minutes at
+    10,000 tokens a second, which leaves too little of 0.2 minutes to learn in."""
+    (tmp_path / "tokenizer").mkdir()
+    tokenizer = own_tokenizer(corpus, tmp_path / "tokenizer", 512, lambda: None)
+    found = small_pilot(corpus, tokenizer, RecordingContext(tmp_path / "run", seed=1), minutes=0.2)
+    assert not found.ran
+    assert "are the least that teach a model anything" in found.curve.because
 
 
 def test_too_little_text_is_said_to_be_too_little(corpus: Path, tmp_path: Path) -> None:
     (tmp_path / "tokenizer").mkdir()
     tokenizer = own_tokenizer(corpus, tmp_path / "tokenizer", 512, lambda: None)
     settings = PilotSettings(
-        shares=(0.1, 0.3, 1.0), subsets=2, tokens=100_000, minutes=10, architecture=SMALL, vocabulary_size=512
+        shares=(0.1, 0.3, 1.0), subsets=2, seeds=1, tokens=100_000, minutes=10, architecture=SMALL, vocabulary_size=512
     )
     found = run_pilot(corpus, tokenizer, 3.0, 150_000, 1e4, settings, RecordingContext(tmp_path / "run", seed=1))
     assert not found.ran

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,8 @@ MOST_EPOCHS = 4
 HELD_OUT_CHARACTERS = 200_000
 SCORED_TOKENS = 8192
 """In a batch of the scoring."""
+SCORING = 1 / 3
+"""What it takes to score a token, of what it takes to learn from one: the way forward without the way back."""
 
 
 class PilotSettings(BaseModel):
@@ -42,10 +45,19 @@ class PilotSettings(BaseModel):
 
     shares: tuple[float, ...]
     subsets: int
+    seeds: int
     tokens: int
     minutes: float
     architecture: Architecture
     vocabulary_size: int
+
+    def trials(self, share: float) -> int:
+        """How often a share of the text is tried: with several subsets, or all of it with several seeds."""
+        return self.seeds if share == 1 else self.subsets
+
+    @property
+    def trainings(self) -> int:
+        return sum(map(self.trials, self.shares))
 
 
 class Pilot(Part):
@@ -145,9 +157,11 @@ def run_pilot(
         usable_bytes: of all documents that may be learnt from.
         tokens_per_second: how fast a model of this size learns here.
     """
-    budget = min(settings.tokens, int(settings.minutes * 60 * tokens_per_second))
-    weight = sum(share * (1 if share == 1 else settings.subsets) for share in settings.shares)
-    text = choose_text(corpus, budget / weight * bytes_per_token, HELD_OUT_CHARACTERS, settings.subsets, step.seed)
+    scoring = settings.trainings * HELD_OUT_CHARACTERS / bytes_per_token * SCORING
+    budget = min(settings.tokens, max(0, int(settings.minutes * 60 * tokens_per_second - scoring)))
+    weight = sum(share * settings.trials(share) for share in settings.shares)
+    orders = max(settings.subsets, settings.seeds)
+    text = choose_text(corpus, budget / weight * bytes_per_token, HELD_OUT_CHARACTERS, orders, step.seed)
     epochs = max(1, min(MOST_EPOCHS, int(budget / (weight * text.bytes / bytes_per_token)))) if text.bytes else 1
     least = min(settings.shares) * text.bytes / bytes_per_token * epochs / BATCH_TOKENS
     if least < FEWEST_STEPS:
@@ -160,19 +174,24 @@ def run_pilot(
         return no_pilot(settings, "there is nothing to hold out: all documents are of too few groups")
     trainings = list(_trainings(settings, step.work / "pilot"))
     total = round(weight * text.bytes / bytes_per_token * epochs)
-    step.log(
-        f"the pilot: {len(trainings)} trainings over {total:,} tokens, about "
-        f"{max(1, round(total / tokens_per_second / 60))} minutes"
-    )
     trials, done = [], 0
     sizes = [len(each.text.encode()) for each in text.held_out]
-    for training in trainings:
+    scored = sum(sizes) / bytes_per_token * SCORING
+    time_left = _TimeLeft(tokens_per_second)
+    expected = time_left.said(total + len(trainings) * scored)
+    step.log(f"the pilot: {len(trainings)} trainings over {total:,} tokens, {expected}")
+    for number, training in enumerate(trainings, 1):
         result = training.folder / "result.json"
-        if not result.is_file():
+        was_done = result.is_file()
+        if not was_done:
             _train(corpus, tokenizer, text, training, epochs, settings, step, (done, total))
         found = json.loads(result.read_text(encoding="utf-8"))
         trials.append(Trial(training.share, training.subset, found["tokens"], found["nats"]))
         done += found["tokens"] * epochs
+        time_left.note(0 if was_done else found["tokens"] * epochs + scored)
+        ahead = total - done + (len(trainings) - number) * scored
+        now = f"; {time_left.said(ahead)} left" if number < len(trainings) else ""
+        step.log(f"the pilot: {number} of {len(trainings)}, {training.share:.0%} of the text{now}")
     all_tokens = usable_bytes / bytes_per_token
     curve = learning_curve(trials, sizes, all_tokens, step.seed)
     for point in curve.points:
@@ -191,9 +210,31 @@ def run_pilot(
     )
 
 
+class _TimeLeft:
+    """How long is left, by the speed that was measured first until there is that of this pilot's own trainings."""
+
+    def __init__(self, tokens_per_second: float) -> None:
+        self._expected = tokens_per_second
+        self._noted = time.monotonic()
+        self._seconds = self._tokens = 0.0
+
+    def note(self, tokens: float) -> None:
+        """Say what was done since the last time; nothing, if it was found done."""
+        now = time.monotonic()
+        if tokens:
+            self._seconds += now - self._noted
+            self._tokens += tokens
+        self._noted = now
+
+    def said(self, tokens: float) -> str:
+        speed = self._tokens / self._seconds if self._seconds else self._expected
+        seconds = max(0.0, tokens) / speed
+        return f"about {seconds:.0f} seconds" if seconds < 90 else f"about {seconds / 60:.0f} minutes"
+
+
 def _trainings(settings: PilotSettings, folder: Path) -> Iterator[_Training]:
     for share in sorted(settings.shares):
-        for subset in range(1 if share == 1 else settings.subsets):
+        for subset in range(settings.trials(share)):
             yield _Training(share, subset, folder / f"{share:g}-{subset}")
 
 

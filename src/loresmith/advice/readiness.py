@@ -219,7 +219,9 @@ def _trained(
     pilot = settings.pilot
     shape = pilot.architecture if pilot is not None else Architecture(preset="qwen3-1m")
     vocabulary = Encoder.load(own).vocabulary_size if own is not None else settings.vocabulary_size
-    off = PilotSettings(shares=(), subsets=1, tokens=0, minutes=0, architecture=shape, vocabulary_size=vocabulary)
+    off = PilotSettings(
+        shares=(), subsets=1, seeds=1, tokens=0, minutes=0, architecture=shape, vocabulary_size=vocabulary
+    )
     if own is None or counted.usable.bytes < LEAST_BYTES:
         return None, no_pilot(off, "there is too little text to train on")
     step.log("measuring how fast this machine trains")

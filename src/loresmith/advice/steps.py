@@ -52,6 +52,13 @@ class ReadinessConfig(StepConfig):
         description="Random subsets of each share below 1, each with a seed of its own: how much they differ is part "
         "of the interval.",
     )
+    pilot_seeds: int = Field(
+        default=1,
+        ge=1,
+        le=10,
+        description="Trainings on all of the text, each with a seed of its own: how much they differ is part of the "
+        "interval too. One more takes more time than all smaller shares together, of what the pilot may take.",
+    )
     pilot_tokens: TokenCount = Field(
         default=1_000_000,
         description="Tokens that all trainings of the pilot go over, together, at most; of a larger corpus a random "
@@ -60,8 +67,9 @@ class ReadinessConfig(StepConfig):
     pilot_minutes: float = Field(
         default=3.0,
         gt=0,
-        description="Minutes that they are to take at most, by the speed that is measured first; that goes on record, "
-        "and counts when the step is reproduced.",
+        description="Minutes that they are to take at most, with the scoring, by the speed that is measured first; it "
+        "goes on record, and counts when the step is reproduced. On a machine that gets busier they take longer: the "
+        "log says after each training how long is left.",
     )
     pilot_preset: Annotated[str, AfterValidator(_known_preset)] = Field(
         default="qwen3-1m", description="The pilot's model, a named size; `loresmith models presets` has all."
@@ -87,6 +95,7 @@ def _readiness(context: StepContext, config: ReadinessConfig, inputs: Mapping[st
     pilot = PilotSettings(
         shares=config.pilot_shares,
         subsets=config.pilot_subsets,
+        seeds=config.pilot_seeds,
         tokens=config.pilot_tokens,
         minutes=config.pilot_minutes,
         architecture=Architecture(preset=config.pilot_preset, tied_embeddings=False),
@@ -116,14 +125,16 @@ def _readiness(context: StepContext, config: ReadinessConfig, inputs: Mapping[st
 
 
 def _guess(config: ReadinessConfig) -> Guess:
-    """Half a minute to read, measure and count; the pilot at 8,000 tokens a second, as two cores do."""
-    pilot = min(config.pilot_minutes * 60, config.pilot_tokens / 8000) if config.pilot else 0.0
+    """Half a minute to read, measure and count; the pilot at 8,000 tokens a second, as two cores do,
+    with three seconds to score each model."""
+    trainings = config.pilot_seeds + config.pilot_subsets * (len(config.pilot_shares) - 1)
+    pilot = min(config.pilot_minutes * 60, config.pilot_tokens / 8000 + 3 * trainings) if config.pilot else 0.0
     return Guess(seconds=30 + pilot, peak_bytes=2 << 30, output_bytes=1 << 20)
 
 
 READINESS = Step(
     name="readiness",
-    version=1,
+    version=2,
     summary="Say what a corpus is enough for, with reasons: volume, copies, languages, quality, privacy, rights, and a "
     "pilot.",
     config=ReadinessConfig,
