@@ -69,7 +69,7 @@ def test_no_more_is_removed_than_must_be(given_: tuple[list[tuple[float, int]], 
         before = {path: (path.stat().st_mtime, path.stat().st_size) for path in folder.glob("*/*")}
         keep_within(folder, most, Path(name) / "in-use")
         kept = {path: before[path] for path in folder.glob("*/*")}
-    gone = sorted(set(before.items()) - set(kept.items()), key=lambda entry: entry[1][0])
+    gone = sorted(set(before.items()) - set(kept.items()), key=lambda entry: (entry[1][0], entry[0]))
     assert sum(size for _, size in kept.values()) <= most
     if gone:
         assert max(used for _, (used, _) in gone) <= min([used for used, _ in kept.values()], default=NOW)

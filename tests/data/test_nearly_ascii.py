@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loresmith.data.decoding import LEAST_CONFIDENCE, UndecodableError, decode_file
+from loresmith.data.encoding_guess import guess_encoding
 from loresmith.data.nearly_ascii import encoding_of_the_rest
 
 PROSE = "The pump was checked before each shift, and its valve (no. 7) replaced by hand.\n" * 4
@@ -37,9 +38,9 @@ def test_what_a_detector_holds_for_likely_comes_first() -> None:
     assert encoding_of_the_rest((PROSE + "© 2001\n").encode("cp1252"), ["none such"]) == "cp1252"
 
 
-@given(st.integers(0, 400), st.sampled_from(["ö", "—", "日本", "ж"]))
-def test_damaged_utf8_is_never_read_as_something_else(at: int, letter: str) -> None:
-    data = (PROSE + f"Gr{letter}n, K{letter}hn").encode()
+@given(st.integers(0, len(PROSE)), st.sampled_from(["Übung", "Último", "grün", "—", "日本", "жук"]))
+def test_damaged_utf8_is_never_read_as_something_else(at: int, word: str) -> None:
+    data = (PROSE + f"{word}, {word}.").encode()
     broken = data[:at] + b"\xc3" + data[at:]
     assert encoding_of_the_rest(broken, ["cp1252"]) == ""
 
@@ -62,7 +63,14 @@ def test_noise_among_words_is_no_text(size: int) -> None:
 
 @pytest.mark.parametrize(
     ("word", "encoding"),
-    [("王", "gbk"), ("日本", "shift-jis"), ("日", "euc-jp"), ("Москва", "koi8-r"), ("Привет", "cp1251")],
+    [
+        ("王", "gbk"),
+        ("日本", "shift-jis"),
+        ("日", "euc-jp"),
+        ("Москва", "koi8-r"),
+        ("Привет", "cp1251"),
+        ("USBкабель", "koi8-r"),
+    ],
 )
 def test_words_of_other_scripts_are_not_read_as_letters_with_accents(word: str, encoding: str) -> None:
     assert encoding_of_the_rest((PROSE * 2 + f"by {word} alone\n").encode(encoding), []) == ""
@@ -71,3 +79,15 @@ def test_words_of_other_scripts_are_not_read_as_letters_with_accents(word: str, 
 def test_where_no_guess_is_asked_for_none_is_made() -> None:
     with pytest.raises(UndecodableError):
         decode_file((PROSE + "café").encode("latin-1"), ["utf-8"])
+
+
+@pytest.mark.parametrize(
+    "line", ["provided by François Pinard <pinard@example.org>", "found by Klaus Kämpf <kk@example.org>"]
+)
+def test_what_a_detector_is_not_sure_of_is_read_by_its_places(line: str) -> None:
+    text = f"{PROSE}{line}\n"
+    guess = guess_encoding(text.encode("cp1252"))
+    assert guess is None or guess.confidence < LEAST_CONFIDENCE
+    read = decode_file(text.encode("cp1252"), ["utf-8", "auto"])
+    assert (read.text, read.confidence) == (text, LEAST_CONFIDENCE)
+    assert read.metadata["encoding"] == "cp1252"

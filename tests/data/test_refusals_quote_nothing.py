@@ -77,6 +77,15 @@ def _database(folder: Path) -> bytes:
     return path.read_bytes()
 
 
+def _with_size(archive: bytes, size: bytes) -> bytes:
+    """A tar file whose first header has this for a size, and the right checksum."""
+    header = bytearray(archive[:512])
+    header[124:136] = size.ljust(12, b"\0")
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    return bytes(header) + archive[512:]
+
+
 _LINES = [f"{CANARY} und mehr: {number}" for number in range(20)]
 _HELD = {"a.txt": "\n".join(_LINES).encode(), "b.json": json.dumps({CANARY: CANARY}).encode()}
 _MARKED = f"<!DOCTYPE html><title>{CANARY}</title><p>{CANARY} &{CANARY}; &#{'9' * 5000};"
@@ -167,7 +176,7 @@ def test_no_refusal_of_a_file_quotes_it(name: str, tmp_path: Path) -> None:
 
 TOLD: dict[str, bytes] = {
     "chunk.png": _picture().replace(b"tEXt", CANARY[:4].encode()).replace(b"IDAT", CANARY[-4:].encode()),
-    "header.tar": tarred({"a": b"x"})[:124] + CANARY[:11].encode() + tarred({"a": b"x"})[135:],
+    "header.tar": _with_size(tarred({"a": b"x"}), CANARY[:11].encode()),
     "entity.fodt": flat_odf("text", f"<text:p>&{CANARY};</text:p>"),
     "nested.html": ("<b>" * 5000 + CANARY).encode(),
     "number.json": f"[{{{json.dumps(CANARY)}: {'9' * 5000}}}]".encode(),
