@@ -15,8 +15,8 @@ from loresmith.errors import Failure, UserError
 from loresmith.ledger import Ledger
 from loresmith.serving.identity.authenticator import STALE_SECONDS, Authenticator
 from loresmith.serving.identity.groups import Groups
-from loresmith.serving.identity.keys import Keys
-from loresmith.serving.identity.server_key import make_server_key
+from loresmith.serving.identity.keys import Keys, keyed_hash
+from loresmith.serving.identity.server_key import make_server_key, read_server_key
 from loresmith.serving.identity.settings import GroupSettings, IdentitySettings
 from loresmith.serving.identity.unauthenticated import IdentityUnavailable, Unauthenticated
 
@@ -103,6 +103,13 @@ def test_what_is_not_quite_the_key_is_no_key(ledger: Ledger, keys: Keys, tmp_pat
     assert reason(known, f"ls-nosuchkey-{own}") == "an API key that there is not"
     for broken in ("ls-", "ls--", f"ls-{made.key}", f"ls-{made.key}-", "ls-" + "x" * 10_000):
         reason(known, broken)
+
+
+def test_a_key_for_nobody_that_got_into_the_ledger_opens_nothing(ledger: Ledger, keys: Keys, tmp_path: Path) -> None:
+    keys.create("user:ada", (), DAY, "so that there is a server key")
+    hashed = keyed_hash(read_server_key(tmp_path / "credentials.key"), "odd", "secret")
+    ledger.credentials.create("odd", "everybody", (), hashed, None, "by other ways")
+    assert "not of the form" in reason(gateway(ledger, tmp_path), "ls-odd-secret")
 
 
 def test_a_hash_that_is_copied_to_another_key_is_of_no_use(ledger: Ledger, keys: Keys, tmp_path: Path) -> None:

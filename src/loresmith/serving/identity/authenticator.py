@@ -171,7 +171,10 @@ class Authenticator:
             raise Unauthenticated(f"key {key} was revoked")
         if found.expires_at is not None and found.expires_at <= now:
             raise Unauthenticated(f"key {key} has expired")
-        return self._groups.principal(found.principal, found.groups, key)
+        try:
+            return self._groups.principal(found.principal, found.groups, key)
+        except ValueError as error:  # somebody has written to the ledger by other ways than ours
+            raise Unauthenticated(f"key {key}: {error}") from None
 
     def _is_stale(self) -> bool:
         return self._clock() - self._known_at > STALE_SECONDS
