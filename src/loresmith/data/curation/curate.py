@@ -3,7 +3,7 @@ becomes of each, and near-identical documents stay on one side of the split betw
 
 Every stage goes through the documents shard by shard, and what it made of a shard stands in a folder of its own: a
 curation that was killed goes on after the last shard that was finished. Nothing but small numbers about documents is in
-memory for all of them at once: about 100 bytes a document.
+memory for all of them at once: about 180 bytes a document.
 """
 
 from __future__ import annotations
