@@ -49,6 +49,10 @@ def test_every_value_is_written_as_the_library_for_it_writes_it(value: Any) -> N
     assert canonical_json(value) == rfc8785.dumps(value)
 
 
+def test_keys_stand_in_the_order_of_utf_16() -> None:
+    assert canonical_json({"\ue000": 1, "\U00010000": 2}) == '{"\U00010000":2,"\ue000":1}'.encode()
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.dictionaries(st.text(st.characters(codec="utf-8")), VALUES, min_size=2, max_size=5), st.randoms())
 def test_the_order_of_keys_does_not_matter(value: dict[str, Any], random: Any) -> None:

@@ -73,7 +73,7 @@ def another(column: sql.Column[Any], value: Any) -> Any:
     if isinstance(column.type, sql.Text):
         return f"{value or ''}x"
     if isinstance(column.type, sql.LargeBinary):
-        return (value or b"") + b"x"
+        return bytes([value[0] ^ 1]) + value[1:]
     return (value or 0) + 1
 
 

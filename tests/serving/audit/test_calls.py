@@ -103,7 +103,8 @@ def test_what_does_not_fit_together_is_found(cli: CommandLine) -> None:
         wrong = [
             record("r-1", status=1),
             record("r-1", "outcome"),
-            record("r-3", "outcome"),
+            record("r-3", "outcome", completion_tokens=1),
+            record("refused", "outcome", status=403),
             record("r-4"),
             record("r-4", "outcome", bytes_scanned=5, bytes_emitted=6),
             record("r-5"),
@@ -116,10 +117,11 @@ def test_what_does_not_fit_together_is_found(cli: CommandLine) -> None:
     for problem in (
         "intent of r-1): there was an intent already",
         "outcome of r-1): there was an outcome already",
-        "outcome of r-3): there is no intent before it",
+        "outcome of r-3): something was answered, and there is no intent before it",
         "outcome of r-4): 6 bytes went out, and guards saw 5",
     ):
         assert problem in said
+    assert "refused" not in said
     assert answer.json["unfinished"] == 3
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,9 @@ def test_every_change_of_a_record_is_found(exported: Path, line: int) -> None:
         check = changed(exported, line, lambda said, name=name, value=value: said.update({name: value}))  # type: ignore[misc]
         assert len(check.problems) == 1, name
         assert f"line {line + 1}" in check.problems[0]
+    if json.loads(exported.read_text().splitlines()[line])["content"] is not None:
+        flipped = changed(exported, line, lambda said: said.update(content=b64encode(b"leales").decode()))
+        assert "it says something else than its leaf: content" in flipped.problems[0]
     dropped = changed(exported, line, lambda said: said["facts"].pop("action"))
     assert "it says something else than its leaf: facts" in dropped.problems[0]
 

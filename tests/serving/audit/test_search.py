@@ -11,7 +11,7 @@ from loresmith.errors import Failure, UserError
 from loresmith.ledger import Ledger
 from loresmith.serving.audit.moments import moment_of
 from loresmith.serving.audit.record import AuditRecord, GuardVerdict
-from loresmith.serving.audit.search import Query, condition_columns, find
+from loresmith.serving.audit.search import Query, condition_columns, find, requests
 from tests.ledger.places import Place, audit_row
 from tests.serving.audit.places import LATER, record
 
@@ -77,6 +77,12 @@ def test_all_that_is_asked_for_must_hold(searched: Ledger) -> None:
     assert found(searched, response="r-2", until=LATER, release="acme") == [1]
     assert found(searched, response="r-2", principal="user:eve") == []
     assert found(searched, channel="production", where="status > 0", since=LATER) == [2, 3]
+
+
+def test_each_request_is_there_once_also_one_that_was_refused_at_once(searched: Ledger) -> None:
+    searched.audit_records.append([record("r-3", "outcome", allowed=False, status=403).row(), record("r-4").row()])
+    found = [(each.record.response, each.record.phase) for each in requests(searched.audit_records)]
+    assert found == [("r-1", "intent"), ("r-2", "intent"), ("r-3", "outcome"), ("r-4", "intent")]
 
 
 def test_a_condition_that_means_nothing_says_where(searched: Ledger) -> None:

@@ -70,6 +70,21 @@ def find(records: AuditRecords, query: Query, *, content: bool = False, newest_f
             yield found
 
 
+def requests(records: AuditRecords, *, since: str | None = None, until: str | None = None) -> Iterator[Found]:
+    """One record of each request, in the order of the log: its intent, or the outcome of one that was refused before
+    there was any. Both say who asked for what, and what was decided."""
+    under_way: set[str] = set()
+    for found in map(found_of, records.search(since=since, until=until)):
+        response = found.record.response
+        if found.record.phase == "intent":
+            under_way.add(response)
+            yield found
+        elif response in under_way:
+            under_way.remove(response)
+        else:
+            yield found
+
+
 def found_of(row: AuditRow) -> Found:
     """What a row of the ledger says. Raises Failure for one that says nothing that can be read."""
     try:

@@ -32,8 +32,11 @@ class AuditCheck(BaseModel):
 
 
 def verify_records(ledger: Ledger, keys: TenantKeys) -> AuditCheck:
-    """Read every record, and hold it against what an audit is: an outcome follows an intent, once; what is said of an
-    answer's bytes agrees; content opens for its record. The log itself is verified by `Log.verify`."""
+    """Read every record, and hold it against what an audit is.
+
+    An answer follows an intent, once (a request that was refused needs none); what is said of an answer's bytes agrees;
+    content opens for its record. The log itself is verified by `Log.verify`.
+    """
     keys.refresh()
     problems: list[str] = []
     opened: dict[str, bool] = {}
@@ -58,10 +61,11 @@ def verify_records(ledger: Ledger, keys: TenantKeys) -> AuditCheck:
             opened[row.response] = record.allowed
         elif row.response in closed:
             problems.append(f"{name}: there was an outcome already")
-        elif opened.pop(row.response, None) is None:
-            problems.append(f"{name}: there is no intent before it")
         else:
             closed.add(row.response)
+            went_out = record.status == 200 or record.completion_tokens > 0 or record.bytes_emitted > 0
+            if opened.pop(row.response, None) is None and went_out:
+                problems.append(f"{name}: something was answered, and there is no intent before it")
         if row.phase == "outcome" and record.bytes_scanned != record.bytes_emitted:
             problems.append(f"{name}: {record.bytes_emitted} bytes went out, and guards saw {record.bytes_scanned}")
     return AuditCheck(
