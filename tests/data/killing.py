@@ -49,7 +49,7 @@ def require_going_on(carry_out: CarryOut, folder: Path, wanted: Files, every: in
             after.append(_finished(here))
 
         assert carry_out(here, look) == wanted, f"killed after {seen}"
-        assert all(after[0][path] == when for path, when in before.items()), f"made again after {seen}"
+        assert all(after[-1][path] == when for path, when in before.items()), f"made again after {seen}"
         assert len(before) >= at
     return len(moments)
 

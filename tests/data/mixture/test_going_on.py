@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ from loresmith.data.mixture import mix
 from loresmith.data.mixture.amounts import Stage
 from loresmith.data.mixture.mix import mix_corpora
 from loresmith.data.mixture.settings import MixtureRules, SourceRule
+from loresmith.errors import UserError
 from tests.data.killing import require_going_on, require_survival
 from tests.data.tables import files_of
 from tests.data.written_corpora import corpus_of, document
@@ -82,6 +84,7 @@ def carried_out(
     if tick is not None:
         context.progress = tick  # type: ignore[method-assign]
     target, work = context.output("corpus"), context.work / "mixture"
+    (target / "documents-00099.parquet").write_text("what a start that was killed left behind")
     with local_engine(workers, memory, folder / "tables", tables) as engine:
         mixed = mix_corpora([given / "a", given / "b"], target, RULES, work, engine, context, FILE_BYTES)
     mixed.books.require_balance("mix")
@@ -115,3 +118,13 @@ def test_a_real_kill_in_any_stage_leaves_what_the_next_start_goes_on_from(given:
     wanted = carried_out(given, tmp_path / "whole")
     stages = [f"work/mixture/{stage}" for stage in ("surveyed", "sketched", "joined", "dealt", "written")]
     require_survival(PROGRAM, [str(given)], stages, lambda folder, _: carried_out(given, folder), tmp_path, wanted)
+
+
+def test_a_name_that_no_shard_has_is_refused(given: Path, tmp_path: Path) -> None:
+    rules = replace(RULES, by="scores.wrds")
+    context, corpora = RecordingContext(tmp_path), [given / "a", given / "b"]
+    with (
+        local_engine(1, 1 << 30, tmp_path / "tables") as engine,
+        pytest.raises(UserError, match=r"did you mean 'scores\.words'"),
+    ):
+        mix_corpora(corpora, context.output("corpus"), rules, tmp_path / "mixture", engine, context)
