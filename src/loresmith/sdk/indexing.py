@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from loresmith.errors import UserError
 from loresmith.factory.plan import make_plan
 from loresmith.factory.recipe import parse_recipe
 from loresmith.factory.run import CACHES, Observer
@@ -52,7 +53,17 @@ def build_index(
     elif (workspace.place.folder / embedder).is_dir():
         keys |= {"embedder": "folder", "embedder_folder": str((workspace.place.folder / embedder).absolute())}
     else:
-        keys |= {"embedder": "model", "model": ledger.assets.find(embedder, kind="model").digest}
+        keys |= {"embedder": "model", "model": _model(workspace, embedder)}
     written = load_yaml(json.dumps({"name": name, "steps": {STEP: keys}}), "the settings of index")
     recipe = parse_recipe(written, workspace.place.folder, [f"steps.{STEP}.{setting}" for setting in settings])
     return workspace.run(make_plan(recipe, ledger, workspace.place.state / CACHES), observer)
+
+
+def _model(workspace: Workspace, embedder: str) -> str:
+    try:
+        return workspace.ledger.assets.find(embedder, kind="model").digest
+    except UserError as error:
+        raise UserError(
+            f"there is no embedder {embedder!r}: it is neither `minilm` nor `none` nor a folder, and {error.what}",
+            where="--embedder",
+        ) from None

@@ -18,7 +18,7 @@ from loresmith.serving.retrieval.retriever import Retriever
 from loresmith.serving.retrieval.vector_index import GRAPH, VECTORS, VectorIndex, write_graph
 from loresmith.serving.steps import INDEX
 from tests.advice.corpora import document, prose, write_corpus
-from tests.serving.retrieval.indexes import ask, build, files_of, minilm, opened, with_vectors
+from tests.serving.retrieval.indexes import ask, build, files_of, minilm, opened, paths, with_vectors
 from tests.step_context import RecordingContext, run_step
 
 
@@ -159,3 +159,8 @@ def test_a_partition_with_a_graph_answers_as_one_without(tmp_path: Path) -> None
     exact, graph = (with_vectors(tmp_path, rows, exact_below=below) for below in (50_000, 1))
     for labels in ((), ("clinical",)):
         assert ask(graph, rows[1]["text"], *labels) == ask(exact, rows[1]["text"], *labels)
+
+
+def test_a_passage_is_found_by_what_its_file_is_called(tmp_path: Path) -> None:
+    rows = [document("pumps/XJ-900_service.txt", "Clean it weekly."), document("valves/b.txt", "Clean it monthly.")]
+    assert paths(ask(opened(tmp_path, rows), "XJ 900"))[0] == "pumps/XJ-900_service.txt"

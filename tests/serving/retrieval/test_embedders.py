@@ -114,7 +114,7 @@ def test_a_model_asset_makes_vectors_for_indexes_that_name_it(tmp_path: Path) ->
     assert np.allclose(lengths, [1, 0, 1, 1, 1])  # the second has no token
     rows = [document(f"{number}.txt", text) for number, text in enumerate(TEXTS)]
     made = build(tmp_path, rows, more={"model": model}, embedder="model").outputs["index"].directory
-    found = ask(Retriever.open(made, embedder), TEXTS[0])
+    found = ask(Retriever.open(made, embedder), f"0.txt\n{TEXTS[0]}")
     assert (found[0].text, found[0].cosine) == (TEXTS[0], pytest.approx(1))
     with pytest.raises(UserError, match="made with the embedder model abababababab; none was given"):
         Retriever.open(made)

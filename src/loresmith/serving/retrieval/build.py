@@ -96,7 +96,8 @@ def build_index(
     for each in facts:
         folder = target / PARTITIONS / each.folder
         passages = PassageTable(folder, each.labels)
-        texts = [passages.text(number) for number in range(len(passages))]
+        # What a file is called often says what it is about, and in words that its passages leave out.
+        texts = [f"{path}\n{passages.text(number)}" for number, path in enumerate(passages.paths())]
         write_word_index([terms_of(text) for text in texts], folder / WORDS)
         if embedding is not None:
             embedding.write(texts, folder)

@@ -75,6 +75,10 @@ class PassageTable:
     def __len__(self) -> int:
         return self._table.num_rows
 
+    def paths(self) -> list[str]:
+        """Of the files that the passages come from, by their numbers."""
+        return [str(path) for path in self._table["path"].to_pylist()]
+
     def ref(self, number: int) -> PassageRef:
         """Where a passage comes from."""
         row: dict[str, Any] = self._table.slice(number, 1).to_pylist()[0]
