@@ -90,6 +90,7 @@ def carried_out(
     mixed.books.require_balance("mix")
     assert min(mixed.near, mixed.moved) > 5
     assert not work.exists()
+    assert not (target / "documents-00099.parquet").exists()
     return {**files_of(target), "said": repr((mixed.splits, mixed.sources, mixed.moved, mixed.near)).encode()}
 
 
