@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from loresmith.ledger import Ledger
-from tests.ledger.conftest import copied, empty_file  # noqa: F401 - a fixture
+from tests.ledger.conftest import copied, empty_file, postgres  # noqa: F401 - fixtures
 from tests.ledger.places import Place
 
 

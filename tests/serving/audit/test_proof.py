@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import stat
 import subprocess
 import sys
 from base64 import b64encode
@@ -137,3 +138,4 @@ def test_nothing_is_overwritten_and_nothing_half_left(exported: Path, written: L
         export(written, [], exported)
     assert exported.read_bytes() == before
     assert not list(tmp_path.glob(".audit*"))
+    assert stat.S_IMODE(exported.stat().st_mode) == 0o600

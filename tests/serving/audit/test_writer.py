@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sql
 
 from loresmith.ledger import Ledger
+from loresmith.ledger.schema import LOG_HEAD
 from loresmith.serving.audit.record import AuditRecord
 from loresmith.serving.audit.writer import Audit, AuditUnavailable
 from tests.ledger.disks import small_disk
 from tests.ledger.places import Place
+from tests.ledger.postgres import PostgresServer, plain_engine
 from tests.ledger.processes import Child, in_child
 from tests.serving.audit.places import ANSWERED, SAID, auditing, keys_of, record
 
@@ -64,6 +67,33 @@ def test_records_that_come_together_are_written_together_and_each_gets_its_leaf(
     found = {row.leaf: row.response for row in ledger.audit_records.search()}
     assert [found[leaf] for leaf in leaves] == [f"r-{number}" for number in range(300)]
     assert ledger.log.verify().problems == ()
+
+
+@pytest.mark.slow
+def test_on_postgresql_it_is_the_same(postgres: PostgresServer, tmp_path: Path) -> None:
+    address = postgres.make_database()
+    other = plain_engine(address)
+
+    async def run(ledger: Ledger) -> None:
+        async with auditing(ledger, tmp_path, probe_seconds=0.1) as audit:
+            await asyncio.gather(*(audit.intent(record(f"r-{number}"), SAID) for number in range(100)))
+            assert audit.transactions < 30
+            with other.connect() as connection:
+                connection.execute(sql.select(LOG_HEAD).with_for_update())
+                with pytest.raises(AuditUnavailable, match="locked"):
+                    await audit.intent(record("lost"))
+            await until(lambda: audit.healthy)
+            with other.connect() as connection:
+                connection.exec_driver_sql(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+                )
+            await audit.intent(record("after"))
+
+    with Place(tmp_path, f"{address}&lock_wait=0.2").open(create=True) as ledger:
+        asyncio.run(run(ledger))
+        assert len(phases(ledger)) == 101
+        assert ledger.log.verify().problems == ()
+    other.dispose()
 
 
 def test_content_is_left_out_where_settings_say_so(ledger: Ledger, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from loresmith import Workspace
 from loresmith.errors import Failure
 from loresmith.ledger import Ledger
+from loresmith.ledger.clock import timestamp
 from loresmith.serving.traffic_sample.features import features, language_of, perplexity
 from loresmith.serving.traffic_sample.reading import TRAFFIC, read_sample
 from loresmith.serving.traffic_sample.reservoir import Stratum, priority_of
@@ -224,8 +225,9 @@ def test_old_days_go_and_the_oldest_when_all_are_too_large(tmp_path: Path) -> No
 def test_it_is_written_while_the_gateway_is_at_work_and_never_holds_it_up(tmp_path: Path) -> None:
     sample = TrafficSample(TrafficSampleSettings(flush_seconds=0.1), tmp_path)
     started = time.perf_counter()
+    now = timestamp()
     for number in range(2000):
-        sample.offer(traffic(number))
+        sample.offer(traffic(number, at=now))
     assert time.perf_counter() - started < 1
     for _ in range(200):
         if list(read_sample(tmp_path)):
@@ -234,6 +236,17 @@ def test_it_is_written_while_the_gateway_is_at_work_and_never_holds_it_up(tmp_pa
     assert list(read_sample(tmp_path))
     sample.close()
     assert len(list(tmp_path.rglob("*.parquet"))) == 1
+
+
+def test_what_comes_late_of_an_hour_that_is_over_takes_nothing_away(tmp_path: Path) -> None:
+    sample = TrafficSample(TrafficSampleSettings(flush_seconds=0.05), tmp_path)
+    for number in range(3):
+        sample.offer(traffic(number))
+        time.sleep(0.3)
+    sample.close()
+    assert {(row["response"], row["seen"]) for row in read_sample(tmp_path)} == {
+        (f"r-{number}", 3) for number in range(3)
+    }
 
 
 def test_a_folder_that_cannot_be_written_is_said_and_harms_nobody(tmp_path: Path) -> None:

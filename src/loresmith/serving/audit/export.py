@@ -7,9 +7,10 @@ Each other line is a `ProvedRecord`.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -64,12 +65,12 @@ def export(ledger: Ledger, rows: Iterable[AuditRow], target: Path, reveal: Revea
         if target.exists():
             raise UserError("there is something already", where=str(target), hint="name another file")
         try:
-            with staged.open("x", encoding="utf-8") as file:
+            with _private(staged) as file:
                 for record in prove(ledger.log, rows, head, reveal):
                     file.write(_line(record))
                     count += 1
             header = ExportHeader(head=head, signed_head=envelope, records=count)
-            with target.open("x", encoding="utf-8") as whole, staged.open(encoding="utf-8") as lines:
+            with _private(target) as whole, staged.open(encoding="utf-8") as lines:
                 whole.write(_line(header))
                 whole.writelines(lines)
         finally:
@@ -122,6 +123,11 @@ def verify_export(file: Path, public_key: Path | None = None) -> ExportCheck:
         if not signed:
             problems.insert(0, "the head is not signed with the given key")
     return ExportCheck(head=header.head, signed=signed, records=count, problems=tuple(problems[:_MOST_PROBLEMS]))
+
+
+def _private(path: Path) -> TextIO:
+    """A new file that only its owner reads."""
+    return open(path, "x", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600))
 
 
 def _line(value: BaseModel) -> str:

@@ -62,6 +62,7 @@ class TrafficSample:
         self._strata: dict[_Key, Stratum] = {}
         self._rows: dict[_Key, list[dict[str, Any]]] = {}
         self._changed: set[str] = set()
+        self._parts: dict[str, int] = {}
         self._queue: queue.SimpleQueue[tuple[_Key, int, Traffic] | None] = queue.SimpleQueue()
         self.lost = 0
         """Requests that were drawn and could not be kept."""
@@ -148,9 +149,13 @@ class TrafficSample:
         except (OSError, LoresmithError) as error:
             self.trouble = str(error)
             return
-        for key in [key for key in list(self._strata) if key[0] < over]:
+        forgotten = [key for key in list(self._strata) if key[0] < over]
+        for key in forgotten:
             self._strata.pop(key, None)
             self._rows.pop(key, None)
+        # What comes late, of an hour that was forgotten, goes into another file, as if another gateway had drawn it.
+        for hour in {key[0] for key in forgotten}:
+            self._parts[hour] = self._parts.get(hour, 0) + 1
 
     def _write(self, hour: str) -> None:
         import pyarrow as pa
@@ -165,7 +170,7 @@ class TrafficSample:
         day = self._folder / hour[:10]
         for folder in (self._folder, day):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        file = day / f"{hour[11:]}-{self._process}.parquet"
+        file = day / f"{hour[11:]}-{self._process}-{self._parts.get(hour, 0)}.parquet"
         staged = file.with_suffix(".writing")
         pyarrow.parquet.write_table(pa.Table.from_pylist(rows, COLUMNS), staged, compression="zstd")
         staged.replace(file)
