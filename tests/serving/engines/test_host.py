@@ -67,7 +67,7 @@ def test_a_process_serves_many_dies_and_comes_back(tiny_directory: Path) -> None
 
 def test_an_engine_that_cannot_start_says_why(tmp_path: Path) -> None:
     async def story() -> None:
-        with pytest.raises(UserError, match="config.json"):
+        with pytest.raises(UserError, match=r"config\.json"):
             await started(tmp_path / "nowhere").start()
 
     asyncio.run(story())

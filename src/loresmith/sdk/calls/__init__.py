@@ -28,6 +28,7 @@ NOUNS = (
     "inspect",
     "models",
     "fill",
+    "serve",
     "index",
     "keys",
     "policy",

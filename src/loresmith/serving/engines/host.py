@@ -11,7 +11,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from typing import Any
 
@@ -82,7 +82,7 @@ class EngineHost:
         self._keeper = asyncio.create_task(self._keep(), name="engine: keep")
         return facts
 
-    async def generate(self, generation: Generation) -> AsyncIterator[Emission]:
+    async def generate(self, generation: Generation) -> AsyncGenerator[Emission]:
         """What the engine says to a request, until it is finished. Leaving early cancels it.
 
         Raises:

@@ -1,0 +1,1 @@
+"""The gateway: OpenAI's routes under identity, policy, quotas, guards and audit."""

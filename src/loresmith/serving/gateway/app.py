@@ -1,0 +1,143 @@
+"""The application: the routes, and the door before all of them."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp
+
+from loresmith.serving.gateway.chat_route import chat
+from loresmith.serving.gateway.completion_route import complete
+from loresmith.serving.gateway.door import OPEN, Door, principal_of
+from loresmith.serving.gateway.gateway import Gateway
+from loresmith.serving.gateway.problem import Problem
+from loresmith.serving.gateway.served_models import SEPARATOR
+from loresmith.serving.gateway.shapes import ChatRequest, CompletionRequest
+from loresmith.serving.policy.resource import GATEWAY, Resource
+
+
+def make_app(gateway: Gateway) -> FastAPI:
+    """The application of a gateway that has been started."""
+    app = FastAPI(
+        title="Loresmith gateway",
+        version=version("loresmith"),
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json",
+        exception_handlers={Problem: _told, RequestValidationError: _told_invalid},
+    )
+
+    @app.post("/v1/chat/completions")
+    async def chat_completions(request: Request, body: ChatRequest) -> Response:
+        return await chat(gateway, request, body)
+
+    @app.post("/v1/completions")
+    async def completions(request: Request, body: CompletionRequest) -> Response:
+        return await complete(gateway, request, body)
+
+    @app.get("/v1/models")
+    async def models(request: Request) -> Response:
+        return JSONResponse({"object": "list", "data": _models(gateway, request)})
+
+    @app.get("/v1/models/{name:path}")
+    async def model(request: Request, name: str) -> Response:
+        found = next((one for one in _models(gateway, request) if one["id"] == name), None)
+        if found is None:
+            from loresmith.serving.gateway.problem import no_model
+
+            raise no_model(name)
+        return JSONResponse(found)
+
+    @app.get("/health")
+    async def health() -> Response:
+        return JSONResponse({"status": "alive"})
+
+    @app.get("/ready")
+    async def ready() -> Response:
+        problems = gateway.problems
+        return JSONResponse(
+            {"status": "not ready" if problems else "ready", "problems": problems, "notes": gateway.notes},
+            503 if problems else 200,
+        )
+
+    @app.get("/metrics")
+    async def metrics(request: Request) -> Response:
+        _require_administrator(gateway, request)
+        gateway.telemetry.ready.set(0 if gateway.problems else 1)
+        for one in gateway.models.all():
+            gateway.telemetry.engine_starts.labels(one.name).set(one.host.starts)
+        return Response(gateway.telemetry.text(), media_type="text/plain; version=0.0.4")
+
+    @app.post("/admin/reload")
+    async def reload(request: Request) -> Response:
+        _require_administrator(gateway, request)
+        from loresmith.errors import LoresmithError
+
+        try:
+            changed = await gateway.reload()
+        except LoresmithError as error:
+            raise Problem(400, str(error), code="configuration") from None
+        return JSONResponse({"changed": changed, "policy": gateway.rules.policy.digest})
+
+    return app
+
+
+def behind_door(app: FastAPI, gateway: Gateway) -> ASGIApp:
+    """The application as the server is given it: nothing goes around the door, not even FastAPI's own middleware."""
+    return Door(
+        app,
+        routes=app.router.routes,
+        open_routes=OPEN,
+        authenticate=gateway.authenticator.authenticated,
+        limits=lambda: gateway.rules.config.limits,
+        rejected=gateway.note_stranger,
+    )
+
+
+def _models(gateway: Gateway, request: Request) -> list[dict[str, Any]]:
+    """Those that the caller may ask."""
+    principal, policy = principal_of(request.scope), gateway.rules.policy
+    found = []
+    for model in gateway.models.all():
+        attributes = {"channel": model.settings.channel, "model": model.digest}
+        names = [(model.name, None), *((f"{model.name}{SEPARATOR}{adapter}", adapter) for adapter in model.adapters)]
+        for name, adapter in names:
+            labels = model.labels_of(adapter)
+            resource = Resource("release" if adapter is None else "adapter", name, labels, attributes)
+            if policy.decide(principal, "complete", resource, {"route": "/v1/models"}).allowed:
+                found.append(
+                    {"id": name, "object": "model", "created": 0, "owned_by": "loresmith", "labels": sorted(labels)}
+                )
+    return found
+
+
+def _require_administrator(gateway: Gateway, request: Request) -> None:
+    principal = principal_of(request.scope)
+    decision = gateway.rules.policy.decide(principal, "administer", GATEWAY, {"route": request.url.path})
+    if not decision.allowed:
+        raise Problem(403, "this is for administrators of the gateway", code="forbidden")
+
+
+async def _told(_request: Request, problem: Exception) -> Response:
+    assert isinstance(problem, Problem)
+    return problem.response()
+
+
+async def _told_invalid(_request: Request, error: Exception) -> Response:
+    """What is wrong with a body, without what it says."""
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"] if part != "body")
+    message = str(first["msg"])
+    if first["type"] == "extra_forbidden":
+        message = "this field is not known here"
+    elif first["type"] == "json_invalid":
+        message = "the body is no JSON"
+    return Problem(
+        400, f"{place}: {message}" if place else message, code="invalid_request", param=place or None
+    ).response()

@@ -1,0 +1,221 @@
+"""`/v1/chat/completions`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from loresmith.serving.engines.generation import Chosen, Constraint, Grammar, JsonSchema, Regex
+from loresmith.serving.gateway.answer import Answer
+from loresmith.serving.gateway.asked import Asked, Piece, Usage, sampling_of
+from loresmith.serving.gateway.gateway import Gateway
+from loresmith.serving.gateway.problem import Problem
+from loresmith.serving.gateway.shapes import Asking, ChatRequest, NamedTool, ResponseFormat, plain
+from loresmith.serving.gateway.streams import DONE, event, respond
+
+
+async def chat(gateway: Gateway, request: Request, body: ChatRequest) -> Response:
+    """Answer a conversation."""
+    return await respond(gateway, request, asked_of(body), _Events(body).events, _whole)
+
+
+def asked_of(body: ChatRequest) -> Asked:
+    """What the body asks for.
+
+    Raises:
+        Problem: two of its wishes exclude each other.
+    """
+    tools = tuple(tool.model_dump(exclude_none=True) for tool in body.tools) if body.tool_choice != "none" else ()
+    call = _call(body)
+    constraint, schema = form_of(body, body.response_format)
+    if call is not None and constraint is not None:
+        raise Problem(400, "a call of a tool and a form of the answer exclude each other", param="tool_choice")
+    if body.logprobs is not True and body.top_logprobs is not None:
+        raise Problem(400, "top_logprobs needs `logprobs: true`", param="top_logprobs")
+    return Asked(
+        route="/v1/chat/completions",
+        model=body.model,
+        messages=tuple(plain(message.model_dump()) for message in body.messages),
+        tools=tools,
+        call=call,
+        one_call=body.parallel_tool_calls is False,
+        max_tokens=body.max_completion_tokens or body.max_tokens,
+        sampling=sampling_of(body.model_dump()),
+        stop=stops(body),
+        constraint=constraint,
+        schema=schema,
+        alternatives=(body.top_logprobs or 0) if body.logprobs else None,
+        stream=bool(body.stream),
+        consent=consents(body.metadata),
+    )
+
+
+def stops(body: Asking) -> tuple[str, ...]:
+    return (body.stop,) if isinstance(body.stop, str) else tuple(body.stop or ())
+
+
+def consents(metadata: dict[str, Any] | None) -> bool:
+    """Whether a request lets its conversation be learnt from: only a plain yes is one."""
+    return (metadata or {}).get("consent") in (True, "true")
+
+
+def usage_of(usage: Usage) -> dict[str, Any]:
+    return {
+        "prompt_tokens": usage.prompt,
+        "completion_tokens": usage.completion,
+        "total_tokens": usage.prompt + usage.completion,
+        "prompt_tokens_details": {"cached_tokens": usage.cached},
+    }
+
+
+def sources_of(answer: Answer) -> dict[str, Any]:
+    """What a grounded answer carries besides: its passages, and what its marks stand for."""
+    cited = answer.cited
+    if cited is None:
+        return {}
+    passages = [
+        {
+            "number": passage.number,
+            "document": passage.document,
+            "path": passage.path,
+            "pages": list(passage.pages),
+            "start": passage.start,
+            "end": passage.end,
+        }
+        for passage in answer.passages
+    ]
+    return {"sources": passages, **cited.model_dump(mode="json")}
+
+
+def fingerprint(answer: Answer) -> str:
+    """Changes whenever the model, the engine or the policy does."""
+    facts = answer.model.host.facts
+    engine = "" if facts is None else f"{facts.engine}-{facts.precision}"
+    return f"{answer.model.digest[:16]}-{engine}"
+
+
+def _call(body: ChatRequest) -> str | None:
+    choice = body.tool_choice
+    if choice in (None, "none", "auto"):
+        return None
+    if not body.tools:
+        raise Problem(400, "a tool is to be called and none is given", param="tool_choice")
+    if isinstance(choice, NamedTool):
+        name = choice.function.name
+        if name not in [tool.function.name for tool in body.tools]:
+            raise Problem(400, f"there is no tool {name!r}", param="tool_choice")
+        return name
+    return "any"
+
+
+def form_of(body: Asking, wanted: ResponseFormat | None) -> tuple[Constraint | None, dict[str, Any] | None]:
+    """The constraint that a body asks for, and the schema if it is one."""
+    found: list[tuple[Constraint, dict[str, Any] | None]] = []
+    if wanted is not None and wanted.type != "text":
+        schema: dict[str, Any] = {"type": "object"}
+        if wanted.type == "json_schema":
+            if wanted.json_schema is None:
+                raise Problem(400, "json_schema is missing", param="response_format")
+            schema = wanted.json_schema.schema_
+        found.append((JsonSchema(value=schema), schema))
+    if body.guided_regex is not None:
+        found.append((Regex(value=body.guided_regex), None))
+    if body.guided_grammar is not None:
+        found.append((Grammar(value=body.guided_grammar), None))
+    if len(found) > 1:
+        raise Problem(400, "an answer has one form: a schema, an expression or a grammar", param="response_format")
+    return found[0] if found else (None, None)
+
+
+def _whole(answer: Answer, pieces: list[Piece]) -> dict[str, Any]:
+    tokens = [token for piece in pieces for token in piece.tokens]
+    choice: dict[str, Any] = {
+        "index": 0,
+        "message": {**answer.message(), **sources_of(answer)},
+        "finish_reason": answer.finish,
+        "logprobs": _logprobs(answer, tokens),
+    }
+    return {
+        "id": answer.response,
+        "object": "chat.completion",
+        "created": answer.created,
+        "model": answer.model.name if answer.adapter is None else f"{answer.model.name}:{answer.adapter}",
+        "system_fingerprint": fingerprint(answer),
+        "choices": [choice],
+        "usage": usage_of(answer.usage),
+    }
+
+
+def _logprobs(answer: Answer, tokens: Sequence[Chosen]) -> dict[str, Any] | None:
+    if not tokens:
+        return None
+    return {"content": [_token(answer, token) for token in tokens], "refusal": None}
+
+
+def _token(answer: Answer, token: Chosen) -> dict[str, Any]:
+    return {
+        **_spelled(answer, token.id, token.log_probability or 0.0),
+        "top_logprobs": [_spelled(answer, id_, value) for id_, value in token.alternatives],
+    }
+
+
+def _spelled(answer: Answer, id_: int, log_probability: float) -> dict[str, Any]:
+    text = str(answer.model.tokenizer.decode([id_]))
+    return {"token": text, "logprob": log_probability, "bytes": list(text.encode())}
+
+
+class _Events:
+    """The chunks of a stream."""
+
+    def __init__(self, body: ChatRequest) -> None:
+        options = body.stream_options
+        self._usage = options is not None and options.include_usage
+
+    async def events(self, answer: Answer, pieces: AsyncGenerator[Piece]) -> AsyncGenerator[str]:
+        yield event(self._chunk(answer, {"role": "assistant", "content": ""}))
+        calls = 0
+        async for piece in pieces:
+            delta: dict[str, Any] = {}
+            if piece.text:
+                delta["content"] = piece.text
+            if piece.refusal is not None:
+                delta["refusal"] = piece.refusal
+            if piece.calls:
+                delta["tool_calls"] = [
+                    {
+                        "index": calls + at,
+                        "id": call.id,
+                        "type": "function",
+                        "function": {"name": call.name, "arguments": call.arguments},
+                    }
+                    for at, call in enumerate(piece.calls)
+                ]
+                calls += len(piece.calls)
+            if delta or piece.tokens:
+                yield event(self._chunk(answer, delta, logprobs=_logprobs(answer, piece.tokens)))
+        yield event(self._chunk(answer, sources_of(answer), finish=answer.finish))
+        if self._usage:
+            yield event({**self._frame(answer), "choices": [], "usage": usage_of(answer.usage)})
+        yield DONE
+
+    def _chunk(self, answer: Answer, delta: dict[str, Any], **more: Any) -> dict[str, Any]:
+        choice = {
+            "index": 0,
+            "delta": delta,
+            "finish_reason": more.get("finish"),
+            "logprobs": more.get("logprobs"),
+        }
+        return {**self._frame(answer), "choices": [choice], **({"usage": None} if self._usage else {})}
+
+    @staticmethod
+    def _frame(answer: Answer) -> dict[str, Any]:
+        return {
+            "id": answer.response,
+            "object": "chat.completion.chunk",
+            "created": answer.created,
+            "model": answer.model.name if answer.adapter is None else f"{answer.model.name}:{answer.adapter}",
+            "system_fingerprint": fingerprint(answer),
+        }

@@ -1,0 +1,92 @@
+"""`/v1/completions`: go on from a text."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from loresmith.serving.engines.generation import Chosen
+from loresmith.serving.gateway.answer import Answer
+from loresmith.serving.gateway.asked import Asked, Piece, sampling_of
+from loresmith.serving.gateway.chat_route import consents, fingerprint, form_of, stops, usage_of
+from loresmith.serving.gateway.gateway import Gateway
+from loresmith.serving.gateway.shapes import CompletionRequest
+from loresmith.serving.gateway.streams import DONE, event, respond
+
+
+async def complete(gateway: Gateway, request: Request, body: CompletionRequest) -> Response:
+    """Go on from a text."""
+    constraint, schema = form_of(body, None)
+    asked = Asked(
+        route="/v1/completions",
+        model=body.model,
+        messages=None,
+        prompt=body.prompt,
+        max_tokens=body.max_tokens,
+        sampling=sampling_of(body.model_dump()),
+        stop=stops(body),
+        constraint=constraint,
+        schema=schema,
+        alternatives=body.logprobs,
+        stream=bool(body.stream),
+        consent=consents(body.metadata),
+    )
+    shown = _Shown(body)
+    return await respond(gateway, request, asked, shown.events, shown.whole)
+
+
+class _Shown:
+    """How the answer is told."""
+
+    def __init__(self, body: CompletionRequest) -> None:
+        self._body = body
+        self._usage = body.stream_options is not None and body.stream_options.include_usage
+
+    def whole(self, answer: Answer, pieces: list[Piece]) -> dict[str, Any]:
+        tokens = [token for piece in pieces for token in piece.tokens]
+        text = self._echo(answer) + answer.text
+        return {**self._frame(answer, text, answer.finish, tokens), "usage": usage_of(answer.usage)}
+
+    async def events(self, answer: Answer, pieces: AsyncGenerator[Piece]) -> AsyncGenerator[str]:
+        if self._body.echo:
+            yield event(self._frame(answer, self._echo(answer), None, ()))
+        async for piece in pieces:
+            if piece.text or piece.tokens:
+                yield event(self._frame(answer, piece.text, None, piece.tokens))
+        yield event(self._frame(answer, "", answer.finish, ()))
+        if self._usage:
+            yield event({**self._frame(answer, "", None, ()), "choices": [], "usage": usage_of(answer.usage)})
+        yield DONE
+
+    def _echo(self, answer: Answer) -> str:
+        if not self._body.echo:
+            return ""
+        prompt = self._body.prompt
+        return prompt if isinstance(prompt, str) else str(answer.model.tokenizer.decode(list(prompt)))
+
+    @staticmethod
+    def _frame(answer: Answer, text: str, finish: str | None, tokens: Sequence[Chosen]) -> dict[str, Any]:
+        choice = {"index": 0, "text": text, "finish_reason": finish, "logprobs": _logprobs(answer, tokens)}
+        return {
+            "id": answer.response,
+            "object": "text_completion",
+            "created": answer.created,
+            "model": answer.model.name if answer.adapter is None else f"{answer.model.name}:{answer.adapter}",
+            "system_fingerprint": fingerprint(answer),
+            "choices": [choice],
+        }
+
+
+def _logprobs(answer: Answer, tokens: Sequence[Chosen]) -> dict[str, Any] | None:
+    if not tokens:
+        return None
+    decode = answer.model.tokenizer.decode
+    return {
+        "tokens": [decode([token.id]) for token in tokens],
+        "token_logprobs": [token.log_probability for token in tokens],
+        "top_logprobs": [{decode([id_]): value for id_, value in token.alternatives} for token in tokens],
+        "text_offset": None,
+    }

@@ -1,0 +1,249 @@
+"""Everything that one gateway process works with, and how it is changed while it works."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from loresmith.errors import LoresmithError, UserError
+from loresmith.ledger.digest import digest_of
+from loresmith.serving.audit.record import AuditRecord
+from loresmith.serving.audit.tenant_keys import FOLDER as TENANT_KEYS
+from loresmith.serving.audit.tenant_keys import TenantKeys
+from loresmith.serving.audit.writer import Audit
+from loresmith.serving.gateway.problem import Problem
+from loresmith.serving.gateway.served_models import ServedModels
+from loresmith.serving.gateway.telemetry import Telemetry
+from loresmith.serving.guards.guards import Guards
+from loresmith.serving.identity.authenticator import Authenticator
+from loresmith.serving.identity.groups import Groups
+from loresmith.serving.identity.server_key import make_server_key
+from loresmith.serving.policy.policy import Policy
+from loresmith.serving.quotas.quotas import Quotas
+from loresmith.serving.retrieval.retriever import Retriever
+from loresmith.serving.settings import ServingConfig, read_config
+from loresmith.serving.traffic_sample.sampler import FOLDER as TRAFFIC
+from loresmith.serving.traffic_sample.sampler import TrafficSample
+
+if TYPE_CHECKING:
+    from loresmith.ledger import Ledger
+
+WATCH_SECONDS = 1.0
+DAY_COUNTS = "quotas.db"
+
+_STRANGERS_PER_SECOND = 10.0
+_STRANGERS_AT_ONCE = 100.0
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What a request is held against: all of one configuration, so that no request meets half of two.
+
+    Attributes:
+        retriever: None where nothing is retrieved.
+    """
+
+    config: ServingConfig
+    groups: Groups
+    policy: Policy
+    guards: Guards
+    retriever: Retriever | None
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a gateway's files lie.
+
+    Attributes:
+        state: the workspace's state folder.
+        server_key: the file that API keys' hashes are keyed with.
+        config: the configuration's file; None where it came in another way, and stays as it is.
+        folder: what relative paths of the configuration start from.
+    """
+
+    state: Path
+    server_key: Path
+    config: Path | None
+    folder: Path
+
+
+class Gateway:
+    """One gateway process's parts; for one event loop.
+
+    Args:
+        config: what `place.config` says.
+        ledger: stays open until after `close`.
+        say: told what happens, in plain words.
+
+    Raises:
+        UserError: something that the configuration names is not there.
+    """
+
+    def __init__(self, config: ServingConfig, ledger: Ledger, place: Place, say: Callable[[str], None]) -> None:
+        self.ledger = ledger
+        self.place = place
+        self.say = say
+        self.rules = _rules(config, ledger, place)
+        groups = self.rules.groups
+        self.authenticator = Authenticator(config.identity, groups, ledger.credentials, place.server_key, place.folder)
+        self.quotas = Quotas(config.quotas, groups, place.state / DAY_COUNTS)
+        self.keys = TenantKeys(place.state / TENANT_KEYS, ledger.tenant_keys)
+        # The audit, the sample and feedback each read keys in a thread of their own.
+        self.audit = Audit(ledger, config.audit, TenantKeys(place.state / TENANT_KEYS, ledger.tenant_keys))
+        self.sample = TrafficSample(
+            config.traffic_sample,
+            place.state / TRAFFIC,
+            TenantKeys(place.state / TENANT_KEYS, ledger.tenant_keys),
+            self.rules.retriever.embedder if self.rules.retriever is not None else None,
+        )
+        self.models = ServedModels(config.models, ledger, say)
+        self.telemetry = Telemetry()
+        self.draining = False
+        self.trouble = ""
+        """Why the configuration's file, as it is now, is not in force; empty while it is."""
+        self._watching: asyncio.Task[None] | None = None
+        self._seen = _state_of(config, place)
+        self._strangers = _STRANGERS_AT_ONCE
+        self._stranger_at = 0.0
+
+    async def start(self) -> None:
+        """Load the models, and keep up with releases, keys and the configuration."""
+        self.authenticator.start()
+        await self.quotas.start()
+        await self.models.start()
+        self._watching = asyncio.create_task(self._watch(), name="gateway: watch the configuration")
+
+    async def close(self) -> None:
+        """End everything, the audit last."""
+        if self._watching is not None:
+            self._watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._watching
+        await self.models.close()
+        await self.quotas.close()
+        self.authenticator.close()
+        await asyncio.to_thread(self.sample.close)
+        await asyncio.to_thread(self.audit.close)
+
+    @property
+    def problems(self) -> list[str]:
+        """What keeps the gateway from answering, in words that say nothing of anybody."""
+        found = [] if self.audit.healthy else ["the audit cannot be written"]
+        found += [f"{model.name}: the engine is starting" for model in self.models.all() if not model.host.ready]
+        found += self.authenticator.problems
+        return found + (["the gateway is ending"] if self.draining else [])
+
+    @property
+    def notes(self) -> list[str]:
+        """What is not as it was asked for, and keeps nothing from being answered."""
+        found = [f"{name}: what its release points at cannot be served" for name in self.models.problems]
+        return found + (["the configuration's file is wrong; the one before is in force"] if self.trouble else [])
+
+    async def reload(self) -> bool:
+        """Take the configuration as its file says now. Answers under way end by the rules that they began with.
+
+        Returns:
+            Whether anything has changed.
+
+        Raises:
+            UserError: it is wrong; then nothing has changed.
+        """
+        prepared = await asyncio.to_thread(self._prepare)
+        if prepared is None:
+            return False
+        rules, state = prepared
+        self.authenticator.reload(rules.config.identity, rules.groups, self.place.folder)
+        self.quotas.reload(rules.config.quotas, rules.groups)
+        self.models.reload(rules.config.models)
+        self.rules, self._seen = rules, state
+        self.say(f"the configuration was taken anew: policy {rules.policy.digest[:12]}")
+        return True
+
+    def note_stranger(self, response: str, path: str, address: str, problem: Problem) -> None:
+        """Put somebody without a good credential on the record, but no flood of them: the rest is counted only."""
+        self.telemetry.rejected.inc()
+        now = asyncio.get_running_loop().time()
+        passed, self._stranger_at = now - self._stranger_at, now
+        self._strangers = min(_STRANGERS_AT_ONCE, self._strangers + passed * _STRANGERS_PER_SECOND)
+        if self._strangers < 1:
+            return
+        self._strangers -= 1
+        from loresmith.ledger.clock import timestamp
+
+        self.audit.outcome_later(
+            AuditRecord(
+                response=response,
+                phase="outcome",
+                at=timestamp(),
+                tenant="default",
+                principal="",
+                context={"route": path, "address": address},
+                policy=self.rules.policy.digest,
+                status=problem.status,
+                error=problem.reason,
+            )
+        )
+
+    def _prepare(self) -> tuple[Rules, str] | None:
+        """The rules of the configuration as its files are now; None where nothing has changed."""
+        if self.place.config is None:
+            return None
+        config = read_config(self.place.config)
+        state = _state_of(config, self.place)
+        if state == self._seen:
+            return None
+        # Where it listens is said on the command line too, and is looked at when the gateway starts.
+        config = config.model_copy(update={"listen": self.rules.config.listen})
+        fixed = ("audit", "traffic_sample")
+        if changed := [name for name in fixed if getattr(config, name) != getattr(self.rules.config, name)]:
+            raise UserError(
+                f"{', '.join(changed)} cannot change while the gateway works",
+                where=str(self.place.config),
+                hint="start it again",
+            )
+        return _rules(config, self.ledger, self.place), state
+
+    async def _watch(self) -> None:
+        """Keep up with the configuration's files."""
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            try:
+                await self.reload()
+                self.trouble = ""
+            except LoresmithError as error:
+                if self.trouble != str(error):
+                    self.trouble = str(error)
+                    self.say(f"the configuration cannot be taken as it is now: {error}")
+
+
+def _rules(config: ServingConfig, ledger: Ledger, place: Place) -> Rules:
+    from loresmith.serving.retrieval.opening import open_index
+
+    groups = Groups.from_settings(config.groups)
+    retriever = None
+    if config.retrieval is not None:
+        retriever = open_index(ledger, config.retrieval.index, config.retrieval.threads)
+    assets = {
+        reference: ledger.assets.directory(ledger.assets.find(reference).digest) for reference in config.guards.assets()
+    }
+    embed = retriever.embed if retriever is not None and retriever.embedder is not None else None
+    return Rules(
+        config=config,
+        groups=groups,
+        policy=Policy.load(config.policy, groups, place.folder),
+        guards=Guards.load(config.guards, place.folder, assets, embed, make_server_key(place.server_key)),
+        retriever=retriever,
+    )
+
+
+def _state_of(config: ServingConfig, place: Place) -> str:
+    """One digest of the configuration and of the policy files that it names."""
+    files = {}
+    for name in config.policy.files:
+        path = place.folder / name
+        files[str(name)] = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None
+    return digest_of({"config": config.model_dump(mode="json", exclude={"listen"}), "files": files})

@@ -1,0 +1,130 @@
+"""The server: from an open ledger to a gateway that answers, and back."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from loresmith.errors import UserError
+from loresmith.serving.gateway.app import behind_door, make_app
+from loresmith.serving.gateway.gateway import Gateway, Place
+from loresmith.serving.settings import ServingConfig
+
+if TYPE_CHECKING:
+    import uvicorn
+
+    from loresmith.ledger import Ledger
+
+_CONNECTIONS_WAITING = 2048
+
+
+def serve(
+    config: ServingConfig,
+    ledger: Ledger,
+    place: Place,
+    say: Callable[[str], None],
+    started: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Serve until SIGTERM or Ctrl-C; then answer what is under way, and nothing new.
+
+    Args:
+        started: told the address once the gateway answers.
+
+    Raises:
+        UserError: the configuration names something that is not there, or the address is taken.
+        Failure: an engine does not start.
+    """
+    asyncio.run(_serve(config, ledger, place, say, started))
+
+
+async def _serve(
+    config: ServingConfig, ledger: Ledger, place: Place, say: Callable[[str], None], started: Callable[[str], None]
+) -> None:
+    gateway = Gateway(config, ledger, place, say)
+    try:
+        await gateway.start()
+        server = _server(config, gateway, place)
+        server.config.load()
+        sockets = [_bound(server.config, config)]
+        scheme = "https" if config.listen.certificate else "http"
+        host, port = sockets[0].getsockname()[:2]
+        started(f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}")
+        await server.serve(sockets=sockets)
+    finally:
+        gateway.draining = True
+        await gateway.close()
+
+
+def _server(config: ServingConfig, gateway: Gateway, place: Place) -> uvicorn.Server:
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        @contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            """Stop at SIGINT and SIGTERM, as uvicorn does, without being ended by them once more afterwards."""
+            loop = asyncio.get_running_loop()
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.add_signal_handler(number, self._stop)
+            try:
+                yield
+            finally:
+                for number in (signal.SIGINT, signal.SIGTERM):
+                    loop.remove_signal_handler(number)
+
+        def _stop(self) -> None:
+            if gateway.draining:
+                self.force_exit = True  # asked twice
+                return
+            gateway.draining = True
+            gateway.say(f"ending: {sum(model.users for model in gateway.models.all())} answers are under way")
+            self.should_exit = True
+
+    listen = config.listen
+    tls: dict[str, Any] = {}
+    if listen.certificate is not None and listen.key is not None:
+        tls = {"ssl_certfile": place.folder / listen.certificate, "ssl_keyfile": place.folder / listen.key}
+        for file in tls.values():
+            if not file.is_file():
+                raise UserError("there is no such file", where=str(file), hint="see `listen` in the configuration")
+    settings = uvicorn.Config(
+        behind_door(make_app(gateway), gateway),
+        host=listen.host,
+        port=listen.port,
+        http="h11",  # of the two, the one that takes nothing but what the standard allows
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        backlog=_CONNECTIONS_WAITING,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=round(config.limits.drain_seconds),
+        **tls,
+    )
+    return Server(settings)
+
+
+def _bound(settings: uvicorn.Config, config: ServingConfig) -> Any:
+    """The socket that is listened at."""
+    import socket
+
+    listen = config.listen
+    family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((listen.host, listen.port))
+        bound.listen(settings.backlog)
+        bound.setblocking(False)
+    except OSError as error:
+        bound.close()
+        where = f"{listen.host}:{listen.port}"
+        if isinstance(error, socket.gaierror):
+            raise UserError("there is no such address", where=where) from error
+        raise UserError(
+            f"one cannot listen there: {error.strerror}", where=where, hint="choose another port with `listen.port`"
+        ) from error
+    return bound

@@ -1,0 +1,173 @@
+"""A model that is served: what its release pointed at when it was loaded, and the engine that computes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from loresmith.errors import UserError
+from loresmith.serving.engines.host import EngineHost
+from loresmith.serving.engines.starting import FACTORIES, EngineStart
+from loresmith.serving.settings import ServedModelSettings
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from loresmith.ledger import Ledger
+    from loresmith.models.conversation import ConversationRenderer
+
+PARITY = "engine-parity"
+"""The kind of the receipt that says that an engine computes a model as transformers does."""
+
+
+@dataclass(frozen=True)
+class ServedAdapter:
+    """An adapter beside its model.
+
+    Attributes:
+        digest: its asset.
+        labels: its own; the model's come on top.
+    """
+
+    digest: str
+    labels: frozenset[str]
+
+
+class ServedModel:
+    """One model, ready to be asked.
+
+    Attributes:
+        name: by which callers ask for it.
+        settings: with which it was loaded.
+        digest: its asset.
+        labels: that it inherited from what it was trained on.
+        adapters: by name.
+        tokenizer: the one that it ships with.
+        host: its engine.
+        users: answers under way; it is kept for them when its release has moved on.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        settings: ServedModelSettings,
+        digest: str,
+        labels: frozenset[str],
+        adapters: Mapping[str, ServedAdapter],
+        directory: Path,
+        host: EngineHost,
+    ) -> None:
+        from loresmith.models.storage import load_tokenizer
+
+        self.name = name
+        self.settings = settings
+        self.digest = digest
+        self.labels = labels
+        self.adapters = adapters
+        self.directory = directory
+        self.host = host
+        self.users = 0
+        self.tokenizer: PreTrainedTokenizerBase = load_tokenizer(directory)
+
+    @cached_property
+    def renderer(self) -> ConversationRenderer | None:
+        """Renders conversations; None where the model has no chat template."""
+        from loresmith.models.conversation import ConversationRenderer
+
+        return ConversationRenderer(self.tokenizer) if self.tokenizer.chat_template else None
+
+    @cached_property
+    def ends(self) -> tuple[int, ...]:
+        """Tokens that end an assistant's turn, besides those that the engine knows."""
+        end = None if self.renderer is None else self.renderer.end_of_turn
+        return () if end is None else (end,)
+
+    @property
+    def window(self) -> int:
+        facts = self.host.facts
+        return self.settings.window if facts is None else facts.window
+
+    def labels_of(self, adapter: str | None) -> frozenset[str]:
+        """What an answer of the model, or of it with an adapter, carries."""
+        return self.labels if adapter is None else self.labels | self.adapters[adapter].labels
+
+
+def place_model(name: str, settings: ServedModelSettings, ledger: Ledger) -> tuple[str, str]:
+    """What is to be loaded now: the digest of the model that the release points at, and one of all that matters.
+
+    Raises:
+        UserError: there is no such release, or what it points at is no model.
+    """
+    from loresmith.ledger.digest import digest_of
+
+    asset = ledger.assets.find(f"{settings.release}@{settings.channel}", kind="model")
+    adapters = {key: ledger.assets.find(reference, kind="adapter").digest for key, reference in _adapters(settings)}
+    everything = {"model": asset.digest, "adapters": adapters, "settings": settings.model_dump(mode="json")}
+    return asset.digest, digest_of(everything)
+
+
+async def load_model(
+    name: str, settings: ServedModelSettings, ledger: Ledger, say: Callable[[str], None]
+) -> ServedModel:
+    """Start the engine of a model.
+
+    Raises:
+        UserError: as `place_model`, or nobody certified the engine for the model, or it cannot be loaded.
+        Failure: the engine did not start.
+    """
+    asset = ledger.assets.find(f"{settings.release}@{settings.channel}", kind="model")
+    require_parity(ledger, asset.digest, settings)
+    directory = ledger.assets.directory(asset.digest)
+    adapters = {key: ledger.assets.find(reference, kind="adapter") for key, reference in _adapters(settings)}
+    arguments: dict[str, Any] = {
+        "directory": str(directory),
+        "precision": settings.precision,
+        "device": settings.device,
+        "slots": settings.slots,
+        "window": settings.window,
+        "adapters": {key: str(ledger.assets.directory(adapter.digest)) for key, adapter in adapters.items()},
+        "base": asset.digest,
+    }
+    start = EngineStart(factory=FACTORIES[settings.engine], arguments=arguments, threads=settings.threads)
+    host = EngineHost(start, lambda said: say(f"{name}: {said}"))
+    await host.start()
+    served = {key: ServedAdapter(adapter.digest, frozenset(adapter.labels)) for key, adapter in adapters.items()}
+    return ServedModel(name, settings, asset.digest, frozenset(asset.labels), served, directory, host)
+
+
+def require_parity(ledger: Ledger, digest: str, settings: ServedModelSettings) -> None:
+    """Refuse a model that nobody compared on this engine, at this precision, with the reference.
+
+    Raises:
+        UserError: there is no receipt, or the newest one says that it failed.
+    """
+    wanted = {"engine": settings.engine, "precision": settings.precision}
+    receipts = [
+        receipt
+        for receipt in ledger.receipts.list(digest)
+        if receipt.kind == PARITY and {key: receipt.evidence.get(key) for key in wanted} == wanted
+    ]
+    certify = (
+        f"`loresmith models certify {settings.release}@{settings.channel} --engine {settings.engine} "
+        f"--precision {settings.precision}` compares them and keeps the receipt"
+    )
+    if not receipts:
+        raise UserError(
+            f"nobody has compared {settings.release}@{settings.channel} on the engine {settings.engine} at "
+            f"{settings.precision} with the reference",
+            hint=certify,
+        )
+    ledger.receipts.verify(receipts[-1])
+    if not receipts[-1].passed:
+        raise UserError(
+            f"{settings.release}@{settings.channel} on the engine {settings.engine} at {settings.precision} does not "
+            f"compute what the reference does: {receipts[-1].evidence.get('because', 'see the receipt')}",
+            hint="serve it with another precision or engine",
+        )
+
+
+def _adapters(settings: ServedModelSettings) -> list[tuple[str, str]]:
+    return sorted(settings.adapters.items())

@@ -1,0 +1,50 @@
+"""Figures for Prometheus, and spans for OpenTelemetry. Neither holds a word of what is said.
+
+Spans follow the semantic conventions for generative AI (`gen_ai.*`). Without an OpenTelemetry SDK in the process they
+cost next to nothing and go nowhere.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Tracer
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+
+
+class Telemetry:
+    """The figures of one gateway."""
+
+    def __init__(self) -> None:
+        from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+        self.registry = CollectorRegistry(auto_describe=True)
+        here: dict[str, Any] = {"registry": self.registry, "namespace": "loresmith"}
+        self.requests = Counter("requests", "Requests that were answered.", ["route", "model", "status"], **here)
+        self.rejected = Counter("rejected", "Requests without a good credential.", **here)
+        self.tokens = Counter("tokens", "Tokens of prompts and answers.", ["model", "kind"], **here)
+        self.verdicts = Counter("guard_verdicts", "What guards found.", ["guard", "where", "action"], **here)
+        self.first_token = Histogram(
+            "first_token_seconds", "From a request to its first token.", ["model"], buckets=_SECONDS, **here
+        )
+        self.latency = Histogram(
+            "request_seconds", "From a request to the end of its answer.", ["route"], buckets=_SECONDS, **here
+        )
+        self.at_work = Gauge("requests_at_work", "Requests that are answered now.", ["model"], **here)
+        self.ready = Gauge("ready", "Whether the gateway answers: 1 or 0.", **here)
+        self.engine_starts = Gauge("engine_starts", "How often an engine was started.", ["model"], **here)
+
+    @cached_property
+    def tracer(self) -> Tracer:
+        from opentelemetry import trace
+
+        return trace.get_tracer("loresmith.gateway")
+
+    def text(self) -> bytes:
+        """The figures in Prometheus' format."""
+        from prometheus_client import generate_latest
+
+        return generate_latest(self.registry)

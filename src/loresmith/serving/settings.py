@@ -1,0 +1,143 @@
+"""A serving configuration: what `loresmith serve CONFIG.yaml` reads."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from loresmith.serving.audit.settings import AuditSettings
+from loresmith.serving.engines.starting import EngineName
+from loresmith.serving.guards.settings import GuardsSettings
+from loresmith.serving.identity.settings import GroupName, GroupSettings, IdentitySettings
+from loresmith.serving.policy.settings import PolicySettings
+from loresmith.serving.quotas.settings import QuotaSettings
+from loresmith.serving.retrieval.settings import RetrievalSettings
+from loresmith.serving.traffic_sample.settings import TrafficSampleSettings
+from loresmith.validation import validate
+from loresmith.yaml_lines import read_yaml
+
+ModelName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+
+Precision = Literal["bf16", "fp16", "fp32", "int8"]
+
+
+class ListenSettings(BaseModel):
+    """Where the gateway can be reached."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    host: str = Field(default="127.0.0.1", description="The address to listen at: this machine alone by default.")
+    port: int = Field(default=8080, ge=0, le=65535, description="0 takes any that is free, and says which.")
+    certificate: Path | None = Field(
+        default=None, description="TLS certificate chain (PEM); relative to the configuration's folder."
+    )
+    key: Path | None = Field(default=None, description="Its private key (PEM).")
+    plain: bool = Field(
+        default=False,
+        description="Let other machines in without TLS: only where something before the gateway ends TLS.",
+    )
+
+    @model_validator(mode="after")
+    def _is_safe(self) -> ListenSettings:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("certificate and key come together")
+        if self.certificate is None and not self.plain and not _is_loopback(self.host):
+            raise ValueError(
+                f"{self.host} lets other machines in: give certificate and key, or say `plain: true` where something "
+                "before the gateway ends TLS"
+            )
+        return self
+
+
+class LimitSettings(BaseModel):
+    """How large a request may be, and how long it may take."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    request_bytes: int = Field(default=4 << 20, ge=1024, le=1 << 30, description="Of a request's body.")
+    depth: int = Field(default=32, ge=4, le=200, description="How deep its JSON may be nested.")
+    answer_tokens: int = Field(
+        default=4096, ge=1, description="What an answer may have at most, whatever a request asks for."
+    )
+    body_seconds: float = Field(default=30, gt=0, le=3600, description="In which a request's body must have come.")
+    request_seconds: float = Field(default=600, gt=0, le=86_400, description="In which it must be answered.")
+    write_seconds: float = Field(
+        default=60, gt=0, le=3600, description="How long a caller may take to read a piece before it is given up."
+    )
+    drain_seconds: float = Field(
+        default=120, gt=0, le=3600, description="How long answers under way are waited for when the gateway ends."
+    )
+
+
+class ServedModelSettings(BaseModel):
+    """One model that callers can ask for by its name here."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    release: str = Field(min_length=1, description="The release; what its channel points at is served, as it moves.")
+    channel: Literal["candidate", "production"] = Field(default="production", description="The release's channel.")
+    engine: EngineName = Field(default="torch", description="What computes it.")
+    precision: Precision = Field(default="bf16", description="The numbers it is computed with.")
+    device: str = Field(default="cpu", description="`cpu`, or `cuda:0` and the like.")
+    slots: int = Field(default=32, ge=1, le=4096, description="Requests that are answered at the same time.")
+    window: int = Field(
+        default=4096, ge=16, description="Tokens of prompt and answer together; the model's own window at most."
+    )
+    threads: int = Field(
+        default_factory=lambda: len(os.sched_getaffinity(0)), ge=1, le=1024, description="CPU threads. Default: all."
+    )
+    adapters: dict[ModelName, str] = Field(
+        default_factory=dict,
+        description="LoRA adapters by name, as references to assets or releases; callers ask for `MODEL:ADAPTER`.",
+    )
+    answer_tokens: int = Field(default=512, ge=1, description="Tokens of an answer where a request does not say.")
+    retrieval: bool = Field(
+        default=True, description="Whether its chats are answered from passages, where `retrieval` names an index."
+    )
+
+
+class ServingConfig(BaseModel):
+    """All of it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    models: dict[ModelName, ServedModelSettings] = Field(min_length=1, description="What is served, by name.")
+    listen: ListenSettings = Field(default_factory=ListenSettings, description="Where the gateway can be reached.")
+    limits: LimitSettings = Field(default_factory=LimitSettings, description="Sizes and times.")
+    groups: dict[GroupName, GroupSettings] = Field(
+        default_factory=dict, description="Who is in which group, and the labels that each holds."
+    )
+    identity: IdentitySettings = Field(default_factory=IdentitySettings, description="Which credentials are taken.")
+    policy: PolicySettings = Field(default_factory=PolicySettings, description="Who may do what.")
+    quotas: QuotaSettings = Field(default_factory=QuotaSettings, description="How much anyone may use.")
+    guards: GuardsSettings = Field(
+        default_factory=lambda: GuardsSettings(()), description="What looks at everything that goes in and out."
+    )
+    retrieval: RetrievalSettings | None = Field(default=None, description="The documents that chats are answered from.")
+    audit: AuditSettings = Field(default_factory=AuditSettings, description="How the record is kept.")
+    traffic_sample: TrafficSampleSettings = Field(
+        default_factory=TrafficSampleSettings, description="What is kept to see later how traffic changed."
+    )
+
+
+def read_config(path: Path) -> ServingConfig:
+    """A serving configuration from its file.
+
+    Raises:
+        UserError: naming file, line and key of every mistake.
+    """
+    read = read_yaml(path)
+    return validate(ServingConfig, read.data, read.lines, str(path))
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
