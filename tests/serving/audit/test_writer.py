@@ -204,7 +204,7 @@ def test_no_more_wait_than_settings_say(ledger: Ledger, tmp_path: Path) -> None:
 
 def test_what_waits_is_written_before_it_closes(ledger: Ledger, tmp_path: Path) -> None:
     async def run() -> Audit:
-        async with auditing(ledger, tmp_path, gather_ms=50) as audit:
+        async with auditing(ledger, tmp_path, gather_ms=50, batch=10) as audit:
             await audit.intent(record("r-1"))
             for number in range(50):
                 audit.outcome_later(record(f"r-{number}", "outcome"))
