@@ -109,6 +109,9 @@ def test_records_are_found_by_what_they_say(ledger: Ledger) -> None:
     assert [row.content for row in ledger.audit_records.search(phase="outcome")] == [None, None]
     assert [row.content for row in ledger.audit_records.search(phase="outcome", content=True)] == [b"secret", None]
     assert [row.content for row in ledger.audit_records.of("r-1")] == [None, b"secret"]
+    for found_rows in (ledger.audit_records.search(), ledger.audit_records.search(content=True)):
+        assert [row.kept for row in found_rows] == [False, False, True, False]
+    assert [row.kept for row in ledger.audit_records.of("r-1")] == [False, True]
     assert ledger.audit_records.of("absent") == []
 
 
@@ -116,6 +119,7 @@ def test_more_records_than_are_read_at_once_come_once_each(ledger: Ledger) -> No
     ledger.audit_records.append([audit_row(f"r-{number}") for number in range(2300)])
     assert [row.leaf for row in ledger.audit_records.search()] == list(range(2300))
     assert [row.leaf for row in ledger.audit_records.search(newest_first=True)] == list(range(2299, -1, -1))
+    assert [row.leaf for row in ledger.audit_records.search(content=True)] == list(range(2300))
 
 
 def test_feedback_is_found_by_what_it_is_about(ledger: Ledger) -> None:

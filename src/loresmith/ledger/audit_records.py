@@ -21,6 +21,7 @@ Phase = Literal["intent", "outcome"]
 
 # Records are read so many at a time, each time in a transaction of its own: a long search holds nobody up.
 _WINDOW = 1000
+_WINDOW_WITH_CONTENT = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +37,10 @@ class AuditRow:
     facts: str
     """Canonical JSON."""
     content: bytes | None = None
-    """Encrypted."""
+    """Encrypted; None where there is none, or where it was not read."""
     leaf: int = -1
+    kept: bool = False
+    """Of what was read: whether there is content."""
 
 
 class AuditRecords:
@@ -69,7 +72,7 @@ class AuditRecords:
         """The records of one response, in the order in which they were written; empty if there are none."""
         query = sql.select(AUDIT_RECORD).where(AUDIT_RECORD.c.response == response).order_by(AUDIT_RECORD.c.leaf)
         with self._database.read() as connection:
-            return [_record(row, row.content) for row in connection.execute(query)]
+            return [_record(row, row.content, row.content is not None) for row in connection.execute(query)]
 
     def search(
         self,
@@ -97,10 +100,11 @@ class AuditRecords:
             wanted.append(AUDIT_RECORD.c.at < until)
         exactly = {"phase": phase, "tenant": tenant, "principal": principal, "release": release}
         wanted += [AUDIT_RECORD.c[name] == value for name, value in exactly.items() if value is not None]
-        left_out = () if content else ("content",)
-        columns = [column for column in AUDIT_RECORD.c if column.name not in left_out]
+        columns = [column for column in AUDIT_RECORD.c if content or column.name != "content"]
+        kept = AUDIT_RECORD.c.content.is_not(None).label("kept")
+        at_once = _WINDOW_WITH_CONTENT if content else _WINDOW
         leaf = AUDIT_RECORD.c.leaf
-        query: sql.Select[Any] = sql.select(*columns).where(*wanted).limit(_WINDOW)
+        query: sql.Select[Any] = sql.select(*columns, kept).where(*wanted).limit(at_once)
         query = query.order_by(leaf.desc() if newest_first else leaf)
         last: int | None = None
         while True:
@@ -108,8 +112,8 @@ class AuditRecords:
             with self._database.read() as connection:
                 rows = connection.execute(page).all()
             for row in rows:
-                yield _record(row, row.content if content else None)
-            if len(rows) < _WINDOW:
+                yield _record(row, row.content if content else None, row.kept)
+            if len(rows) < at_once:
                 return
             last = rows[-1].leaf
 
@@ -127,7 +131,7 @@ def _columns(record: AuditRow) -> dict[str, Any]:
     }
 
 
-def _record(row: Row[Any], content: bytes | None) -> AuditRow:
+def _record(row: Row[Any], content: bytes | None, kept: bool) -> AuditRow:
     return AuditRow(
         response=row.response,
         phase=row.phase,
@@ -138,4 +142,5 @@ def _record(row: Row[Any], content: bytes | None) -> AuditRow:
         facts=row.facts,
         content=None if content is None else bytes(content),
         leaf=row.leaf,
+        kept=bool(kept),
     )

@@ -173,7 +173,7 @@ def _search(workspace: Workspace, request: SearchRequest, _emit: Emit) -> Search
 
     _require_reason(request)
     query = query_of(request)
-    found = find(workspace.ledger.audit_records, query, content=True, newest_first=True)
+    found = find(workspace.ledger.audit_records, query, content=request.content, newest_first=True)
     shown = list(itertools.islice(found, request.limit + 1))
     if request.content:
         _put_reading_on_record(workspace, request)
@@ -189,9 +189,7 @@ def _found(found: Found, keys: TenantKeys | None) -> FoundRecord:
             said = json.loads(keys.open(found.sealed, found.record.response, found.record.phase, refresh=False))
         except Failure as failure:
             unreadable = failure.what
-    return FoundRecord(
-        leaf=found.leaf, record=found.record, kept=found.sealed is not None, said=said, unreadable=unreadable
-    )
+    return FoundRecord(leaf=found.leaf, record=found.record, kept=found.row.kept, said=said, unreadable=unreadable)
 
 
 def _require_reason(request: Choice) -> None:
@@ -290,12 +288,12 @@ def _proof(workspace: Workspace, request: ProofRequest, _emit: Emit) -> ProofAns
 def _erase(workspace: Workspace, request: EraseRequest, _emit: Emit) -> EraseAnswer:
     ledger = workspace.ledger
     erased = keys_of(workspace).destroy(request.tenant, request.because)
-    rows = ledger.audit_records.search(tenant=request.tenant, content=True)
+    rows = ledger.audit_records.search(tenant=request.tenant)
     given = ledger.feedback.list(tenant=request.tenant)
     return EraseAnswer(
         tenant=erased.tenant,
         key=erased.key,
-        records=sum(row.content is not None for row in rows),
+        records=sum(row.kept for row in rows),
         feedback=sum(each.content is not None for each in given),
     )
 
