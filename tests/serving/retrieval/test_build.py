@@ -14,11 +14,22 @@ from loresmith.data.tables import TableWriter
 from loresmith.errors import Interrupted, UserError
 from loresmith.serving.retrieval import build as building
 from loresmith.serving.retrieval.build import Cut
+from loresmith.serving.retrieval.layout import PARTITIONS, read_facts
+from loresmith.serving.retrieval.passage_table import PassageTable
 from loresmith.serving.retrieval.retriever import Retriever
 from loresmith.serving.retrieval.vector_index import GRAPH, VECTORS, VectorIndex, write_graph
 from loresmith.serving.steps import INDEX
 from tests.advice.corpora import document, prose, write_corpus
-from tests.serving.retrieval.indexes import ask, build, files_of, minilm, opened, paths, with_vectors
+from tests.serving.retrieval.indexes import (
+    ask,
+    build,
+    build_with_vectors,
+    files_of,
+    minilm,
+    opened,
+    paths,
+    with_vectors,
+)
 from tests.step_context import RecordingContext, run_step
 
 
@@ -132,10 +143,19 @@ def test_the_step_stops_when_it_is_asked_to(tmp_path: Path) -> None:
         build(tmp_path, corpus_rows(), context=RecordingContext(tmp_path / "stopped", stop_after=5))
 
 
+def test_every_passage_has_its_own_vector(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(building, "PIECE", 2)
+    index = build_with_vectors(tmp_path, corpus_rows(), words=20, overlap=5)
+    for partition in read_facts(index).partitions:
+        folder = index / PARTITIONS / partition.folder
+        passages = PassageTable(folder, partition.labels)
+        wanted = minilm().embed([f"{passages.ref(n).path}\n{passages.text(n)}" for n in range(len(passages))])
+        assert np.array_equal(np.load(folder / VECTORS), wanted)
+
+
 def test_a_graph_finds_what_comparing_all_finds(tmp_path: Path) -> None:
     draw = np.random.default_rng(0)
-    centres = draw.standard_normal((50, 64))
-    vectors = (centres[draw.integers(0, 50, 2000)] + draw.standard_normal((2000, 64))).astype(np.float32)
+    vectors = draw.standard_normal((2000, 64)).astype(np.float32)  # nothing near anything: the hardest there is
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     np.save(tmp_path / VECTORS, vectors)
     exact = VectorIndex(tmp_path)
@@ -145,7 +165,7 @@ def test_a_graph_finds_what_comparing_all_finds(tmp_path: Path) -> None:
     assert (tmp_path / GRAPH).read_bytes() == first
     graph = VectorIndex(tmp_path)
     found = 0
-    for question in vectors[::40]:
+    for question in draw.standard_normal((50, 64)).astype(np.float32):
         (numbers, cosines), (wanted, _) = graph.nearest(question, 10), exact.nearest(question, 10)
         assert (np.diff(cosines) <= 0).all()
         assert np.allclose(cosines, vectors[numbers] @ question, atol=1e-6)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from loresmith.serving.retrieval.passage import Passage
@@ -36,6 +36,8 @@ SETTINGS = RetrievalSettings(index="manuals/passages", characters=1000)
 ASKED = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Where is the filter?"}]
 
 
+@example("\u2028".join("ab"), "\x85".join("ab"))
+@example("\r\n".join("ab"), "\x1d".join("ab"))
 @given(st.text(), st.text(max_size=30))
 def test_no_line_of_a_document_is_without_its_mark(text: str, path: str) -> None:
     head, *lines = quoted(passage(1, text, path), text).splitlines()

@@ -135,6 +135,16 @@ def test_equally_good_passages_are_in_a_fixed_order(tmp_path: Path) -> None:
     assert len(found) == 9
 
 
+def test_of_passages_with_the_same_score_the_lower_document_is_first(tmp_path: Path) -> None:
+    # By words the first of these is better, by sense the second.
+    texts = ("cat cat tax", "the cat naps quietly on a rug for most of the day")
+    for names in (("a.txt", "b.txt"), ("b.txt", "a.txt")):
+        both = [document(name, text) for name, text in zip(names, texts, strict=True)]
+        found = ask(with_vectors(tmp_path, both), "sleeping cat")
+        assert found[0].score == found[1].score
+        assert found[0].document < found[1].document
+
+
 def test_words_count_as_in_one_index_of_all_that_a_caller_sees(tmp_path: Path) -> None:
     # "valve" is rare where everybody reads and in every passage of the others: it says little to who sees both.
     texts = {"open.txt": "valve", **{f"other{n}.txt": "pump" for n in range(5)}}

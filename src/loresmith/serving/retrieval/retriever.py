@@ -116,8 +116,8 @@ class Retriever:
             least_cosine: passages that are less near to the question are left out; not where the index has no vectors.
 
         Returns:
-            The best first, numbered from 1; of equally good ones those of the lower document id, and of one document
-            the earlier.
+            The best first, numbered from 1; of those with the same score the one of the lower document id, and of one
+            document the earlier.
 
         Raises:
             Failure: a partition that the caller may see is damaged.
