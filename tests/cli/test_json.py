@@ -75,6 +75,8 @@ WORDS: dict[str, Words] = {
     "policy check": lambda cli: [str(cli.write("serve.yaml", SERVING)), "--matrix"],
     "policy explain": lambda cli: [str(cli.write("serve.yaml", SERVING)), "--as", "ada", "--model", "words@production"],
     "policy replay": lambda cli: [str(cli.write("serve.yaml", SERVING))],
+    "guards check": lambda cli: [guarded(cli), "--text", "write to ada@example.com"],
+    "guards train": lambda _: about_weapons(),
     "ledger verify": lambda _: [],
     "ledger proof": lambda _: ["3"],
     "audit search": lambda _: audited("--content", "--because", "a test"),
@@ -126,6 +128,18 @@ def recorded(cli: CommandLine) -> str:
     with Workspace.open(cli.folder) as workspace:
         workspace.assets.add("documents", cli.folder / "kept")
     return "kept/page.txt"
+
+
+def guarded(cli: CommandLine) -> str:
+    """A serving config with a guard."""
+    return str(cli.write("guarded.yaml", "guards:\n  - {kind: privacy, finds: [email]}\n"))
+
+
+def about_weapons(cli: CommandLine) -> str:
+    """Examples of a topic, and of none."""
+    about = [f'{{"text": "buy a rifle of {number} inches", "topic": "weapons"}}' for number in range(10)]
+    others = [f'{{"text": "change the filter of pump {number}"}}' for number in range(10)]
+    return str(cli.write("weapons.jsonl", "\n".join([*about, *others])))
 
 
 def add_dataset(cli: CommandLine) -> str:

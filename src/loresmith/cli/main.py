@@ -44,6 +44,7 @@ ENTRIES = {
     "index": Entry("index", "Indexes of passages: build one of a corpus, look for passages."),
     "keys": Entry("keys", "API keys of the gateway's callers: create, list, revoke, rotate."),
     "policy": Entry("policy", "The gateway's policy: check it, explain a decision, replay the audit."),
+    "guards": Entry("guards", "Guards: try them on a text, teach one a topic."),
     "ledger": Entry("ledger", "The ledger's log: verify, prove."),
     "audit": Entry("audit", "The gateway's audit: search, export, verify, prove, erase."),
     "traffic": Entry("traffic", "The endpoint's traffic: make a dataset of the sample that is kept of it."),

@@ -32,6 +32,7 @@ NOUNS = (
     "index",
     "keys",
     "policy",
+    "guards",
     "ledger",
     "audit",
     "traffic",
