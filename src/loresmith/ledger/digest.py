@@ -38,11 +38,11 @@ def _is_simple(value: Any) -> bool:
 
     They differ in fractions, in the order of keys beyond ASCII, and in what they refuse.
     """
+    if isinstance(value, str):  # or of a kind of its own, as names of columns are
+        return value.isascii()
     kind = type(value)
-    if kind is str:
-        return bool(value.isascii())
     if kind is dict:
-        return all(type(key) is str and key.isascii() and _is_simple(each) for key, each in value.items())
+        return all(isinstance(key, str) and key.isascii() and _is_simple(each) for key, each in value.items())
     if kind is list:
         return all(map(_is_simple, value))
     if kind is int:
