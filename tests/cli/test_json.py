@@ -135,11 +135,14 @@ def guarded(cli: CommandLine) -> str:
     return str(cli.write("guarded.yaml", "guards:\n  - {kind: privacy, finds: [email]}\n"))
 
 
-def about_weapons(cli: CommandLine) -> str:
-    """Examples of a topic, and of none."""
+def about_weapons() -> list[str]:
+    """Examples of a topic, for a workspace of their own: here, the plug-in would look into what is made."""
+    folder = Path(mkdtemp())
     about = [f'{{"text": "buy a rifle of {number} inches", "topic": "weapons"}}' for number in range(10)]
     others = [f'{{"text": "change the filter of pump {number}"}}' for number in range(10)]
-    return str(cli.write("weapons.jsonl", "\n".join([*about, *others])))
+    (folder / "weapons.jsonl").write_text("\n".join([*about, *others]), encoding="utf-8")
+    Workspace.init(folder).close()
+    return [str(folder / "weapons.jsonl"), "--workspace", str(folder)]
 
 
 def add_dataset(cli: CommandLine) -> str:

@@ -53,6 +53,11 @@ def test_arguments_of_tools_are_what_the_request_declares() -> None:
     assert passes(BAD, declared, tool="greet", tool_arguments=False)
 
 
+def test_an_answer_of_tool_calls_alone_has_no_text_to_hold_to_a_schema() -> None:
+    assert passes("", Context(schema=SCHEMA, tools={"greet": SCHEMA}))
+    assert not passes("", Context(schema=SCHEMA))
+
+
 def test_deep_json_is_refused_and_breaks_nothing() -> None:
     assert not passes("[" * 100_000, Context(schema=SCHEMA))
 

@@ -176,7 +176,7 @@ class OutputGuard:
                 border = min(border, border if whole else guard.open_from(reading))
             except GuardFailed:
                 self._stop(guard.settings, FAILED, "", "".join(cleared))
-            found += [(guard, hit) for hit in hits if hit.end > self._out]
+            found += [(guard, hit) for hit in hits if hit.end > self._out or hit.start == hit.end]  # an empty answer
         if not whole:
             border = min(border, last_seen(reading.views, self._hold), open_end(reading.views))
             border = _outside(border, [hit for _, hit in found], len(self._text) - SETTLED)
@@ -201,7 +201,7 @@ class OutputGuard:
         counted: dict[str, int] = {}
         for guard, hit in sorted(found, key=lambda each: (each[1].start, -each[1].end)):
             name = guard.settings.called()
-            if not (hit.sure or hit.end <= border) or hit.end <= counted.get(name, 0):
+            if not (hit.sure or hit.end <= border) or hit.end <= counted.get(name, -1):
                 continue  # not yet, or seen in another view
             counted[name] = hit.end
             self._count(guard.settings, hit.rule, self._text[hit.start : hit.end])

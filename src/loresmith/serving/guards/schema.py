@@ -59,7 +59,8 @@ class SchemaCheck:
     def look(self, reading: Reading) -> Iterator[Hit]:
         text = reading.views.given
         schema = self._schema_for(reading)
-        if schema is None or not reading.whole:
+        calls_tools_alone = not reading.tool and not text.strip() and reading.context.tools
+        if schema is None or not reading.whole or calls_tools_alone:
             return
         from jsonschema import Draft202012Validator
 
