@@ -18,7 +18,7 @@ VECTORS, GRAPH = "vectors.npy", "graph.usearch"
 
 NEIGHBOURS, TRIED_BUILDING, TRIED_ASKING = 32, 256, 512
 """Of the graph: links of a node, and how many nodes are tried when one is added or looked for (HNSW's M, efConstruction
-and ef). Chosen on 60,000 vectors of MiniLM: 0.99 of the exact ten nearest are found."""
+and ef). Among 60,000 vectors, each between two of real passages, it found 0.999 of the ten nearest."""
 
 
 def write_graph(folder: Path) -> None:

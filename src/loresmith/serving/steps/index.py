@@ -38,8 +38,8 @@ class IndexConfig(StepConfig):
     exact_below: int = Field(
         default=50_000,
         ge=1,
-        description="From more passages of the same labels on, near ones are looked for along a graph, which misses "
-        "about one in a hundred, instead of among all.",
+        description="With more passages of the same labels, near ones are looked for along a graph, which may miss "
+        "one, instead of among all.",
     )
 
     @model_validator(mode="after")
