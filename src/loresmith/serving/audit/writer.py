@@ -24,6 +24,9 @@ from loresmith.serving.audit.tenant_keys import TenantKeys
 if TYPE_CHECKING:
     from loresmith.ledger import AuditRow, Ledger
 
+LATER_SECONDS = 0.05
+"""How long an outcome that nobody waits for may wait for company."""
+
 _KEYS_SECONDS, _IDLE_SECONDS = 0.5, 5.0
 """How often it is looked whether a tenant's key was destroyed, so that it does not stay in memory: under load, idle."""
 
@@ -60,6 +63,8 @@ class Audit:
         self._queue: deque[_Waiting] = deque()
         self._wake = threading.Condition()
         self._closing = False
+        self._urgent = False  # somebody waits for a record
+        self._due: float | None = None  # when those that nobody waits for are to be written
         self._trouble: Failure | None = None
         self._trouble_since = ""
         self._refused = 0
@@ -96,10 +101,14 @@ class Audit:
     def outcome_later(self, record: AuditRecord, content: Content | None = None) -> None:
         """Put an outcome on the record as soon as that is possible, for an answer of which a part has left already.
 
-        It does not wait, and it outlasts trouble: the record is kept in memory until it is written.
+        It does not wait, and it outlasts trouble: the record is kept in memory until it is written. It goes to the
+        disk with the next record that somebody waits for, or LATER_SECONDS later.
         """
         _require_phase(record, "outcome")
-        self._enqueue(_Waiting(record, content))
+        with self._wake:
+            self._queue.append(_Waiting(record, content))
+            if self._due is None:
+                self._due = time.monotonic() + LATER_SECONDS
 
     def close(self) -> None:
         """Write what waits, and stop. Raises AuditUnavailable if something could not be written."""
@@ -136,6 +145,7 @@ class Audit:
     def _enqueue(self, waiting: _Waiting) -> None:
         with self._wake:
             self._queue.append(waiting)
+            self._urgent = True
             self._wake.notify()
 
     def _begin_trouble(self, trouble: Failure) -> None:
@@ -155,8 +165,7 @@ class Audit:
                     if self._closing:
                         return
                     continue
-            with self._wake:
-                self._wake.wait_for(lambda: self._queue or self._closing, _IDLE_SECONDS)
+            self._wait_for_work()
             # Under load, records of a little while go together; a record that comes alone goes at once.
             pause = last + self._settings.gather_ms / 1000 - time.monotonic()
             if pause > 0 and not self._closing:
@@ -170,10 +179,21 @@ class Audit:
             if self._closing and not self._queue:
                 return
 
+    def _wait_for_work(self) -> None:
+        """Wait for a record that somebody waits for, or until those that nobody does have waited long enough."""
+        idle_until = time.monotonic() + _IDLE_SECONDS
+        with self._wake:
+            while not (self._urgent or self._closing):
+                now = time.monotonic()
+                if now >= idle_until or (self._due is not None and now >= self._due):
+                    return
+                self._wake.wait(LATER_SECONDS / 2)
+
     def _take(self) -> list[_Waiting]:
         with self._wake:
             count = min(len(self._queue), self._settings.batch)
             taken = [self._queue.popleft() for _ in range(count)]
+            self._urgent, self._due = bool(self._queue), None
         return [waiting for waiting in taken if not waiting.given_up]
 
     def _write_batch(self, batch: list[_Waiting]) -> None:
