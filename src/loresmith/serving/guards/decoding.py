@@ -36,12 +36,12 @@ _BASE64_WORD = re.compile(rf"(?<!{_LETTER64})(?![A-Za-z]?[a-z_\-]*[^A-Za-z0-9+/]
 _BASE64_LINES = re.compile(rf"(?<!{_LETTER64})(?:{_LETTER64}{{16,}}+[ \t]*\r?\n[ \t>]*)+{_LETTER64}+={{0,2}}")
 _BASE64_FOURS = re.compile(rf"(?<!{_LETTER64})(?:{_LETTER64}{{4}} ){{2,}}{_LETTER64}{{2,4}}(?!{_LETTER64})={{0,2}}")
 _BASE32 = re.compile(r"(?<![A-Z2-7])[A-Z2-7]{12,}={0,6}")
-_BASE32_LIKELY = re.compile(r"[A-Z2-7]{12}")
 _HEX = re.compile(r"(?<![0-9A-Za-z])(?:(?:0x|\\x)?[0-9A-Fa-f]{2}[ ,:;\-]{0,2}){4,}")
 _HEX_LIKELY = re.compile(r"(?:[0-9A-Fa-f]{2}[ ,:;\-]{0,2}(?:0x|\\x)?){4}")
 _BINARY = re.compile(r"(?<![01])(?:[01]{8}[ ,]{0,2}){4,}(?![01])")
 _BINARY_LIKELY = re.compile(r"[01]{8}")
 _DECIMAL = re.compile(r"(?<![0-9])(?:[0-9]{2,3}[ ,;]{1,2}){5,}[0-9]{2,3}(?![0-9])")
+_DIGIT = re.compile(r"[0-9]")
 _DECIMAL_LIKELY = re.compile(r"(?:[0-9]{2,3}[ ,;]{1,2}){3}")
 _NUMBER = re.compile(r"[0-9]+")
 
@@ -102,9 +102,11 @@ def _character(found: re.Match[str]) -> str | None:
 
 def codes(text: str) -> Iterator[View]:
     """Stretches that are another text in a code: base64, base32, hexadecimal, binary and decimal numbers."""
+    digits = _DIGIT.search(text) is not None
     for likely, pattern, form, read in _CODES:
-        first = likely.search(text)
-        for found in pattern.finditer(text) if first else ():
+        if likely is not None and not (digits and likely.search(text)):
+            continue
+        for found in pattern.finditer(text):
             hidden = read(found[0])
             if hidden is not None:
                 yield piece(hidden, form, *found.span())
@@ -146,17 +148,17 @@ def _from_decimal(written: str) -> str | None:
     return _readable(bytes(numbers)) if max(numbers) < 127 and min(numbers) >= 9 else None
 
 
-_Code = tuple[re.Pattern[str], re.Pattern[str], str, Callable[[str], str | None]]
+_Code = tuple[re.Pattern[str] | None, re.Pattern[str], str, Callable[[str], str | None]]
 _CODES: tuple[_Code, ...] = (
-    (_BASE64_WORD, _BASE64_WORD, "base64", _from_base64),
-    (_BASE64_LINES, _BASE64_LINES, "base64", _from_base64),
-    (_BASE64_FOURS, _BASE64_FOURS, "base64", _from_base64),
-    (_BASE32_LIKELY, _BASE32, "base32", _from_base32),
+    (None, _BASE64_WORD, "base64", _from_base64),
+    (None, _BASE64_LINES, "base64", _from_base64),
+    (None, _BASE64_FOURS, "base64", _from_base64),
+    (None, _BASE32, "base32", _from_base32),
     (_HEX_LIKELY, _HEX, "hex", _from_hex),
     (_BINARY_LIKELY, _BINARY, "binary", _from_binary),
     (_DECIMAL_LIKELY, _DECIMAL, "decimal", _from_decimal),
 )
-"""Of each code what a text with it surely has, what is tried to read, its name, and how it is read."""
+"""Of each code what a text with it surely has beside a digit, what is tried to read, its name, and how it is read."""
 
 
 def _readable(hidden: bytes) -> str | None:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
+import numpy as np
+
 from loresmith.errors import UserError
 from loresmith.serving.guards.folding import folded, looks_like
 from loresmith.serving.guards.guard import Hit, Reading
@@ -18,6 +20,7 @@ _BETWEEN = r"[\W_]{0,4}"
 _BETWEEN_WORDS = r"[\W_]{0,6}"
 _WORD_BEGINS = r"(?<![^\W_])"
 _WORD_ENDS = r"(?![^\W_])"
+_NO_LETTERS = {code: None for code in range(128) if not chr(code).isalnum()}
 _NOTHING_SAID = re.compile(r"[\W_]+")
 _REPEATED = re.compile(r"(.)(?=\1)")
 _SHORTEST_TURNED = 5
@@ -145,7 +148,11 @@ def _leet(text: str) -> Iterator[str]:
 
 
 def _squeezed(text: str) -> str:
-    return _REPEATED.sub("", _NOTHING_SAID.sub("", text))
+    """Letters and digits alone, without repeats: what a phrase has to be in to be worth looking for."""
+    if not text.isascii():
+        return _REPEATED.sub("", _NOTHING_SAID.sub("", text))
+    letters = np.frombuffer(text.translate(_NO_LETTERS).encode("ascii"), dtype=np.uint8)
+    return letters[np.r_[True, letters[1:] != letters[:-1]]].tobytes().decode("ascii") if len(letters) else ""
 
 
 def _phrase(rule: str, words: list[str], open_ended: bool) -> _Phrase:

@@ -19,10 +19,12 @@ _LONGEST_IN_WORDS = {"name": 136, "phone": 64, "iban": 64, "secret": 96}
 _LONGEST_NUMBER = 48
 _QUOTED = 640
 _KEY_END = re.compile(r"-----END [A-Z0-9 ]{0,48}PRIVATE KEY(?: BLOCK)?-----")
+_SECRET_WORDS = (
+    *("passw", "passphrase", "pwd", "kennwort", "contrase", "de passe", "wachtwoord", "senha", "senord"),
+    *("secret", "token", "credential", "key"),
+)
 _OPEN_QUOTE = re.compile(
-    r"(?:passw|passphrase|pwd|kennwort|contrase|de passe|wachtwoord|senha|senord|secret|token|credential|key)"
-    r"[^\n\"'`]{0,40}(?P<quote>[\"'`])(?:(?!(?P=quote))[^\n])*\Z",
-    re.IGNORECASE,
+    rf"(?:{'|'.join(_SECRET_WORDS)})[^\n\"'`]{{0,40}}(?P<quote>[\"'`])(?:(?!(?P=quote))[^\n])*\Z", re.IGNORECASE
 )
 
 
@@ -33,7 +35,7 @@ class PatternGuard:
         rules: what is looked for.
     """
 
-    left = 192
+    left = 96
     whole = False
 
     def __init__(self, rules: PrivacyRules) -> None:
@@ -75,7 +77,16 @@ class PatternGuard:
         begin = looks.text.rfind("-----BEGIN ", -LONGEST_KEY_BLOCK)
         if begin >= 0 and not _KEY_END.search(looks.text, begin):
             starts.append(begin)
-        quoted = _OPEN_QUOTE.search(looks.text, max(0, len(looks.text) - _QUOTED))
+        tail = looks.text[-_QUOTED:]
+        quoted = _OPEN_QUOTE.search(tail) if _may_have_open_quote(tail) else None
         if quoted:
-            starts.append(quoted.start())
+            starts.append(len(looks.text) - len(tail) + quoted.start())
         return looks.given(min(starts), len(looks.text))[0] if starts else given
+
+
+def _may_have_open_quote(text: str) -> bool:
+    """Whether `_OPEN_QUOTE` is worth trying, which takes longer."""
+    if not any(quote in text for quote in "\"'`"):
+        return False
+    lowered = text.lower()
+    return any(word in lowered for word in _SECRET_WORDS)
