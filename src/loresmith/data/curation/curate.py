@@ -95,8 +95,8 @@ def curate(
 ) -> Curated:
     """Make a corpus.
 
-    A document that is there more than once stays under its first path, with the labels of all; of a near-identical
-    group, if only one is wanted, the longest stays (then the first).
+    A document that is there more than once stays under its first path, on the terms of all; of a near-identical group,
+    if only one is wanted, the longest stays (then the first).
 
     Args:
         documents: a `documents` asset.

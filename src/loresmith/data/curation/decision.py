@@ -17,6 +17,8 @@ import pyarrow as pa
 import pyarrow.ipc
 from numpy.typing import NDArray
 
+from loresmith.data.curation.examination import FORBIDDEN
+from loresmith.data.curation.terms import Terms
 from loresmith.data.media import MEDIA, is_media
 from loresmith.ledger.books import Disposition
 
@@ -79,22 +81,25 @@ class Decisions:
         ids, paths: (N,).
         bytes: (N,) of the edited text.
         digests: (N, 32) sha256 of the edited text.
-        labels: (N,) access labels; of a document that others are merged into, theirs too.
+        terms: (N,) on which terms each may be used; of a document that others are merged into, on theirs too.
         fates: (N,).
         merged_into: (N,) the number of the document that stays for it; -1: none.
         alike: (N,) the number of the document it is near-identical to, or inside; -1: none.
         similarity: (N,) how much it has in common with that one; NaN: there is none.
+        like_forbidden: the numbers of documents that are dropped because of another one, which says the same and is not
+            allowed.
     """
 
     ids: pa.ChunkedArray[Any]
     paths: pa.ChunkedArray[Any]
     bytes: NDArray[np.int64]
     digests: NDArray[np.uint8]
-    labels: list[frozenset[str]]
+    terms: list[Terms]
     fates: list[Decision]
     merged_into: NDArray[np.int64] = field(init=False)
     alike: NDArray[np.int64] = field(init=False)
     similarity: NDArray[np.float64] = field(init=False)
+    like_forbidden: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.merged_into = np.full(len(self.fates), -1, dtype=np.int64)
@@ -118,10 +123,10 @@ class Decisions:
             before: decisions from before the texts were last changed; what was merged stays so.
         """
         known: dict[Decision, Decision] = {}
-        labels_known: dict[frozenset[str], frozenset[str]] = {}
+        terms_known: dict[Terms, Terms] = {}
         sizes: list[NDArray[np.int64]] = [np.empty(0, dtype=np.int64)]
         digests: list[NDArray[np.uint8]] = [np.empty((0, _DIGEST), dtype=np.uint8)]
-        labels: list[frozenset[str]] = []
+        terms: list[Terms] = []
         fates: list[Decision] = []
         for batch in (called := _Names(names)).keep(batches):
             sizes.append(batch.column("bytes").to_numpy())
@@ -130,18 +135,21 @@ class Decisions:
             for sign in batch.drop_columns(["id", "path", "digest"]).to_pylist():
                 fate = alone(sign, minimum_bytes)
                 fates.append(known.setdefault(fate, fate))
-                carried = frozenset(sign["labels"])
-                labels.append(labels_known.setdefault(carried, carried))
+                held = Terms.of(sign)
+                terms.append(terms_known.setdefault(held, held))
         decisions = cls(
             *called.read(),
             np.concatenate(sizes),
             np.concatenate(digests),
-            labels,
+            terms,
             fates,
         )
         if before is not None:
             for number in np.flatnonzero(before.merged_into >= 0).tolist():
                 decisions._merge(number, int(before.merged_into[number]), before.fates[number].reason)
+            for number in before.like_forbidden:
+                decisions.fates[number] = before.fates[number]
+            decisions.like_forbidden = before.like_forbidden
         return decisions
 
     def __len__(self) -> int:
@@ -159,7 +167,7 @@ class Decisions:
 
     def carried(self, chosen: NDArray[np.bool_]) -> set[str]:
         """All labels of chosen documents."""
-        return set().union(*{labels for labels, is_chosen in zip(self.labels, chosen, strict=True) if is_chosen})
+        return set().union(*{terms.labels for terms, is_chosen in zip(self.terms, chosen, strict=True) if is_chosen})
 
     def keep_owners(self, before: Decisions, owners: NDArray[np.integer[Any]]) -> None:
         """Keep documents that have become too short by cutting, but have a passage that was cut out of others for it.
@@ -173,14 +181,27 @@ class Decisions:
                 self.fates[number] = KEPT
 
     def merge_copies(self) -> None:
-        """Merge each document that says the same as one before it into the first of them."""
-        standing = np.flatnonzero(self.kept)
+        """Merge each document that says the same as one before it into the first of them.
+
+        What is said of one of them holds for their text: if one is not allowed, none is.
+        """
+        forbidden = np.fromiter((fate.reason.startswith(FORBIDDEN) for fate in self.fates), np.bool_, len(self))
+        standing = np.flatnonzero(self.kept | (forbidden & (self.bytes > 0)))
         prefixes = self.digests[standing, :8].copy().view(np.uint64)[:, 0]
         order = np.argsort(prefixes, kind="stable")
         same = np.diff(prefixes[order]) == 0
         members = standing[order[np.r_[False, same] | np.r_[same, False]]] if len(order) else standing
+        refused: dict[bytes, int] = {}
+        for number in members[forbidden[members]].tolist():
+            refused.setdefault(self.digests[number].tobytes(), number)
         first: dict[bytes, int] = {}
-        for number in np.sort(members).tolist():
+        for number in np.sort(members[~forbidden[members]]).tolist():
+            like = refused.get(self.digests[number].tobytes())
+            if like is not None:
+                said = f"so is {self.ids[like]} {self.paths[like]}, which says the same"
+                self.fates[number] = Decision("dropped", self.fates[like].reason, said)
+                self.like_forbidden.append(number)
+                continue
             original = first.setdefault(self.digests[number].tobytes(), number)
             if number != original:
                 self._merge(number, original, "exact duplicate")
@@ -204,7 +225,7 @@ class Decisions:
     def _merge(self, number: int, original: int, reason: str) -> None:
         self.fates[number] = Decision("merged", reason, f"of {self.ids[original]} {self.paths[original]}")
         self.merged_into[number] = original
-        self.labels[original] |= self.labels[number]
+        self.terms[original] = self.terms[original].and_those_of(self.terms[number])
 
     def numbered(self, found: pa.Table) -> Iterator[tuple[int, int]]:
         """The numbers of documents that were found to be alike."""

@@ -23,6 +23,10 @@ from loresmith.data.rules.rulebook import RULES
 BEFORE_BOILERPLATE = ("repair", "page_furniture", "navigation")
 """Rules that edit a document by itself; boilerplate is looked for in what they leave."""
 
+NOT_ALLOWED, KEPT_TOO_LONG = "not allowed", "kept too long"
+FORBIDDEN = (NOT_ALLOWED, KEPT_TOO_LONG)
+"""How reasons begin that come of a document's rights, and not of its text."""
+
 _LANGUAGE = "language:"
 _EDITING = (*BEFORE_BOILERPLATE, "boilerplate")
 
@@ -147,9 +151,9 @@ def _select_language(examined: Examined, rules: CurationRules) -> None:
 def _refusal(row: Mapping[str, Any], rules: CurationRules) -> str:
     """Why a document may not be in the corpus; empty if it may."""
     if rules.use not in row["uses"]:
-        return f"not allowed: {rules.use}"
+        return f"{NOT_ALLOWED}: {rules.use}"
     if row["retain_until"] and row["retain_until"] < rules.as_of:
-        return "kept too long"
+        return KEPT_TOO_LONG
     return ""
 
 

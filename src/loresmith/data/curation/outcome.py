@@ -25,11 +25,12 @@ from loresmith.data.record_books import BOOK_COLUMNS, RecordBooks
 from loresmith.data.tables import BatchWriter
 from loresmith.ledger.books import Account, Books, Disposition, Entry
 
-_STRINGS = ("disposition", "reason", "detail", "split", "group", "near")
+_STRINGS = ("disposition", "reason", "detail", "split", "group", "near", "retain_until")
 _DECIDED: list[tuple[str, pa.DataType]] = [
     *((name, pa.string()) for name in _STRINGS),
     ("similarity", pa.float64()),
     ("labels", pa.list_(pa.string())),
+    ("uses", pa.list_(pa.string())),
 ]
 DECIDED_COLUMNS = pa.schema(_DECIDED)
 """What was decided of each document; `split` and `group` are empty where it is not kept."""
@@ -49,6 +50,7 @@ SCORE_COLUMNS = pa.schema(_SCORE_FIELDS)
 near-identical to, or inside, and `similarity` how much of it is the same, from 0 to 1."""
 
 _SEEN = ("id", "path", "profile", "language", "bytes", "scores", "flags", "breaches")
+_DECIDED_OF_KEPT = ("labels", "uses", "retain_until", "split", "group")
 _TABLES = ("documents", MEDIA)
 """Files of a corpus that are numbered, and that a shard has none of where no row is in them."""
 _PARTS = {"books.parquet": BOOK_COLUMNS, "scores.parquet": SCORE_COLUMNS, "edits.parquet": EDIT_COLUMNS}
@@ -83,6 +85,7 @@ def _decided(decisions: Decisions, number: int, places: Callable[[int], tuple[st
     fate = decisions.fates[number]
     alike = int(decisions.alike[number])
     split, group = places(number)
+    terms = decisions.terms[number]
     return {
         "disposition": fate.disposition,
         "reason": fate.reason,
@@ -91,7 +94,9 @@ def _decided(decisions: Decisions, number: int, places: Callable[[int], tuple[st
         "group": group,
         "near": str(decisions.ids[alike]) if alike >= 0 else "",
         "similarity": float(decisions.similarity[number]) if alike >= 0 else None,
-        "labels": sorted(decisions.labels[number]),
+        "labels": sorted(terms.labels),
+        "uses": sorted(terms.uses),
+        "retain_until": terms.retain_until,
     }
 
 
@@ -171,7 +176,7 @@ def _scores(batch: pa.RecordBatch, fates: pa.RecordBatch) -> pa.RecordBatch:
 
 def _kept(batch: pa.RecordBatch, fates: pa.RecordBatch, columns: pa.Schema, reason: str) -> pa.RecordBatch:
     """What is kept for a reason, with these columns; without one, as text."""
-    decided = {name: fates.column(name) for name in ("labels", "split", "group")}
+    decided = {name: fates.column(name) for name in _DECIDED_OF_KEPT}
     values = [decided[name] if name in decided else batch.column(name) for name in columns.names]
     fate = zip(fates.column("disposition").to_pylist(), fates.column("reason").to_pylist(), strict=True)
     kept = pa.array([each == ("kept", reason) for each in fate], pa.bool_())

@@ -43,6 +43,8 @@ SIGNS = (
     "ingested_bytes",
     "digest",
     "labels",
+    "uses",
+    "retain_until",
     "refused",
     "breaches",
     "profile",

@@ -35,6 +35,7 @@ def outcome_of_nothing(documents: Path, work: Path, rules: CurationRules, corpus
     if not all(part.folder.is_dir() for part in parts):
         return None
     decisions = Decisions.from_signs((batch for part in parts for batch in signs(part.folder)), rules.minimum_bytes)
+    decisions.merge_copies()
     if decisions.kept.any():
         return None
     write_decisions(decisions, lambda _number: ("", ""), work / "decided.arrow")
