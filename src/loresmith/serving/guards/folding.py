@@ -56,8 +56,6 @@ def _fold(character: str) -> str:
         return _OTHER[character]
     if character.isspace():
         return "\n" if character in "\x0b\x0c\x85\u2028\u2029" else " "
-    if unicodedata.category(character) in _UNSEEN_CATEGORIES:
-        return ""
     known = _look_alikes()
     letters = []
     for part in unicodedata.normalize("NFKC", character):
