@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
@@ -11,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from loresmith.errors import Failure
-from loresmith.serving.retrieval.layout import PARTITIONS, partition_name
+from loresmith.errors import Failure, UserError
+from loresmith.serving.retrieval.layout import INDEX, PARTITIONS, partition_name
 from loresmith.serving.retrieval.passage import Passage, PassageRef
 from loresmith.serving.retrieval.retriever import Retriever
 from tests.advice.corpora import document, prose
@@ -197,3 +198,29 @@ def test_what_is_not_near_enough_is_left_out(tmp_path: Path) -> None:
     between = (nearest + other) / 2
     assert paths(retriever.retrieve("kitten", frozenset(), everything, 5, between)) == ["cat.txt"]
     assert paths(opened(tmp_path, far).retrieve("cat", frozenset(), everything, 5, 0.99)) == ["cat.txt"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "refusal"),
+    [
+        ({"format": 2}, "format 2"),
+        ({"partitions": [{"folder": "../../elsewhere", "labels": [], "documents": 1, "passages": 1}]}, "elsewhere"),
+        (
+            {"partitions": [{"folder": partition_name(["secret"]), "labels": [], "documents": 1, "passages": 1}]},
+            "folder",
+        ),
+        ({"words": "many"}, "cannot be read"),
+        ({"more": 1}, "cannot be read"),
+    ],
+)
+def test_an_index_that_does_not_mean_well_is_refused(wrong: dict[str, Any], refusal: str, tmp_path: Path) -> None:
+    directory = build(tmp_path, [document("a.txt", "valve")]).outputs["index"].directory
+    written = json.loads((directory / INDEX).read_text())
+    (directory / INDEX).write_text(json.dumps({**written, **wrong}))
+    with pytest.raises((UserError, Failure), match=refusal):
+        Retriever.open(directory)
+
+
+def test_what_is_no_index_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no index of passages"):
+        Retriever.open(tmp_path)

@@ -107,6 +107,7 @@ def test_an_erased_document_leaves_its_index(home: Path) -> None:
     assert search(home, "fever of the patient", "clinical") == ["ward/dose.md", "pump.md"]
 
 
+@pytest.mark.slow
 def test_an_index_without_the_erased_document_is_as_it_was(home: Path) -> None:
     with Workspace.open(home) as workspace:
         corpus = workspace.assets["manuals/corpus"].digest

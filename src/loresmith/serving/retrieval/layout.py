@@ -65,4 +65,7 @@ def read_facts(directory: Path) -> IndexFacts:
         raise Failure(f"the index cannot be read: {error.errors()[0]['msg']}", where=str(file)) from None
     if facts.format != FORMAT:
         raise UserError(f"the index has format {facts.format}, and this Loresmith reads {FORMAT}", where=str(file))
+    for each in facts.partitions:
+        if each.folder != partition_name(each.labels):  # an index may come from somebody who does not mean well
+            raise Failure(f"a partition's folder is not that of its labels: {each.folder!r}", where=str(file))
     return facts

@@ -52,7 +52,8 @@ class Retriever:
         self._directory = directory
         self._today = today
         self._opened: dict[str, Partition] = {}
-        self._opening = Lock()
+        # One each: nobody waits while a partition is opened that they may not see.
+        self._opening = {each.folder: Lock() for each in facts.partitions}
 
     @classmethod
     def open(
@@ -160,7 +161,7 @@ class Retriever:
     def _partition(self, facts: PartitionFacts) -> Partition:
         found = self._opened.get(facts.folder)
         if found is None:
-            with self._opening:
+            with self._opening[facts.folder]:
                 found = self._opened.get(facts.folder)
                 if found is None:
                     found = Partition(self._directory, facts, vectors=self.embedder is not None)
