@@ -17,7 +17,7 @@ from loresmith.serving.guards.output_guard import HELD_AT_MOST, TOO_LONG, NeedsP
 from loresmith.serving.guards.settings import REFUSED, DenyGuard
 from loresmith.serving.guards.verdict import FAILED
 from tests.serving.guards.evasions import CYRILLIC, TOKEN, letters
-from tests.serving.guards.guarding import KEY, answer, guards, in_pieces, written
+from tests.serving.guards.guarding import KEY, answer, content, guards, in_pieces, said, written
 
 PRIVACY = {"kind": "privacy"}
 SECRETS = {"kind": "secrets"}
@@ -58,6 +58,13 @@ def streamed(*settings: dict[str, Any], pieces: Sequence[str]) -> str:
 def test_the_same_answer_in_any_pieces_gives_the_same_output(text: str, seed: int, longest: int) -> None:
     whole = streamed(*ALL, pieces=[text])
     assert streamed(*ALL, pieces=list(in_pieces(text, seed, longest))) == whole
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(texts)
+def test_a_stream_is_redacted_as_the_same_text_is_in_a_request(text: str) -> None:
+    looking = guards(*({**each, "on": ["input", "output"]} for each in ALL))
+    assert written(looking.output(), [text]) == (content(looking.examine(said(text))), None)
 
 
 @pytest.mark.parametrize("thing", THINGS)
