@@ -15,7 +15,7 @@ import sqlalchemy as sql
 
 from loresmith.ledger import Ledger
 from loresmith.ledger.schema import LOG_HEAD
-from loresmith.serving.audit.record import AuditRecord
+from loresmith.serving.audit.record import AuditRecord, Content
 from loresmith.serving.audit.writer import Audit, AuditUnavailable
 from tests.ledger.disks import small_disk
 from tests.ledger.places import Place
@@ -174,9 +174,13 @@ def test_one_record_that_cannot_be_written_holds_up_no_other(ledger: Ledger, tmp
     async def run() -> None:
         async with auditing(ledger, tmp_path) as audit:
             bad = [record("r-1", error="\ud800"), record("r-2", principal="user:\ud800"), record("r-3", tenant="")]
+            half = Content(messages=({"role": "user", "content": "\ud800"},))
             good = audit.intent(record("r-4"), SAID)
             *failed, leaf = await asyncio.gather(
-                *(audit.intent(each, SAID) for each in bad), good, return_exceptions=True
+                *(audit.intent(each, SAID) for each in bad),
+                audit.intent(record("r-5"), half),
+                good,
+                return_exceptions=True,
             )
             for error in failed:
                 assert isinstance(error, AuditUnavailable)

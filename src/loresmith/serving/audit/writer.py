@@ -90,7 +90,8 @@ class Audit:
         """Put on the record what is asked for; returns the record's leaf when it is on the disk.
 
         Raises:
-            AuditUnavailable: it is not known to be. Nothing of an answer may leave.
+            AuditUnavailable: it is not known to be. Nothing of an answer may leave. A record that was on its way may
+                still be written: an intent is no proof that there was an answer.
         """
         return await self._write(record, content, "intent")
 
