@@ -16,6 +16,7 @@ from loresmith.serving.retrieval.embedders.minilm import lay_out_minilm
 from loresmith.serving.retrieval.embedders.model_embedder import ModelEmbedder
 from loresmith.serving.retrieval.embedders.onnx_embedder import FILES, USE, OnnxEmbedder
 from loresmith.serving.retrieval.retriever import Retriever
+from loresmith.serving.steps import INDEX, IndexConfig
 from tests.advice.corpora import document
 from tests.models.adapted_models import small
 from tests.models.tiny_tokenizer import make_tokenizer
@@ -82,7 +83,13 @@ def test_an_embedder_of_ones_own_goes_with_the_index(minilm: Path, tmp_path: Pat
     folder = shutil.copytree(minilm, tmp_path / "mine")
     (folder / USE).write_text(json.dumps({"name": "mine", "question_prefix": "query: ", "longest": 64}))
     made = build(tmp_path, [document("cat.txt", TEXTS[0])], embedder="folder", embedder_folder=folder)
+    config = IndexConfig(embedder="folder", embedder_folder=folder)
+    assert INDEX.fingerprint is not None
+    assert INDEX.restore_sources is not None
+    before = INDEX.fingerprint(config)
     shutil.rmtree(folder)
+    restored = INDEX.restore_sources(config, {"index": made.outputs["index"].directory}, tmp_path)
+    assert INDEX.fingerprint(restored) == before  # so it can be reproduced without the folder
     retriever = Retriever.open(made.outputs["index"].directory)
     assert retriever.embedder is not None
     assert retriever.embedder.facts.name == "mine"

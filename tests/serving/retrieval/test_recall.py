@@ -11,7 +11,7 @@ from tests.serving.retrieval.indexes import minilm
 
 
 def test_words_find_more_than_bm25s_alone(tmp_path: Path) -> None:
-    items = known_items()[:600]
+    items = known_items(600)
     asked = questions(items, 150)
     retriever, _ = built(tmp_path, write_corpus(tmp_path / "corpus", items, labelled=False), None)
     assert recall(asked, ours(retriever)) >= max(0.75, recall(asked, bm25s_alone(items)) + 0.05)
@@ -19,7 +19,7 @@ def test_words_find_more_than_bm25s_alone(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_words_and_vectors_together_find_more_than_words_also_over_four_partitions(tmp_path: Path) -> None:
-    items = known_items()[:800]
+    items = known_items(800)
     asked = questions(items, 150)
     whole, divided = (write_corpus(tmp_path / f"{labelled}", items, labelled=labelled) for labelled in (False, True))
     words, _ = built(tmp_path / "words", whole, None)

@@ -200,6 +200,9 @@ def test_what_is_not_near_enough_is_left_out(tmp_path: Path) -> None:
     assert paths(opened(tmp_path, far).retrieve("cat", frozenset(), everything, 5, 0.99)) == ["cat.txt"]
 
 
+ONE = {"labels": [], "documents": 1, "passages": 1}
+
+
 @pytest.mark.parametrize(
     ("wrong", "refusal"),
     [

@@ -79,6 +79,7 @@ def test_one_command_makes_an_index_that_keeps_to_the_labels(home: Path) -> None
     assert built(home, embedder="minilm", settings=("words=50",)).index == answer.index
 
 
+@pytest.mark.slow
 def test_what_may_not_be_retrieved_is_accounted_for(home: Path) -> None:
     with Workspace.open(home) as workspace:
         recipe = home / "recipe.yaml"
@@ -143,3 +144,5 @@ def test_other_assets_are_no_indexes(home: Path) -> None:
     search_in = IndexSearchRequest(index="manuals/corpus", query="x")
     with pytest.raises(UserError, match="manuals/corpus"):
         INDEX_SEARCH.perform(home, search_in, lambda _event: None)
+    with Workspace.open(home) as workspace, pytest.raises(UserError, match="manuals/corpus"):
+        open_index(workspace.ledger, "manuals/corpus")
