@@ -41,7 +41,9 @@ _HEX_LIKELY = re.compile(r"(?:[0-9A-Fa-f]{2}[ ,:;\-]{0,2}(?:0x|\\x)?){4}")
 _BINARY = re.compile(r"(?<![01])(?:[01]{8}[ ,]{0,2}){4,}(?![01])")
 _BINARY_LIKELY = re.compile(r"[01]{8}")
 _DECIMAL = re.compile(r"(?<![0-9])(?:[0-9]{2,3}[ ,;]{1,2}){5,}[0-9]{2,3}(?![0-9])")
-_DIGIT = re.compile(r"[0-9]")
+_CODE_LIKELY = re.compile(r"[A-Za-z0-9+/_-][A-Z0-9+/]")
+"""What text in any code has, and many a sentence has not."""
+
 _DECIMAL_LIKELY = re.compile(r"(?:[0-9]{2,3}[ ,;]{1,2}){3}")
 _NUMBER = re.compile(r"[0-9]+")
 
@@ -51,6 +53,7 @@ _SELECTORS = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]{4,}")
 _SPELLED = (
     r"(?<![A-Za-z0-9])(?:[A-Za-z0-9@$!][.,_*|/~\-]){%s,}[A-Za-z0-9@$!](?![A-Za-z0-9])|(?<!\S)(?:\S[ ]){%s,}\S(?!\S)"
 )
+_SPELLED_LIKELY = re.compile(r"[.,_*|/~\-][A-Za-z0-9@$!][.,_*|/~\-]|(?<!\S)\S[ ]\S[ ]\S(?!\S)")
 _SPELLED_WORD = re.compile(_SPELLED.replace("%s", "2"))
 _SPELLED_AROUND = re.compile(_SPELLED.replace("%s", "1"))
 _WIDE_GAP = re.compile(r"[ ]{2,6}")
@@ -102,9 +105,10 @@ def _character(found: re.Match[str]) -> str | None:
 
 def codes(text: str) -> Iterator[View]:
     """Stretches that are another text in a code: base64, base32, hexadecimal, binary and decimal numbers."""
-    digits = _DIGIT.search(text) is not None
+    if not _CODE_LIKELY.search(text):
+        return
     for likely, pattern, form, read in _CODES:
-        if likely is not None and not (digits and likely.search(text)):
+        if likely is not None and not likely.search(text):
             continue
         for found in pattern.finditer(text):
             hidden = read(found[0])
@@ -158,7 +162,7 @@ _CODES: tuple[_Code, ...] = (
     (_BINARY_LIKELY, _BINARY, "binary", _from_binary),
     (_DECIMAL_LIKELY, _DECIMAL, "decimal", _from_decimal),
 )
-"""Of each code what a text with it surely has beside a digit, what is tried to read, its name, and how it is read."""
+"""Of each code what a text with it surely has, where that is found sooner; what is tried; its name; how it is read."""
 
 
 def _readable(hidden: bytes) -> str | None:
@@ -192,7 +196,7 @@ def unseen(text: str) -> Iterator[View]:
 
 def spelled(text: str) -> Iterator[View]:
     """With words that are spelled put together: `s e c r e t`, `4-1-1-1`; wider gaps are between words."""
-    if not _SPELLED_WORD.search(text):
+    if not (_SPELLED_LIKELY.search(text) and _SPELLED_WORD.search(text)):
         return
     made = Rewriting(text)
     done = 0
