@@ -85,11 +85,6 @@ class Layout:
         return self._numbers([at + len(segment.tokens) - 1 for segment, at in ends if segment.wants_logits])
 
     @cached_property
-    def longest(self) -> int:
-        """Keys that the single tokens see at most."""
-        return max((segment.end for segment in self.segments[: self.single]), default=0)
-
-    @cached_property
     def adapters(self) -> dict[int, Tensor]:
         """For each adapter of the step, the places in the row of its tokens."""
         places: dict[int, list[int]] = {}

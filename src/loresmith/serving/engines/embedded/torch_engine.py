@@ -116,6 +116,7 @@ class TorchEngine:
             vocabulary_size=vocabulary_size,
             path=self._network.path,
             adapters=tuple(sorted(self._adapters)),
+            version=str(torch.__version__),
         )
 
     @property
