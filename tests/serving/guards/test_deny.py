@@ -37,6 +37,7 @@ def test_a_phrase_is_found_in_disguise(text: str) -> None:
     ("text", "phrase"),
     [
         ("isothermites are others", "thermite"),
+        ("an isothermite", "thermite"),
         ("the bob omblet", "bomb"),
         ("as it is", "ass"),
         ("loose screws", "lose"),

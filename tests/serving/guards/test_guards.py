@@ -152,7 +152,7 @@ def test_what_only_several_parts_together_show_is_refused() -> None:
     assert guards(PRIVACY).examine(said(parts)).action == "refuse"
     apart = [{"type": "text", "text": f"{MAIL}"}, {"type": "text", "text": "Thanks"}]
     assert guards(PRIVACY).examine(said(apart)).action == "redact"
-    names = [{"type": "text", "text": "Best wishes, Dr."}, {"type": "text", "text": "Please send it."}]
+    names = [{"type": "text", "text": "It was checked by Prof."}, {"type": "text", "text": "Miller pumps are red."}]
     assert guards(PRIVACY).examine(said(names)).action == "allow"
 
 
@@ -162,6 +162,7 @@ def test_verdicts_say_what_matched_to_nobody_without_the_key() -> None:
     other = Guards.load(GuardsSettings.model_validate([PRIVACY]), Path()).examine(said(MAIL))
     digests = [found.verdicts[0].digest for found in (examined, again, other)]
     assert digests[0] == digests[1] != digests[2]
+    assert guards(PRIVACY).examine(said("bob@example.com")).verdicts[0].digest != digests[0]
     assert MAIL not in repr(examined.verdicts)
 
 
