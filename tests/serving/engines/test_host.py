@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import time
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from loresmith.errors import UserError
-from loresmith.serving.engines.generation import Emission, Generation
+from loresmith.serving.engines.generation import Emission, Generation, Regex
 from loresmith.serving.engines.host import EngineGone, EngineHost
 from loresmith.serving.engines.starting import FACTORIES, EngineStart
 from tests.serving.engines.test_torch_engine import request
@@ -38,6 +39,11 @@ def test_a_process_serves_many_dies_and_comes_back(tiny_directory: Path) -> None
 
         with pytest.raises(UserError, match="the window is 256"):
             await gathered(host, request("long", 300))
+
+        # What a request asks for arrives whole: the form of its answer too.
+        formed = request("formed", max_new_tokens=40).model_copy(update={"constraint": Regex(value="[a-c]{9}")})
+        said = await gathered(host, formed)
+        assert re.fullmatch("[a-c]{9}", "".join(emission.text for emission in said))
 
         # Killed in the middle of an answer: the client is told, and the next one is served within ten seconds.
         long = request("killed", max_new_tokens=200, min_new_tokens=200)

@@ -95,7 +95,7 @@ class EngineHost:
         self._waiting[generation.id] = said
         finished = False
         try:
-            self._send({"do": "add", "generation": generation.model_dump(mode="json", exclude_defaults=True)})
+            self._send({"do": "add", "generation": generation.model_dump(mode="json")})
             while not finished:
                 emission = await said.get()
                 finished = emission.finished is not None
