@@ -15,7 +15,7 @@ import pytest
 from loresmith.errors import Failure, UserError
 from loresmith.serving.retrieval.layout import INDEX, PARTITIONS, partition_name
 from loresmith.serving.retrieval.passage import Passage, PassageRef
-from loresmith.serving.retrieval.retriever import Retriever
+from loresmith.serving.retrieval.retriever import CANDIDATES, Retriever
 from tests.advice.corpora import document, prose
 from tests.serving.retrieval.indexes import (
     ask,
@@ -111,6 +111,29 @@ def test_what_is_not_authorised_leaves_no_trace(tmp_path: Path) -> None:
     alone = ask(with_vectors(tmp_path, [row for row in open_rows if row["path"] != "3.txt"]), "The valve 3")
     assert [(passage.path, passage.score) for passage in found] == [(passage.path, passage.score) for passage in alone]
     assert retriever.retrieve("The valve 3", frozenset(), lambda _: False, 10) == []
+
+
+def test_however_many_are_refused_the_best_of_the_others_are_found(tmp_path: Path) -> None:
+    # By words alone the shorter is better; there are more than are looked at in one go.
+    documents = [document(f"{n:03d}.txt", "valve" + " pump" * n) for n in range(CANDIDATES + 90)]
+    retriever = opened(tmp_path, documents)
+
+    def late(passage: PassageRef) -> bool:
+        return int(passage.path[:3]) >= 70
+
+    wanted = ask(opened(tmp_path, documents[70:]), "valve", limit=12)
+    found = retriever.retrieve("valve", frozenset(), late, 12)
+    assert [(each.path, each.score) for each in found] == [(each.path, each.score) for each in wanted]
+    assert paths(found) == [f"{n:03d}.txt" for n in range(70, 82)]
+    last = retriever.retrieve("valve", frozenset(), lambda ref: ref.path == documents[-1]["path"], 5)
+    assert paths(last) == [documents[-1]["path"]]
+
+
+def test_a_passage_is_authorised_once_a_question(tmp_path: Path) -> None:
+    asked: list[PassageRef] = []
+    retriever = with_vectors(tmp_path, [document(f"{n}.txt", f"The valve {n}") for n in range(4)])
+    retriever.retrieve("valve", frozenset(), lambda ref: bool(asked.append(ref)), 5)
+    assert len(asked) == len(set(asked)) == 4
 
 
 def test_an_authorisation_that_fails_is_not_passed_over(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
+from itertools import islice
 from pathlib import Path
 from threading import Lock
 
@@ -24,7 +25,7 @@ from loresmith.serving.retrieval.word_index import inverse_frequency
 Authorise = Callable[[PassageRef], bool]
 
 CANDIDATES = 50
-"""Passages that each way of looking brings, at least: what is authorised, and then ranked."""
+"""Passages that each way of looking brings, at least, of those that are authorised."""
 
 MOST_TERMS = 256
 """Different terms of a question that are looked for."""
@@ -127,11 +128,12 @@ class Retriever:
         if not visible or limit < 1:
             return []
         question = self.embedder.embed([query], question=True)[0] if self.embedder is not None else None
+        asked = _Asked(authorise, self._today().isoformat())
         count = max(CANDIDATES, 2 * limit)
-        rankings = [_by_words(query, visible, count)]
+        rankings = [asked.allowed(lambda most: _by_words(query, visible, most), count)]
         if question is not None:
-            rankings.append(_by_vectors(question, visible, count))
-        allowed = self._allowed([hit for ranking in rankings for hit in ranking], authorise)
+            rankings.append(asked.allowed(lambda most: _by_vectors(question, visible, most), count))
+        allowed = {hit: ref for ranking in rankings for hit, ref in ranking.items()}
         cosines = {hit: _cosine(hit, question) for hit in allowed}
         least = least_cosine if least_cosine is not None else -math.inf
         allowed = {hit: ref for hit, ref in allowed.items() if (cosine := cosines[hit]) is None or cosine >= least}
@@ -148,16 +150,6 @@ class Retriever:
             for number, hit in enumerate(order[:limit], 1)
         ]
 
-    def _allowed(self, hits: Sequence[_Hit], authorise: Authorise) -> dict[_Hit, PassageRef]:
-        """Those that may be shown today, to this caller."""
-        today = self._today().isoformat()
-        refs = {hit: hit[0].passages.ref(hit[1]) for hit in hits}
-        return {
-            hit: ref
-            for hit, ref in refs.items()
-            if (not ref.retain_until or today <= ref.retain_until) and authorise(ref)
-        }
-
     def _partition(self, facts: PartitionFacts) -> Partition:
         found = self._opened.get(facts.folder)
         if found is None:
@@ -167,6 +159,36 @@ class Retriever:
                     found = Partition(self._directory, facts, vectors=self.embedder is not None)
                     self._opened[facts.folder] = found
         return found
+
+
+class _Asked:
+    """Which passages may be shown today, to this caller; each is asked about once."""
+
+    def __init__(self, authorise: Authorise, today: str) -> None:
+        self._authorise = authorise
+        self._today = today
+        self._refs: dict[_Hit, PassageRef | None] = {}
+
+    def allowed(self, look: Callable[[int], list[_Hit]], count: int) -> dict[_Hit, PassageRef]:
+        """The best passages of those that may be shown, in their order: as many as if there were no others.
+
+        Args:
+            look: finds so many, at most, the best first.
+        """
+        most = count
+        while True:
+            found = look(most)
+            shown = {hit: ref for hit in found if (ref := self._shown(hit)) is not None}
+            if len(shown) >= count or len(found) < most:
+                return dict(islice(shown.items(), count))
+            most *= 4
+
+    def _shown(self, hit: _Hit) -> PassageRef | None:
+        if hit not in self._refs:
+            ref = hit[0].passages.ref(hit[1])
+            kept = not ref.retain_until or self._today <= ref.retain_until
+            self._refs[hit] = ref if kept and self._authorise(ref) else None
+        return self._refs[hit]
 
 
 def _by_words(query: str, visible: Sequence[Partition], count: int) -> list[_Hit]:

@@ -43,6 +43,9 @@ class Embedder(Protocol):
             question: whether they are questions, and not passages: some embedders tell them apart.
         """
 
+    def tokens(self, text: str) -> int:
+        """How many tokens a text has, as a passage, also beyond those that are looked at."""
+
 
 def unit_length(vector: NDArray[Any]) -> Vectors:
     """A vector (D,) at length 1; zeros stay zeros."""

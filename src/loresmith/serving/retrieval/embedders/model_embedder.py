@@ -54,6 +54,10 @@ class ModelEmbedder:
                 found[number] = self._computed(text)
         return found
 
+    def tokens(self, text: str) -> int:
+        """As `Embedder.tokens`."""
+        return len(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+
     def _computed(self, text: str) -> Vectors:
         import torch
 

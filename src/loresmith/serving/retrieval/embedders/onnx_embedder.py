@@ -60,6 +60,8 @@ class OnnxEmbedder:
         self._use = read_use(folder)
         self._tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
         self._tokenizer.no_padding()
+        self._counter = Tokenizer.from_str(self._tokenizer.to_str())
+        self._counter.no_truncation()
         self._tokenizer.enable_truncation(self._use.longest)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
@@ -95,6 +97,10 @@ class OnnxEmbedder:
         for number, text in enumerate(texts):
             found[number] = self._computed(prefix + text)
         return found
+
+    def tokens(self, text: str) -> int:
+        """As `Embedder.tokens`; special ones count."""
+        return len(self._counter.encode(self._use.passage_prefix + text).ids)
 
     def _computed(self, text: str) -> Vectors:
         ids_1T = np.array([self._tokenizer.encode(text).ids], np.int64)
