@@ -32,6 +32,7 @@ from loresmith.data.engine.finished import once
 from loresmith.data.engine.gathering import batches_of, empty, place, write_together
 from loresmith.data.engine.shards import Shard, read_shard, require_columns
 from loresmith.data.engine.sorting import Sorting
+from loresmith.data.media_left_behind import leave_media
 from loresmith.data.mixing import hash_of
 from loresmith.data.observer import Observer, safe_point
 from loresmith.data.record_books import BOOK_COLUMNS, RecordBooks
@@ -132,7 +133,9 @@ def decontaminate(
             "every document of the corpus holds cases of the suites, and nothing is left",
             hint="`overlap: drop-span` cuts the cases out; `overlap: flag` leaves all as it is",
         )
-    _put_together(corpus, target, findings, treated)
+    media = work / "media"
+    left_behind = leave_media([corpus], media)
+    _put_together(corpus, target, findings, treated, media)
     counts = {split: {"documents": 0, "bytes": 0, "groups": 0} for split in SPLITS}
     languages: Counter[str] = Counter()
     for made in treated:
@@ -143,7 +146,10 @@ def decontaminate(
     sorting = Sorting(work / "sorting", engine.memory // 4)
     for split in SPLITS:
         counts[split]["groups"] = sum(map(len, sorting.different(_groups(treated, split))))
-    books, labels = added_up([made.books for made in treated]), set().union(*(made.labels for made in treated))
+    books, labels = (
+        added_up([*(made.books for made in treated), left_behind]),
+        set().union(*(made.labels for made in treated)),
+    )
     work.rename(finished)  # at once, so that no half of it is ever taken for whole
     shutil.rmtree(finished)
     return Decontaminated(books, findings, counts, dict(sorted(languages.items())), labels)
@@ -195,7 +201,7 @@ def treat(shard: Shard, folders: Sequence[Path], measures: Measures, work: Path)
     return Treated(folder, **counted, documents=sum(some.get("documents", 0) for some in counted["splits"].values()))
 
 
-def _put_together(corpus: Path, target: Path, findings: Findings, treated: Sequence[Treated]) -> None:
+def _put_together(corpus: Path, target: Path, findings: Findings, treated: Sequence[Treated], media: Path) -> None:
     empty(target)
     with TableWriter(target / FINDINGS_FILE, FINDING_COLUMNS) as table:
         for row in findings.rows():
@@ -204,7 +210,8 @@ def _put_together(corpus: Path, target: Path, findings: Findings, treated: Seque
         shutil.copyfile(corpus / SCORES_FILE, target / SCORES_FILE)
     for number, made in enumerate(made for made in treated if made.documents):
         place(made.folder / _DOCUMENTS, target / f"documents-{number:05d}.parquet")
-    write_together(target / _BOOKS, BOOK_COLUMNS, batches_of(made.folder / _BOOKS for made in treated))
+    folders = [*(made.folder for made in treated), media]
+    write_together(target / _BOOKS, BOOK_COLUMNS, batches_of(folder / _BOOKS for folder in folders))
     edits = write_together(target / EDITS_FILE, EDIT_COLUMNS, _edits(corpus, treated))
     if not edits and not (corpus / EDITS_FILE).exists():
         (target / EDITS_FILE).unlink()

@@ -23,6 +23,7 @@ from loresmith.data.engine.engine import Engine, R, T
 from loresmith.data.engine.gathering import batches_of, empty, place, write_together
 from loresmith.data.engine.sorting import Sorting
 from loresmith.data.looking import EDITS
+from loresmith.data.media_left_behind import leave_media
 from loresmith.data.mixture.dealing import BOOKS, Dealing, Files, deal, dealt_to
 from loresmith.data.mixture.edits import Kept, elsewhere, keep_edits
 from loresmith.data.mixture.joining import join_groups, sketch
@@ -103,6 +104,7 @@ class _Mixing:
     def __init__(
         self, corpora: Sequence[Path], rules: MixtureRules, work: Path, engine: Engine, observer: Observer
     ) -> None:
+        self._corpora = corpora
         self._rules = rules
         self._work = work
         self._engine = engine
@@ -128,10 +130,13 @@ class _Mixing:
         write = partial(write_file, dealing=dealing, folder=self._work / "written")
         written = list(self._over(write, range(len(files)), "files written"))
         edits = self._edits(joined)
+        media = self._work / "media"
+        books.append(leave_media(self._corpora, media))
         empty(target)
         for number, file in enumerate(written):
             place(file.path, target / f"documents-{number:05d}.parquet")
-        write_together(target / BOOKS, BOOK_COLUMNS, batches_of(dealt_to(part) / BOOKS for part in self._parts))
+        told = [*map(dealt_to, self._parts), media]
+        write_together(target / BOOKS, BOOK_COLUMNS, batches_of(folder / BOOKS for folder in told))
         for table in edits:
             place(table, target / EDITS)
         said = standing.said()

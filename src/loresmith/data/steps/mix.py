@@ -173,6 +173,7 @@ def _require_one_rest(sources: tuple[SourceRule, ...], corpora: list[str]) -> No
 
 def _mix(context: StepContext, config: MixConfig, inputs: Mapping[str, InputAsset]) -> Result:
     from loresmith.data.mixture.mix import mix_corpora
+    from loresmith.data.rights_summary import rights_facts
     from loresmith.data.steps.engine import engine_of
 
     corpora = several(inputs, "corpora")
@@ -202,13 +203,14 @@ def _mix(context: StepContext, config: MixConfig, inputs: Mapping[str, InputAsse
             "descending": config.curriculum.descending,
             "stages": [stage.share for stage in rules.stages],
         },
+        **rights_facts(directory),
     }
     return Result({"corpus": Made(directory, metadata, tuple(sorted(mixed.labels)))}, mixed.books)
 
 
 MIX = Step(
     name="mix",
-    version=1,
+    version=2,
     summary="Mix corpora: each source by its weight and repeated no more than it may be; what is held out stays so.",
     config=MixConfig,
     inputs={"corpora": Input("corpus", "The corpora, as a list or by name.", many=True)},

@@ -44,6 +44,7 @@ class DecontaminateConfig(ContaminationSettings, StepConfig):
 
 def _decontaminate(context: StepContext, config: DecontaminateConfig, inputs: Mapping[str, InputAsset]) -> Result:
     from loresmith.data.contamination.decontaminate import Measures, decontaminate
+    from loresmith.data.rights_summary import rights_facts
     from loresmith.data.steps.engine import engine_of
     from loresmith.evaluation.contamination_report import suite_metadata
     from loresmith.evaluation.suite_cases import suite_cases
@@ -82,20 +83,24 @@ def _decontaminate(context: StepContext, config: DecontaminateConfig, inputs: Ma
         checks.append(Check(role, "contamination", not contaminated, evidence))
         context.log(f"suite {digest[:12]}: {contaminated} of {facts['cases']} cases in {facts['documents']} documents")
     metadata: dict[str, Any] = {
-        **corpus.metadata,
+        **{name: value for name, value in corpus.metadata.items() if name not in _ANEW},
         "documents": sum(split["documents"] for split in made.splits.values()),
         "bytes": sum(split["bytes"] for split in made.splits.values()),
         "splits": made.splits,
         "contamination": {"overlap": config.overlap, "suites": suite_metadata(made.findings.suites)},
+        **rights_facts(target),
     }
     if "languages" in corpus.metadata:
         metadata["languages"] = dict(made.languages)
     return Result({"corpus": Made(target, metadata, tuple(sorted(made.labels)))}, made.books, tuple(checks))
 
 
+_ANEW = ("rights", "first_retain_until", "media")
+"""Facts of the corpus that may not hold any more for what is left of it."""
+
 DECONTAMINATE = Step(
     name="decontaminate",
-    version=2,
+    version=3,
     summary="Cut the cases of evaluation suites out of a corpus, or drop the documents that hold them, or flag them.",
     config=DecontaminateConfig,
     inputs={"corpus": Input("corpus", "The corpus."), "suites": SUITES},
