@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from loresmith.data.document_row import document_id
-from loresmith.data.git_source import HISTORY, GitFile, commit_id, iso_time, read_history, read_repository
+from loresmith.data.git_source import HISTORY, GitFile, Shown, commit_id, iso_time, read_history, read_repository
 from loresmith.data.path_names import raw_path
 from loresmith.data.readers.record import Refused
 from loresmith.errors import UserError
@@ -23,10 +23,13 @@ from loresmith.errors import UserError
 REPOSITORY = "repository.json"
 
 
-def read_commit(path: Path, revision: str, *, history: bool = False) -> Iterator[GitFile | Refused]:
-    """As `git_source.read_repository`, of a repository or of what `restore` laid out."""
+def read_commit(
+    path: Path, revision: str, *, history: bool = False, shown: Shown = lambda _path, _data: True
+) -> Iterator[GitFile | Refused]:
+    """As `git_source.read_repository`, of a repository or of what `restore` laid out, whose texts of commits are those
+    that were kept."""
     if not _is_laid_out(path):
-        return read_repository(path, revision, history=history)
+        return read_repository(path, revision, history=history, shown=shown)
     return _read_again(path, history)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,11 +19,14 @@ from loresmith.data.readers.record import Refused
 from loresmith.errors import Failure, UserError
 
 if TYPE_CHECKING:
-    from dulwich.objects import Commit
+    from dulwich.objects import Commit, TreeEntry
     from dulwich.repo import Repo
 
 HISTORY = ".git/commits"
 """Below it are the commits, as files: no committed file can be called so."""
+
+Shown = Callable[[str, bytes], bool]
+"""Whether the history may show what a file held: its path, and its bytes at that time."""
 
 _LARGEST_DIFF = 1 << 20  # bytes; of a longer one, the message alone is given
 _LARGEST_BLOB_IN_DIFF = 1 << 18  # comparing lines takes more than linear time
@@ -47,15 +50,18 @@ class GitFile:
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
-def read_repository(path: Path, revision: str = "HEAD", *, history: bool = False) -> Iterator[GitFile | Refused]:
+def read_repository(
+    path: Path, revision: str = "HEAD", *, history: bool = False, shown: Shown = lambda _path, _data: True
+) -> Iterator[GitFile | Refused]:
     """The files of a commit, sorted by path; then, if wanted, it and all commits before it, newest first.
 
     Symbolic links, submodules and pointers of Git LFS are refused by name, with the path as anchor. A commit's text is
     its message and what it changed against its first parent, as `git show` has it, or the message alone where that is
-    more than 1 MiB.
+    more than 1 MiB; it says how many of the files that it changed are left out.
 
     Args:
         revision: a branch, a tag, or a commit id of at least 4 hexadecimal digits.
+        shown: which files the texts of commits may show; the others are left out of them.
 
     Raises:
         UserError: there is no repository, or no such revision in it.
@@ -67,19 +73,19 @@ def read_repository(path: Path, revision: str = "HEAD", *, history: bool = False
         seen = float(commit.commit_time)
         metadata = {"commit": commit.id.decode("ascii"), "date": iso_time(seen)}
         for name, mode, object_id in _tree(repository, commit.tree):
-            shown = path_name(name.decode("utf-8", "surrogateescape"))
-            if len(shown.encode()) > LONGEST_PATH:
-                yield Refused("path too long", f"more than {LONGEST_PATH} bytes", 0, shown[:LONGEST_PATH])
+            called = path_name(name.decode("utf-8", "surrogateescape"))
+            if len(called.encode()) > LONGEST_PATH:
+                yield Refused("path too long", f"more than {LONGEST_PATH} bytes", 0, called[:LONGEST_PATH])
                 continue
             found = _file(repository, mode, object_id)
             if isinstance(found, str):
-                yield Refused("not a regular file", found, 0, shown)
+                yield Refused("not a regular file", found, 0, called)
             elif found.startswith(_LFS) and len(found) < 1024:
-                yield Refused("kept elsewhere", "a pointer of Git LFS", len(found), shown)
+                yield Refused("kept elsewhere", "a pointer of Git LFS", len(found), called)
             else:
-                yield GitFile(shown, found, seen, metadata)
+                yield GitFile(called, found, seen, metadata)
         if history:
-            yield from _history(repository, commit)
+            yield from _history(repository, commit, shown)
     except _damage() as error:
         said = " ".join(map(str, error.args)) or type(error).__name__
         raise Failure(f"the repository is damaged or incomplete: {said}", where=str(path)) from None
@@ -166,7 +172,7 @@ def _file(repository: Repo, mode: int, object_id: bytes) -> bytes | str:
     return bytes(repository[object_id].as_raw_string())
 
 
-def _history(repository: Repo, newest: Commit) -> Iterator[GitFile]:
+def _history(repository: Repo, newest: Commit, shown: Shown) -> Iterator[GitFile]:
     for entry in repository.get_walker(include=[newest.id]):
         commit = entry.commit
         head = {
@@ -176,30 +182,41 @@ def _history(repository: Repo, newest: Commit) -> Iterator[GitFile]:
             "parents": [parent.decode("ascii") for parent in commit.parents],
         }
         message = commit.message.decode("utf-8", "replace").rstrip("\n")
-        lines = f"commit {head['commit']}\nAuthor: {head['author']}\nDate: {head['date']}\n\n{message}\n"
-        diff = _diff(repository, commit)
+        diff, left_out = _diff(repository, commit, shown)
+        lines = f"commit {head['commit']}\nAuthor: {head['author']}\nDate: {head['date']}\n"
+        lines += f"Files left out: {left_out}\n\n{message}\n" if left_out else f"\n{message}\n"
         data = lines.encode() + (b"\n" + diff if diff else b"")
         yield GitFile(f"{HISTORY}/{head['commit']}.diff", data, float(commit.commit_time), head)
 
 
-def _diff(repository: Repo, commit: Commit) -> bytes:
-    """What a commit changed against its first parent; empty if that is too much."""
+def _diff(repository: Repo, commit: Commit, shown: Shown) -> tuple[bytes, int]:
+    """What a commit changed against its first parent, empty if that is too much, and how many files are left out."""
     from dulwich.diff_tree import tree_changes
     from dulwich.patch import write_object_diff
 
     before = repository[commit.parents[0]].tree if commit.parents else None  # type: ignore[attr-defined]
     written = io.BytesIO()
-    for change in tree_changes(repository.object_store, before, commit.tree):
+    left_out = 0
+    changes = list(tree_changes(repository.object_store, before, commit.tree))
+    for change in changes:
         there = [one for one in (change.old, change.new) if one]
-        if any(stat.S_IFMT(one.mode or 0) == 0o160000 for one in there):
-            continue
-        if any(repository[one.sha].raw_length() > _LARGEST_BLOB_IN_DIFF for one in there if one.sha):
+        if not all(_is_shown(repository, one, shown) for one in there):
+            left_out += 1
             continue
         old, new = ((one.path, one.mode, one.sha) if one else (None, None, None) for one in (change.old, change.new))
         write_object_diff(written, repository.object_store, old, new)
         if written.tell() > _LARGEST_DIFF:
-            return b""
-    return written.getvalue()
+            return b"", len(changes)
+    return written.getvalue(), left_out
+
+
+def _is_shown(repository: Repo, entry: TreeEntry, shown: Shown) -> bool:
+    if stat.S_IFMT(entry.mode or 0) == 0o160000:
+        return False
+    blob = repository[entry.sha or b""]
+    if blob.raw_length() > _LARGEST_BLOB_IN_DIFF:
+        return False
+    return shown(path_name((entry.path or b"").decode("utf-8", "surrogateescape")), bytes(blob.as_raw_string()))
 
 
 def iso_time(seconds: float) -> str:

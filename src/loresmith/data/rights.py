@@ -29,6 +29,12 @@ class DocumentRights:
     uses: Sequence[str]
     retain_until: str
 
+    def stricter_than(self, other: DocumentRights) -> bool:
+        """Whether less may be done with the document than with another: it has a label that the other has not, must not
+        be used for something that the other may, or has to go earlier."""
+        sooner = bool(self.retain_until) and (not other.retain_until or self.retain_until < other.retain_until)
+        return sooner or not set(self.labels) <= set(other.labels) or not set(self.uses) >= set(other.uses)
+
 
 @dataclass(frozen=True)
 class Rights:

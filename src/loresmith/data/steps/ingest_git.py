@@ -24,7 +24,8 @@ class IngestGitConfig(StepConfig, FileSettings):
     revision: str = Field(default="HEAD", min_length=1, description="A branch, a tag or a commit.")
     history: bool = Field(
         default=False,
-        description="Whether the commit and all before it are documents too: their messages and what they changed.",
+        description="Whether the commit and all before it are documents too: their messages, and what they changed in "
+        "files that are read, and on no stricter terms than the commit itself.",
     )
     include: tuple[str, ...] = Field(default=("**",), min_length=1, description="Patterns of the files wanted.")
     exclude: tuple[str, ...] = Field(default=(), description="Patterns of files left alone; they win over `include`.")
@@ -43,15 +44,25 @@ def _ingest_git(context: StepContext, config: IngestGitConfig, _inputs: Mapping[
     from loresmith.data.reading.sources import CommittedFile
     from loresmith.data.rights_sidecars import PATTERNS
 
+    sidecars, documents_of = glob_regex(PATTERNS), glob_regex(config.include)
     included, excluded = glob_regex((*config.include, *PATTERNS)), glob_regex(config.exclude)
 
     def wanted(file: CommittedFile) -> bool:
         return included.fullmatch(file.path) is not None and excluded.fullmatch(file.path) is None
 
     place = Path(config.path)
-    found = map(CommittedFile, read_commit(place, config.revision, history=config.history))
     beside = map(CommittedFile, read_commit(place, config.revision))
     rights = config.rights(file for file in beside if wanted(file))
+    commits = rights.of(f"{HISTORY}/")
+
+    def shown(path: str, data: bytes) -> bool:
+        if not documents_of.fullmatch(path) or excluded.fullmatch(path) or sidecars.fullmatch(path):
+            return False
+        if context.erased and hashlib.sha256(data).hexdigest() in context.erased:
+            return False
+        return not rights.of(path).stricter_than(commits)
+
+    found = map(CommittedFile, read_commit(place, config.revision, history=config.history, shown=shown))
     files = (file for file in found if file.path.startswith(f"{HISTORY}/") or wanted(file))
     source, documents = context.output("source"), context.output("documents")
     result = ingest(
@@ -85,7 +96,7 @@ def _restore_commit(config: IngestGitConfig, outputs: Mapping[str, Path], folder
 
 INGEST_GIT = Step(
     name="ingest-git",
-    version=4,
+    version=5,
     summary="Read a Git repository as of one commit, and if wanted its history, into documents.",
     config=IngestGitConfig,
     inputs={},
