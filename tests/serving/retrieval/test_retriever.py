@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from loresmith.errors import Failure, UserError
+from loresmith.serving.retrieval import retriever as retrieving
 from loresmith.serving.retrieval.layout import INDEX, PARTITIONS, partition_name
 from loresmith.serving.retrieval.passage import Passage, PassageRef
 from loresmith.serving.retrieval.retriever import CANDIDATES, Retriever
@@ -127,6 +128,24 @@ def test_however_many_are_refused_the_best_of_the_others_are_found(tmp_path: Pat
     assert paths(found) == [f"{n:03d}.txt" for n in range(70, 82)]
     last = retriever.retrieve("valve", frozenset(), lambda ref: ref.path == documents[-1]["path"], 5)
     assert paths(last) == [documents[-1]["path"]]
+
+
+def test_where_some_are_refused_no_more_are_ranked_than_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retrieving, "CANDIDATES", 4)
+    # The longer, the worse by words and the better by sense.
+    documents = [document(f"{n:03d}.txt", "valve" + " cat" * (n // 2) + " x" * (n % 2)) for n in range(14)]
+    question = "valve feline kittens pets animals"
+
+    def late(passage: PassageRef) -> bool:
+        return int(passage.path[:3]) >= 2
+
+    found = with_vectors(tmp_path, documents).retrieve(question, frozenset(), late, 2)
+    wanted = ask(with_vectors(tmp_path, documents[2:]), question, limit=2)
+    everything_ranked = with_vectors(tmp_path, documents[2:]).retrieve(question, frozenset(), everything, 12)
+    assert [(each.path, each.score) for each in found] == [(each.path, each.score) for each in wanted]
+    assert [each.score for each in wanted] != [each.score for each in everything_ranked[:2]]  # or it would show nothing
 
 
 def test_a_passage_is_authorised_once_a_question(tmp_path: Path) -> None:
