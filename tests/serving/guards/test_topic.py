@@ -10,6 +10,7 @@ import pytest
 
 from loresmith.errors import UserError
 from loresmith.serving.guards.guards import Guards
+from loresmith.serving.guards.output_guard import Stopped
 from loresmith.serving.guards.settings import GuardsSettings
 from loresmith.serving.guards.topic_training import Example, read_examples, train
 from loresmith.serving.steps import TRAIN_GUARD
@@ -95,6 +96,9 @@ def test_the_same_examples_in_any_order_give_the_same_classifier(tmp_path: Path,
     again = run_step(TRAIN_GUARD, tmp_path, {"path": path}).outputs["guard"].directory
     for name in ("weights.safetensors", "topics.json", "examples.jsonl"):
         assert (again / name).read_bytes() == (trained / name).read_bytes()
+    examples = [Example(example["text"], example.get("topic", "other")) for example in shuffled]
+    train(examples).save(tmp_path)
+    assert (tmp_path / "weights.safetensors").read_bytes() == (trained / "weights.safetensors").read_bytes()
 
 
 def test_a_long_answer_is_stopped_when_it_comes_to_the_topic(trained: Path) -> None:
@@ -102,11 +106,16 @@ def test_a_long_answer_is_stopped_when_it_comes_to_the_topic(trained: Path) -> N
     guard = guarding(trained, topics=["weapons"])
     out, stopped = written(guard.output(), list(in_pieces(harmless * 8, 1)))
     assert (out, stopped) == (harmless * 8, None)
+    text = weapons + harmless * 8  # so few words say little of an answer that goes on
+    assert written(guard.output(), list(in_pieces(text, 1))) == (text, None)
     text = harmless * 8 + weapons * 30
     out, stopped = written(guard.output(), list(in_pieces(text, 1)))
     assert stopped is not None
     assert text.startswith(out)
     assert len(out) < len(harmless * 8) + 700
+    going_on = guard.output()
+    with pytest.raises(Stopped):  # before it is at its end
+        going_on.feed(text)
     held, stopped = written(guarding(trained, topics=["weapons"], hold="all").output(), [text])
     assert held == ""
     assert stopped is not None
