@@ -18,10 +18,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from loresmith.data.database_source import about_the_query, read_query
 from loresmith.data.messages import BadRecordError
 from loresmith.data.messages_shapes import parse_record
 from loresmith.data.readers.record import ReadingRules, Refused
 from loresmith.data.reading.worker import read_file
+from loresmith.errors import Failure, UserError
 from tests.data.archive_files import LZMA2, seven_zipped, tarred, zipped
 from tests.data.mail_files import mail
 from tests.data.office_files import docx, epub, flat_odf, odf, paragraph, pptx, shape, xlsx
@@ -264,3 +266,50 @@ def test_the_books_quote_nothing(tmp_path: Path) -> None:
     books = rows(made, "books.parquet")
     assert sum(row["disposition"] == "quarantined" for row in books) == 4
     assert not any(quotes(row["reason"] + row["detail"]) for row in books)
+
+
+SECRET = "the salary of Ada"
+
+
+class RefusalError(Exception):
+    """As a PostgreSQL driver raises it."""
+
+
+@pytest.mark.parametrize("before", [0, 3000])
+def test_a_database_that_cannot_read_a_row_quotes_nothing_of_it(before: int, tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "x.db") as database:
+        database.execute("CREATE TABLE pay (id INTEGER, told TEXT)")
+        database.executemany("INSERT INTO pay VALUES (?, 'x')", [(number,) for number in range(before)])
+        database.execute("INSERT INTO pay VALUES (9999, CAST(? AS TEXT))", (b"\xff" + SECRET.encode(),))
+    with pytest.raises((UserError, Failure)) as refused:
+        list(read_query(f"sqlite:///{tmp_path}/x.db", "SELECT told FROM pay ORDER BY id", ReadingRules()))
+    assert "Ada" not in str(refused.value)
+    assert "OperationalError; what it says is left out" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("SELECT tod FROM pay ORDER BY id", "no such column: tod"),
+        ("SELECT told FROM py ORDER BY id", "no such table: py"),
+        ("SELECT told FRO pay ORDER BY id", 'near "pay": syntax error'),
+        ("SELECT told FROM pay ORDER BY 7", "1st ORDER BY term"),
+    ],
+)
+def test_what_is_wrong_with_a_query_is_told(query: str, said: str, tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "x.db") as database:
+        database.execute("CREATE TABLE pay (id INTEGER, told TEXT)")
+    with pytest.raises(UserError) as refused:
+        list(read_query(f"sqlite:///{tmp_path}/x.db", query, ReadingRules()))
+    assert said in str(refused.value)
+
+
+def test_of_what_postgresql_says_only_that_about_the_query_is_told() -> None:
+    wrong_value = {"C": "22P02", "M": f'invalid input syntax for type integer: "{SECRET}"', "W": SECRET}
+    wrong_name = {"C": "42703", "M": 'column "tod" does not exist', "W": SECRET}
+    assert about_the_query(RefusalError(wrong_value)).startswith("RefusalError 22P02; what it says is left out")
+    assert about_the_query(RefusalError(wrong_name)) == 'column "tod" does not exist'
+    other = RefusalError(f"no such value: {SECRET}\nDETAIL: {SECRET}")
+    assert SECRET not in about_the_query(other)
+    other.sqlstate = "42P01"  # type: ignore[attr-defined]
+    assert about_the_query(other) == f"no such value: {SECRET}"

@@ -26,6 +26,15 @@ _READS = re.compile(r"\s*(?:select|with|values|table)\b", re.IGNORECASE)
 _WRITES = re.compile(r"\b(?:insert|update|delete|merge|drop|alter|create|truncate|grant|into)\b", re.IGNORECASE)
 _PARENTHESES = re.compile(r"\([^()]*\)")
 _ORDERED = re.compile(r"\border\s+by\b", re.IGNORECASE)
+_QUERY_STATE = "42"
+"""The class of SQLSTATE for syntax errors, unknown names and missing permissions."""
+
+_QUERY_FAULT = re.compile(
+    r"no such (?:table|column|function|collation sequence): |ambiguous column name: |near \".*\": syntax error$"
+    r"|unrecognized token: |incomplete input$|\d+\w\w ORDER BY term |wrong number of arguments to function |misuse of "
+)
+"""How SQLite begins what it says of a query."""
+
 _OURS = {"postgresql": "pip install 'loresmith[postgres]' and write postgresql+pg8000://"}
 
 
@@ -68,7 +77,7 @@ def read_query(url: str, query: str, rules: ReadingRules) -> Iterator[Record | R
                 record = to_text.record(dict(zip(names, row, strict=True)), 0, f"#row-{number}")
                 yield replace(record, bytes=len(record.text.encode())) if isinstance(record, Record) else record
     except exc.SQLAlchemyError as error:
-        said = _said(error, address)
+        said = _without_secrets(about_the_query(error), address)
         if number:
             raise Failure(f"the database broke off after row {number}: {said}", where=shown) from None
         raise UserError(f"the database refuses the query: {said}", where=shown) from None
@@ -139,6 +148,21 @@ def _connection(engine: sqlalchemy.Engine, address: sqlalchemy.URL, shown: str) 
 def _said(error: Exception, address: sqlalchemy.URL) -> str:
     message = str(getattr(error, "orig", None) or error).strip() or type(error).__name__
     return _without_secrets(message, address)
+
+
+def about_the_query(error: Exception) -> str:
+    """What a database says against a query, as far as it speaks of the query and not of what is in the tables.
+
+    A conversion that fails quotes the value, and who reads the message may not be allowed to read that.
+    """
+    original = getattr(error, "orig", None) or error
+    told = original.args[0] if original.args and isinstance(original.args[0], dict) else {}  # of pg8000
+    state = str(told.get("C") or getattr(original, "sqlstate", None) or getattr(original, "pgcode", None) or "")
+    message = str(told.get("M") or original).strip().split("\n", 1)[0]
+    if state.startswith(_QUERY_STATE) or (not state and _QUERY_FAULT.match(message)):
+        return message
+    kind = " ".join(filter(None, (type(original).__name__, state)))
+    return f"{kind}; what it says is left out, since it may quote a value: ask the database itself"
 
 
 def _shown(address: sqlalchemy.URL) -> str:
