@@ -152,7 +152,7 @@ def test_what_only_several_parts_together_show_is_refused() -> None:
     assert guards(PRIVACY).examine(said(parts)).action == "refuse"
     apart = [{"type": "text", "text": f"{MAIL}"}, {"type": "text", "text": "Thanks"}]
     assert guards(PRIVACY).examine(said(apart)).action == "redact"
-    names = [{"type": "text", "text": "It was checked by Prof."}, {"type": "text", "text": "Miller pumps are red."}]
+    names = [{"type": "text", "text": "It was checked by Anna"}, {"type": "text", "text": "Miller pumps are red."}]
     assert guards(PRIVACY).examine(said(names)).action == "allow"
 
 

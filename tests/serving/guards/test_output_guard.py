@@ -33,7 +33,7 @@ THINGS = {
     "DE89 3704 0044 0532 0130 00": "[IBAN]",
     TOKEN: "[SECRET]",
     PRIVATE_KEY: "[SECRET]",
-    PRIVATE_KEY.replace("KEY-----\nMII", "KEY-----" + "\n" * 150 + "MII"): "[SECRET]",
+    PRIVATE_KEY.replace("KEY-----\nMII", "KEY-----" + "\n" * 500 + "MII"): "[SECRET]",
     "Project Falcon": "[REMOVED]",
     letters(CYRILLIC)("Project Falcon"): "[REMOVED]",
     "\u200b".join("4111 1111 1111 1111"): "[CARD]",

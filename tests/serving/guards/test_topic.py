@@ -98,7 +98,8 @@ def test_the_same_examples_in_any_order_give_the_same_classifier(tmp_path: Path,
         assert (again / name).read_bytes() == (trained / name).read_bytes()
     examples = [Example(example["text"], example.get("topic", "other")) for example in shuffled]
     train(examples).save(tmp_path)
-    assert (tmp_path / "weights.safetensors").read_bytes() == (trained / "weights.safetensors").read_bytes()
+    for name in ("weights.safetensors", "topics.json"):
+        assert (tmp_path / name).read_bytes() == (trained / name).read_bytes()
 
 
 def test_a_long_answer_is_stopped_when_it_comes_to_the_topic(trained: Path) -> None:
