@@ -7,13 +7,14 @@ from datetime import datetime
 
 from loresmith.ledger import Ledger
 from loresmith.serving.audit.record import AuditRecord
+from loresmith.serving.audit.search import requests
 from loresmith.serving.identity.groups import Groups
 from loresmith.serving.policy.replay import Recorded
 from loresmith.serving.policy.resource import ACTIONS, Action, Resource
 
 
 def recorded_requests(ledger: Ledger, groups: Groups, since: str) -> Iterator[Recorded | None]:
-    """The audit's intents, in the order of the log; None for one about which no policy was asked.
+    """The audit's requests, in the order of the log; None for one about which no policy was asked.
 
     Callers get the groups that `groups` lists them in, and those that their API key brings. Of a token the audit knows
     only all groups that its caller was in, so these count as brought.
@@ -22,8 +23,8 @@ def recorded_requests(ledger: Ledger, groups: Groups, since: str) -> Iterator[Re
         since: those of this time and later (a time of the ledger's form).
     """
     keys = {credential.key: credential.groups for credential in ledger.credentials.list(revoked=True)}
-    for row in ledger.audit_records.search(since=since, phase="intent"):
-        yield _recorded(AuditRecord.from_row(row), keys, groups)
+    for found in requests(ledger.audit_records, since=since):
+        yield _recorded(found.record, keys, groups)
 
 
 def _recorded(record: AuditRecord, keys: dict[str, tuple[str, ...]], groups: Groups) -> Recorded | None:
