@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import codecs
-import hashlib
-import io
 import json
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import pyarrow.parquet
 
-from loresmith.data.document_row import document_id
 from loresmith.data.fingerprint import ContentDigest, raw_digest
 from loresmith.data.ingest import Selection
 from loresmith.data.messages import BadRecordError, Conversation, json_text
 from loresmith.data.messages_dataset import RECORD_COLUMNS, RECORDS
-from loresmith.data.messages_shapes import parse_record
-from loresmith.data.messages_tables import media_type_of, table_lines
+from loresmith.data.messages_lines import MessageLine, content_digest
+from loresmith.data.messages_reader import MessagesReader
+from loresmith.data.messages_tables import media_type_of
 from loresmith.data.observer import Observer, safe_point
 from loresmith.data.raw_files import RawFile, UnreadFile, read_raw
 from loresmith.data.readers.record import metadata_json
+from loresmith.data.reading.limits import Limits
 from loresmith.data.record_books import RecordBooks
 from loresmith.data.rights import Rights
 from loresmith.data.scan import scan
@@ -34,6 +33,8 @@ from loresmith.errors import UserError
 from loresmith.ledger.books import Books
 
 OnError = Literal["refuse", "quarantine"]
+
+_LIMITS = Limits()
 
 LISTED_AT_MOST = 20
 """Bad records that a refusal names."""
@@ -50,6 +51,7 @@ class IngestedMessages:
         turns: messages by role.
         duplicates: kept records of which an equal one came before.
         erased: how many were left out since they were once erased.
+        isolation: whether the reader had a network; empty where none was needed.
     """
 
     books: Books = field(default_factory=Books)
@@ -63,6 +65,7 @@ class IngestedMessages:
     source_labels: set[str] = field(default_factory=set)
     quarantined: Counter[str] = field(default_factory=Counter)
     erased: int = 0
+    isolation: str = ""
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,7 @@ def ingest_messages(
     dataset: Path,
     observer: Observer,
     erased: AbstractSet[str] = frozenset(),
+    limits: Limits = _LIMITS,
 ) -> IngestedMessages:
     """Read files of JSON Lines, or tables with a conversation a row, into a `source` snapshot and a `dataset`.
 
@@ -98,6 +102,7 @@ def ingest_messages(
         dataset: empty folder; gets records.parquet and books.parquet.
         erased: what is left out: ids of records, and sha256 of what they say and of files. A file that holds any of it
             is not kept in the source.
+        limits: of reading a file; it may take a second longer for every MiB, and its own bytes do not count.
 
     Raises:
         UserError: a place is missing, nothing matches, no record is good, or one is bad and rules say to refuse.
@@ -113,8 +118,10 @@ def ingest_messages(
         (source / "listing.jsonl").open("w", encoding="utf-8") as listing,
         TableWriter(unsplit, RECORD_COLUMNS) as writer,
         RecordBooks(dataset, "records") as books,
+        MessagesReader(rules.metadata_fields, limits, dataset / "reading") as reader,
     ):
         for done, entry in enumerate(entries):
+            tick = partial(safe_point, observer, done, len(entries), "files")
             raw = read_raw(entry, selection.max_file_bytes)
             digest = raw_digest(raw)
             books.enter(bytes_=raw.size)
@@ -125,16 +132,16 @@ def ingest_messages(
                 continue
             content.add(entry.path, raw.reason if isinstance(raw, UnreadFile) else "", raw.size, digest)
             labels = rights.labels_of(entry.path)
-            lines = _lines(raw, entry.path, rules.metadata_fields) if erased else ()
-            if isinstance(raw, RawFile) and not any(line.is_erased(erased) for line in lines):
+            lines = _lines(raw, entry.path, reader, tick)
+            if isinstance(raw, RawFile) and not (erased and any(line.is_erased(erased) for line in lines)):
                 media_type = media_type_of(entry.path, raw.data) or MEDIA_TYPE
                 listing.write(_keep_file(source, entry.path, raw, digest, media_type))
                 result.files += 1
                 result.file_bytes += raw.size
                 result.source_labels.update(labels)
-            for number, line in enumerate(_lines(raw, entry.path, rules.metadata_fields)):
+            for number, line in enumerate(lines):
                 if number % 1024 == 0:
-                    safe_point(observer, done, len(entries), "files")
+                    tick()
                 books.enter(records=1)
                 if line.is_erased(erased):
                     books.leave(line.id, line.anchor, "dropped", line.bytes, "erased")
@@ -153,6 +160,7 @@ def ingest_messages(
                     result.quarantined[line.found.reason] += 1
                     bad.append(f"{line.where}: {line.found.reason}: {line.found}")
         observer.progress(len(entries), len(entries), "files")
+        result.isolation = reader.isolation
     if bad and (rules.on_error == "refuse" or not groups):
         raise _refusal(bad, groups.total())
     if not groups:
@@ -163,80 +171,21 @@ def ingest_messages(
     return result
 
 
-@dataclass(frozen=True)
-class _Line:
-    """A line of a file and what it holds; None where it is blank. A file that cannot be read counts as its line 0."""
-
-    path: str
-    number: int
-    digest: str
-    bytes: int
-    found: Conversation | BadRecordError | None
-
-    @property
-    def anchor(self) -> str:
-        return f"{self.path}#L{self.number}" if self.number else self.path
-
-    @property
-    def where(self) -> str:
-        return f"{self.path}:{self.number}" if self.number else self.path
-
-    @property
-    def id(self) -> str:
-        return document_id(self.anchor, self.digest)
-
-    def is_erased(self, erased: AbstractSet[str]) -> bool:
-        """Whether it, or one that says the same, was once erased."""
-        if not erased:
-            return False
-        return self.id in erased or (isinstance(self.found, Conversation) and _content_digest(self.found) in erased)
-
-
-def _lines(raw: RawFile | UnreadFile, path: str, metadata_fields: Collection[str]) -> Iterator[_Line]:
+def _lines(
+    raw: RawFile | UnreadFile, path: str, reader: MessagesReader, tick: Callable[[], None]
+) -> Iterable[MessageLine]:
     if isinstance(raw, UnreadFile):
-        yield _Line(path, 0, "", raw.size, BadRecordError(raw.reason, raw.detail or "the file was not read"))
-        return
-    if not raw.data:
-        yield _Line(path, 0, "", 0, BadRecordError("empty", "there is nothing in it"))
-    number = read = 0
-    try:
-        for number, (line, size) in enumerate(_sized_lines(raw.data, path), start=1):
-            read += size
-            text = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
-            found: Conversation | BadRecordError | None = None
-            if text.strip():
-                try:
-                    found = parse_record(text, metadata_fields)
-                except BadRecordError as error:
-                    found = error
-            yield _Line(path, number, hashlib.sha256(line).hexdigest(), size, found)
-    except BadRecordError as error:  # of the table, not of one of its rows
-        yield _Line(path, number + 1, "", len(raw.data) - read, error)
-    else:
-        if read < len(raw.data):  # only a table may have less in it than it says
-            reason = ("damaged", "rows are missing") if number else ("empty", "it has no rows")
-            yield _Line(path, number + 1, "", len(raw.data) - read, BadRecordError(*reason))
+        said = BadRecordError(raw.reason, raw.detail or "the file was not read")
+        return [MessageLine(path, 0, "", raw.size, said)]
+    return reader.read(raw.data, path, tick)
 
 
-def _sized_lines(data: bytes, path: str) -> Iterator[tuple[bytes, int]]:
-    """Lines of JSON, and how many of the file's bytes each takes up."""
-    media_type = media_type_of(path, data)
-    if media_type:
-        yield from table_lines(media_type, data)
-    else:
-        yield from ((line, len(line)) for line in io.BytesIO(data))
-
-
-def _content_digest(found: Conversation) -> str:
-    return hashlib.sha256(found.content().encode()).hexdigest()
-
-
-def _row(line: _Line, found: Conversation, labels: Collection[str], licence: str) -> dict[str, Any]:
+def _row(line: MessageLine, found: Conversation, labels: Collection[str], licence: str) -> dict[str, Any]:
     """A row of the dataset; its split is known when all groups are."""
     return {
         "id": line.id,
         "split": "",
-        "group": _content_digest(found),
+        "group": content_digest(found),
         "messages": json_text(list(found.messages)),
         "tools": json_text(list(found.tools)),
         "path": line.path,

@@ -28,7 +28,7 @@ _PATIENCE_SECONDS = 0.7
 _TASKS_OF_A_WORKER = 2000
 """Then it is replaced: what native libraries leak is no later file's fault."""
 
-_OFFLINE = {"HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1", "no_proxy": "*"}
+OFFLINE = {"HF_HUBOFFLINE": "1", "DO_NOT_TRACK": "1", "no_proxy": "*"}
 
 
 @dataclass
@@ -56,7 +56,7 @@ class _Worker:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,  # native libraries complain there of what the refusal says better
             pass_fds=[ours],
-            env={**os.environ, **_OFFLINE, "OMP_NUM_THREADS": "1", "RAYON_NUM_THREADS": "1"},
+            env={**os.environ, **OFFLINE, "OMP_NUM_THREADS": "1", "RAYON_NUM_THREADS": "1"},
         )
         os.close(ours)
         os.set_blocking(self.replies, False)
@@ -251,14 +251,22 @@ _CRASHES = frozenset({signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGI
 
 def _ending(status: int, size: int, limits: Limits) -> Extraction:
     """The refusal of a file over which a worker ended in this way. Raises Failure where the file is not to blame."""
-    if status == DISK:
-        raise Failure("files out of an archive cannot be written", hint="is the disk full?")
     if status == MODELS:
         raise Failure("the models that recognise text were changed or removed meanwhile", hint="run it again")
+    return refusal(*reason_of(status, limits), size, lasting=-status in _CRASHES)
+
+
+def reason_of(status: int, limits: Limits) -> tuple[str, str]:
+    """Why a file is refused over which a process ended in this way, and what there is to say of it.
+
+    Raises:
+        Failure: the file is not to blame.
+    """
+    if status == DISK:
+        raise Failure("what is read out of files cannot be written", hint="is the disk full?")
     if status == -signal.SIGXCPU:
-        return refusal("took too long", f"{limits.seconds:g} s of the processor's time", size, lasting=False)
+        return "took too long", f"{limits.seconds:g} s of the processor's time"
     if status in (MEMORY, -signal.SIGKILL):
         detail = f"more than {limits.memory_bytes} bytes" if status == MEMORY else "the system ended the reader"
-        return refusal("needed too much memory", detail, size, lasting=False)
-    ended = signal.Signals(-status).name if status < 0 else f"exit status {status}"
-    return refusal("crashed the reader", ended, size, lasting=-status in _CRASHES)
+        return "needed too much memory", detail
+    return "crashed the reader", signal.Signals(-status).name if status < 0 else f"exit status {status}"

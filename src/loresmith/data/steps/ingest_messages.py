@@ -103,6 +103,8 @@ def messages_made(context: StepContext, source: Path, dataset: Path, result: Ing
         context.log(f"left out {result.erased} that were erased from this workspace")
     for reason, count in result.quarantined.most_common():
         context.log(f"quarantined {count}: {reason}")
+    if result.isolation:
+        context.log(f"isolation of the readers: {result.isolation}")
     if result.duplicates:
         context.log(f"{result.duplicates} records say the same as one before them; they are kept, on one side")
     metadata = {
