@@ -16,7 +16,7 @@ from loresmith.serving.quotas.settings import QuotaSettings
 from loresmith.validation import validate
 from loresmith.yaml_lines import Mapped, read_yaml
 
-OTHER_KEYS = ("listen", "models", "guards", "retrieval", "audit", "traffic_sample")
+OTHER_KEYS = ("listen", "models", "guards", "embeddings", "retrieval", "audit", "traffic_sample")
 """The keys of a serving configuration that say nothing of access."""
 
 

@@ -100,6 +100,32 @@ class ServedModelSettings(BaseModel):
     )
 
 
+RETRIEVAL_EMBEDDER = "retrieval"
+"""The name in `/v1/embeddings` of the embedder by which passages are found, unless something else is called so."""
+
+
+class EmbeddingSettings(BaseModel):
+    """One embedder that callers can ask for by its name here: of a model, or of an index."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str | None = Field(
+        default=None,
+        min_length=1,
+        description="A model, as a reference to an asset or release: the mean of its last states, in fp32 on the CPU. "
+        "What it refers to is looked up when the gateway starts or takes its configuration anew.",
+    )
+    index: str | None = Field(
+        default=None, min_length=1, description="An index of passages, whose embedder is to be served."
+    )
+
+    @model_validator(mode="after")
+    def _is_one(self) -> EmbeddingSettings:
+        if (self.model is None) == (self.index is None):
+            raise ValueError("an embedder is that of a `model` or that of an `index`")
+        return self
+
+
 class ServingConfig(BaseModel):
     """All of it."""
 
@@ -118,10 +144,22 @@ class ServingConfig(BaseModel):
         default_factory=lambda: GuardsSettings(()), description="What looks at everything that goes in and out."
     )
     retrieval: RetrievalSettings | None = Field(default=None, description="The documents that chats are answered from.")
+    embeddings: dict[ModelName, EmbeddingSettings] = Field(
+        default_factory=dict,
+        description="What `/v1/embeddings` offers, by name; the embedder of `retrieval`, if it has one, is there as "
+        f"`{RETRIEVAL_EMBEDDER}` without being named.",
+    )
     audit: AuditSettings = Field(default_factory=AuditSettings, description="How the record is kept.")
     traffic_sample: TrafficSampleSettings = Field(
         default_factory=TrafficSampleSettings, description="What is kept to see later how traffic changed."
     )
+
+    @model_validator(mode="after")
+    def _names_are_different(self) -> ServingConfig:
+        for name in self.embeddings:
+            if name in self.models:
+                raise ValueError(f"a model and an embedder are both called {name!r}")
+        return self
 
 
 def read_config(path: Path) -> ServingConfig:

@@ -76,6 +76,7 @@ class AuditRecord(BaseModel):
     answer_labels: tuple[str, ...] = Field(
         default=(), description="The labels of the model and of all that was retrieved: what the answer carries."
     )
+    about: str = Field(default="", description="Of feedback: the id of the answer that it is on.")
     prompt_tokens: int = Field(default=0, ge=0)
     completion_tokens: int = Field(default=0, ge=0)
     cached_tokens: int = Field(default=0, ge=0, description="Of the prompt's tokens, those that were in the cache.")

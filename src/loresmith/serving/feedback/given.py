@@ -74,7 +74,7 @@ def take(
         UserError: there is no such answer, or it was somebody else's; which of the two is not told.
         Failure: it could not be written.
     """
-    asked, answered = _exchange(ledger, given.response, principal)
+    asked, answered = exchange_of(ledger, given.response, principal)
     identity = f"feedback-{secrets.token_hex(12)}"
     labels = {*answered.answer_labels, *asked.answer_labels, *(asked.resource.labels if asked.resource else ())}
     facts: dict[str, Any] = {
@@ -95,8 +95,12 @@ def take(
     return ledger.feedback.add(identity, given.response, asked.tenant, principal.id, facts, sealed)
 
 
-def _exchange(ledger: Ledger, response: str, principal: Principal) -> tuple[AuditRecord, AuditRecord]:
-    """The intent and the outcome of an answer that this caller got."""
+def exchange_of(ledger: Ledger, response: str, principal: Principal) -> tuple[AuditRecord, AuditRecord]:
+    """The intent and the outcome of an answer that this caller got.
+
+    Raises:
+        UserError: there is no such answer, or it was somebody else's; which of the two is not told.
+    """
     records = [found_of(row).record for row in ledger.audit_records.of(response)]
     mine = [each for each in records if each.principal == principal.id and each.tenant == principal.tenant]
     asked = next((each for each in mine if each.phase == "intent" and each.allowed), None)

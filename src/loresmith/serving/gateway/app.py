@@ -7,17 +7,22 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
 
+from loresmith.serving.feedback.given import GivenFeedback
 from loresmith.serving.gateway.chat_route import chat
 from loresmith.serving.gateway.completion_route import complete
 from loresmith.serving.gateway.door import OPEN, Door, principal_of
+from loresmith.serving.gateway.embeddings_route import embeddings
+from loresmith.serving.gateway.feedback_route import FeedbackDesk
 from loresmith.serving.gateway.gateway import Gateway
 from loresmith.serving.gateway.problem import Problem
+from loresmith.serving.gateway.responses_route import responses
 from loresmith.serving.gateway.served_models import SEPARATOR
-from loresmith.serving.gateway.shapes import ChatRequest, CompletionRequest
+from loresmith.serving.gateway.shapes import ChatRequest, CompletionRequest, EmbeddingsRequest, ResponsesRequest
 from loresmith.serving.policy.resource import GATEWAY, Resource
 
 
@@ -29,7 +34,12 @@ def make_app(gateway: Gateway) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json",
-        exception_handlers={Problem: _told, RequestValidationError: _told_invalid},
+        exception_handlers={
+            Problem: _told,
+            RequestValidationError: _told_invalid,
+            HTTPException: _told_otherwise,
+            Exception: _told_broken,
+        },
     )
 
     @app.post("/v1/chat/completions")
@@ -39,6 +49,20 @@ def make_app(gateway: Gateway) -> FastAPI:
     @app.post("/v1/completions")
     async def completions(request: Request, body: CompletionRequest) -> Response:
         return await complete(gateway, request, body)
+
+    @app.post("/v1/responses")
+    async def respond(request: Request, body: ResponsesRequest) -> Response:
+        return await responses(gateway, request, body)
+
+    @app.post("/v1/embeddings")
+    async def embed(request: Request, body: EmbeddingsRequest) -> Response:
+        return await embeddings(gateway, request, body)
+
+    desk = FeedbackDesk(gateway)
+
+    @app.post("/v1/feedback")
+    async def feedback(request: Request, body: GivenFeedback) -> Response:
+        return await desk.take(request, body)
 
     @app.get("/v1/models")
     async def models(request: Request) -> Response:
@@ -108,12 +132,20 @@ def _models(gateway: Gateway, request: Request) -> list[dict[str, Any]]:
         names = [(model.name, None), *((f"{model.name}{SEPARATOR}{adapter}", adapter) for adapter in model.adapters)]
         for name, adapter in names:
             labels = model.labels_of(adapter)
-            resource = Resource("release" if adapter is None else "adapter", name, labels, attributes)
-            if policy.decide(principal, "complete", resource, {"route": "/v1/models"}).allowed:
-                found.append(
-                    {"id": name, "object": "model", "created": 0, "owned_by": "loresmith", "labels": sorted(labels)}
-                )
-    return found
+            found.append(Resource("release" if adapter is None else "adapter", name, labels, attributes))
+    found += [served.resource for served in gateway.rules.embedders.values()]
+    return [
+        {
+            "id": resource.id,
+            "object": "model",
+            "created": 0,
+            "owned_by": "loresmith",
+            "labels": sorted(resource.labels),
+            "embeds": resource.id in gateway.rules.embedders,
+        }
+        for resource in found
+        if policy.decide(principal, "complete", resource, {"route": "/v1/models"}).allowed
+    ]
 
 
 def _require_administrator(gateway: Gateway, request: Request) -> None:
@@ -126,6 +158,17 @@ def _require_administrator(gateway: Gateway, request: Request) -> None:
 async def _told(_request: Request, problem: Exception) -> Response:
     assert isinstance(problem, Problem)
     return problem.response()
+
+
+async def _told_otherwise(_request: Request, error: Exception) -> Response:
+    """What the framework found, in our own words and shape."""
+    assert isinstance(error, HTTPException)
+    return Problem(error.status_code, "this cannot be read", code="invalid_request").response()
+
+
+async def _told_broken(_request: Request, _error: Exception) -> Response:
+    """A fault of ours: the caller learns nothing of it, the traceback goes to the log."""
+    return Problem(500, "the gateway failed at this request", code="internal_error").response()
 
 
 async def _told_invalid(_request: Request, error: Exception) -> Response:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from loresmith.serving.audit.tenant_keys import FOLDER as TENANT_KEYS
 from loresmith.serving.audit.tenant_keys import TenantKeys
 from loresmith.serving.audit.writer import Audit
 from loresmith.serving.gateway.problem import Problem
+from loresmith.serving.gateway.served_embedders import ServedEmbedder, open_embedders
 from loresmith.serving.gateway.served_models import ServedModels
 from loresmith.serving.gateway.telemetry import Telemetry
 from loresmith.serving.guards.guards import Guards
@@ -45,6 +46,7 @@ class Rules:
 
     Attributes:
         retriever: None where nothing is retrieved.
+        embedders: what `/v1/embeddings` offers, by name.
     """
 
     config: ServingConfig
@@ -52,6 +54,7 @@ class Rules:
     policy: Policy
     guards: Guards
     retriever: Retriever | None
+    embedders: Mapping[str, ServedEmbedder]
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ class Gateway:
         self.ledger = ledger
         self.place = place
         self.say = say
-        self.rules = _rules(config, ledger, place)
+        self.rules = _rules(config, ledger, place, {})
         groups = self.rules.groups
         self.authenticator = Authenticator(config.identity, groups, ledger.credentials, place.server_key, place.folder)
         self.quotas = Quotas(config.quotas, groups, place.state / DAY_COUNTS)
@@ -205,7 +208,7 @@ class Gateway:
                 where=str(self.place.config),
                 hint="start it again",
             )
-        return _rules(config, self.ledger, self.place), state
+        return _rules(config, self.ledger, self.place, self.rules.embedders), state
 
     async def _watch(self) -> None:
         """Keep up with the configuration's files."""
@@ -220,7 +223,7 @@ class Gateway:
                     self.say(f"the configuration cannot be taken as it is now: {error}")
 
 
-def _rules(config: ServingConfig, ledger: Ledger, place: Place) -> Rules:
+def _rules(config: ServingConfig, ledger: Ledger, place: Place, embedders: Mapping[str, ServedEmbedder]) -> Rules:
     from loresmith.serving.retrieval.opening import open_index
 
     groups = Groups.from_settings(config.groups)
@@ -237,6 +240,7 @@ def _rules(config: ServingConfig, ledger: Ledger, place: Place) -> Rules:
         policy=Policy.load(config.policy, groups, place.folder),
         guards=Guards.load(config.guards, place.folder, assets, embed, make_server_key(place.server_key)),
         retriever=retriever,
+        embedders=open_embedders(config, ledger, retriever, embedders),
     )
 
 

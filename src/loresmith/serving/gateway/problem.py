@@ -17,6 +17,7 @@ TYPES = {
     415: "invalid_request_error",
     422: "invalid_request_error",
     429: "rate_limit_error",
+    431: "invalid_request_error",
 }
 
 
@@ -30,6 +31,9 @@ class Problem(Exception):
         param: the field that is wrong.
         retry_after: seconds after which to come again.
         reason: why, for the audit alone.
+
+    Attributes:
+        told: whether the caller has heard of it already, in a stream.
     """
 
     def __init__(
@@ -49,6 +53,7 @@ class Problem(Exception):
         self.param = param
         self.retry_after = retry_after
         self.reason = reason
+        self.told = False
 
     def body(self) -> dict[str, Any]:
         """The error as JSON."""

@@ -6,7 +6,7 @@ Fields that are taken and have no meaning here say so.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -128,10 +128,13 @@ class ChatRequest(Asking):
     modalities: tuple[Literal["text"], ...] | None = None
 
 
+TokenIds = Annotated[tuple[Annotated[int, Field(ge=0, lt=2**31)], ...], Field(min_length=1)]
+
+
 class CompletionRequest(Asking):
     """The body of `/v1/completions`."""
 
-    prompt: str | tuple[int, ...] = Field(description="One text, or its token ids.")
+    prompt: str | TokenIds = Field(description="One text, or its token ids.")
     max_tokens: int | None = Field(default=16, ge=1, le=1 << 24)
     logprobs: int | None = Field(default=None, ge=0, le=20)
     echo: bool | None = Field(default=False, description="Begin the answer with the prompt.")
@@ -181,6 +184,7 @@ class ResponsesRequest(Shape):
     parallel_tool_calls: bool | None = None
     text: TextSettings | None = None
     stream: bool | None = False
+    stream_options: StreamOptions | None = Field(default=None, description=NO_MEANING)
     metadata: dict[str, Any] | None = None
     user: str | None = Field(default=None, description=NO_MEANING)
     store: Literal[False] | None = Field(default=None, description="Nothing is kept for later requests.")

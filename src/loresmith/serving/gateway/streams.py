@@ -53,7 +53,7 @@ async def respond(gateway: Gateway, request: Request, asked: Asked, events: Even
         return StreamingResponse(
             _streamed(answer, events), media_type="text/event-stream", headers={"x-accel-buffering": "no"}
         )
-    return await _unless_gone(request, _answered(answer, whole))
+    return await unless_gone(request, _answered(answer, whole))
 
 
 async def _answered(answer: Answer, whole: Whole) -> Response:
@@ -83,12 +83,13 @@ async def _streamed(answer: Answer, events: Events) -> AsyncGenerator[str]:
         status = 200
     except Problem as problem:
         status = problem.status
-        yield event(problem.body())
+        if not problem.told:
+            yield event(problem.body())
     finally:
         await answer.close(status)
 
 
-async def _unless_gone(request: Request, work: Awaitable[Response]) -> Response:
+async def unless_gone(request: Request, work: Awaitable[Response]) -> Response:
     """The answer, unless the caller goes away before it is there: then the work ends, and its slot is free."""
     answering = asyncio.ensure_future(work)
     leaving = asyncio.ensure_future(_gone(request))

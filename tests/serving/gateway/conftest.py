@@ -1,0 +1,32 @@
+"""Gateways that many tests share: each takes seconds to start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.serving.gateway.faces import Face, begin
+from tests.serving.gateway.guarded_house import Guarded, open_guarded
+from tests.serving.gateway.house import House, open_house
+
+
+@pytest.fixture(scope="session")
+def face(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Face]:
+    started = begin(tmp_path_factory.mktemp("face"))
+    with started.gateway:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    started = open_house(tmp_path_factory.mktemp("house"))
+    with started.gateway:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+    started = open_guarded(tmp_path_factory.mktemp("guarded"))
+    with started.gateway:
+        yield started

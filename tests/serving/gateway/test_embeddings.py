@@ -1,0 +1,103 @@
+"""`/v1/embeddings`, asked by the official client over HTTP."""
+
+from __future__ import annotations
+
+import base64
+import concurrent.futures
+import time
+from typing import Any
+
+import numpy as np
+import openai
+import pytest
+
+from tests.serving.gateway.faces import FORBIDDEN, STATED, Face
+from tests.serving.gateway.records import records_of
+from tests.serving.retrieval.indexes import minilm
+
+TEXTS = ["The pump is broken.", "Fever goes down."]
+
+
+def vectors(answer: Any) -> Any:
+    return np.array([each.embedding for each in answer.data], np.float32)
+
+
+def test_vectors_are_those_of_the_embedder(face: Face) -> None:
+    client = face.openai()
+    answer = client.embeddings.create(model="meaning", input=TEXTS, encoding_format="float")
+    np.testing.assert_array_equal(vectors(answer), minilm().embed(TEXTS))
+    assert [each.index for each in answer.data] == [0, 1]
+    assert answer.usage.prompt_tokens == sum(minilm().tokens(text) for text in TEXTS)
+    # The client asks for base64 where nobody says anything, and reads it.
+    np.testing.assert_array_equal(vectors(client.embeddings.create(model="meaning", input=TEXTS)), vectors(answer))
+    with face.gateway.client(face.ada) as plain:
+        asked = {"model": "meaning", "input": TEXTS[1], "encoding_format": "base64"}
+        (one,) = plain.post("/v1/embeddings", json=asked).json()["data"]
+    np.testing.assert_array_equal(np.frombuffer(base64.b64decode(one["embedding"]), "<f4"), vectors(answer)[1])
+    by_retrieval = client.embeddings.create(model="retrieval", input=TEXTS)
+    np.testing.assert_array_equal(vectors(by_retrieval), vectors(answer))
+
+
+def test_a_model_embeds_for_those_who_hold_its_labels(face: Face) -> None:
+    answer = face.openai(face.ada).embeddings.create(model="ward-states", input=TEXTS)
+    np.testing.assert_allclose(np.linalg.norm(vectors(answer), axis=1), 1, rtol=1e-5)
+    bob = face.openai(face.bob)
+    with pytest.raises(openai.NotFoundError) as hidden:
+        bob.embeddings.create(model="ward-states", input=TEXTS)
+    with pytest.raises(openai.NotFoundError) as missing:
+        bob.embeddings.create(model="nothing-here", input=TEXTS)
+    assert hidden.value.body["message"] == missing.value.body["message"].replace("nothing-here", "ward-states")  # type: ignore[index]
+    assert "ward-states" in [model.id for model in face.openai(face.ada).models.list()]
+    listed = {model.id: model.embeds for model in bob.models.list()}
+    assert listed == {"acme": False, "meaning": True, "retrieval": True}
+
+
+def test_guards_look_at_what_is_embedded(face: Face) -> None:
+    client = face.openai()
+    with pytest.raises(openai.BadRequestError, match=STATED) as refused:
+        client.embeddings.create(model="meaning", input=["harmless", f"about {FORBIDDEN}"])
+    assert refused.value.code == "content_filter"
+    redacted = client.embeddings.create(model="meaning", input="Write to ada@loresmith.example.org today.")
+    np.testing.assert_array_equal(vectors(redacted), minilm().embed(["Write to [EMAIL] today."]))
+
+
+def test_it_is_on_the_record_without_what_was_said(face: Face) -> None:
+    with face.gateway.client(face.ada) as client:
+        answer = client.post("/v1/embeddings", json={"model": "ward-states", "input": "word " * 3})
+        response, used = answer.headers["x-request-id"], answer.json()["usage"]["prompt_tokens"]
+    intent, outcome = records_of(face.workspace, response)
+    assert (intent.phase, intent.action, intent.allowed, intent.principal) == ("intent", "complete", True, "user:ada")
+    assert intent.resource is not None
+    assert (intent.resource.id, intent.resource.labels) == ("ward-states", ("clinical",))
+    assert (outcome.phase, outcome.status, outcome.prompt_tokens) == ("outcome", 200, used)
+    with face.gateway.client(face.bob) as client:
+        denied = client.post("/v1/embeddings", json={"model": "ward-states", "input": "word"}).headers["x-request-id"]
+    (outcome,) = records_of(face.workspace, denied)
+    assert (outcome.status, outcome.allowed, outcome.error) == (404, False, "denied by the policy")
+
+
+def test_what_cannot_be_embedded_whole_is_refused(face: Face) -> None:
+    client = face.openai()
+    texts: tuple[tuple[Any, str], ...] = (("a " * 300, "tokens"), (["a", ""], r"input\.1"), ([], "1 to"))
+    for wrong, place in texts:
+        with pytest.raises(openai.BadRequestError, match=place):
+            client.embeddings.create(model="meaning", input=wrong)
+    with pytest.raises(openai.BadRequestError, match="384"):
+        client.embeddings.create(model="meaning", input="a", dimensions=12)
+    assert len(vectors(client.embeddings.create(model="meaning", input="a", dimensions=384))[0]) == 384
+
+
+def test_others_are_answered_while_it_computes(face: Face) -> None:
+    many = ["The filter of the pump is behind the panel. " * 20] * 25
+    with concurrent.futures.ThreadPoolExecutor(1) as pool, face.gateway.client(face.bob) as client:
+        client.get("/health")
+        embedding = pool.submit(face.openai().embeddings.create, model="meaning", input=many)
+        waits = []
+        while not embedding.done():
+            begun = time.monotonic()
+            assert client.get("/health").status_code == 200
+            waits.append(time.monotonic() - begun)
+            time.sleep(0.02)
+        assert len(embedding.result().data) == 25
+    assert len(waits) > 5
+    assert sorted(waits)[len(waits) // 2] < 0.25
