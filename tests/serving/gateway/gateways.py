@@ -21,6 +21,8 @@ from loresmith import Workspace
 from tests.serving.engines.served_models import write_tiny
 
 WAIT_SECONDS = 120
+WINDOW = 4096
+"""Of the models here: long answers take their time."""
 
 
 def make_workspace(folder: Path, labels: tuple[str, ...] = (), release: str = "acme", seed_type: str = "qwen3") -> str:
@@ -35,7 +37,7 @@ def add_release(
     """Put a tiny model behind a release, with a receipt that its engine computes it rightly."""
     made = folder / f"made-{release}-{model_type}-{time.monotonic_ns()}"
     made.mkdir(parents=True)
-    directory = write_tiny(made, model_type, torch.bfloat16)
+    directory = write_tiny(made, model_type, torch.bfloat16, WINDOW)
     asset = workspace.ledger.assets.add("model", directory, {"test": release}, labels)
     evidence = {"engine": "torch", "precision": "bf16"}
     workspace.ledger.receipts.add(asset.digest, "engine-parity", True, evidence)

@@ -75,16 +75,20 @@ class Answer:
         self._verdicts: list[Verdict] = []
         self._guard: OutputGuard | None = None
         self._messages: list[dict[str, Any]] | None = None
+        self._tools: Sequence[Mapping[str, Any]] = ()
         self._prompt_ids: tuple[int, ...] = ()
         self._answer_ids: list[int] = []
         self._log_probabilities: list[float] = []
         self._said = ""
+        self._written = ""
+        self._told_late: list[Chosen] = []
         self._calls: list[ToolCall] = []
         self._refusal: str | None = None
         self._error = ""
         self._intended = False
         self._ended = False
         self._grant: Any = None
+        self._documents: dict[str, bool] = {}  # whether the caller may see them
         self._bytes = [0, 0]
         self.response = response
         self.finish: Finish | None = None
@@ -98,6 +102,11 @@ class Answer:
     def text(self) -> str:
         """What went out so far."""
         return self._said
+
+    @property
+    def prompt_text(self) -> str:
+        """The text that the answer goes on from, as guards let it in."""
+        return "" if self._messages is None else str(self._messages[0]["content"])
 
     @property
     def cited(self) -> Cited | None:
@@ -115,8 +124,11 @@ class Answer:
         except Problem as problem:
             await self._end(problem.status, problem.reason or problem.code or "")
             raise
-        except BaseException:
+        except asyncio.CancelledError:
             await self._end(499, "the caller went away")
+            raise
+        except BaseException as error:
+            await self._end(500, type(error).__name__)
             raise
 
     async def pieces(self) -> AsyncGenerator[Piece]:
@@ -260,8 +272,9 @@ class Answer:
         texts: list[str] = []
         for passage in found:
             examined = await self._looked_at([], [], passage.text)
-            self._verdicts += examined.verdicts
-            if examined.action in ("allow", "redact"):
+            named = await self._looked_at([], [], passage.path)  # the model is shown where it stands, too
+            self._verdicts += (*examined.verdicts, *named.verdicts)
+            if examined.action in ("allow", "redact") and named.action == "allow":
                 shown.append(passage)
                 texts.append(examined.retrieved[0])
         grounded = with_passages(self._messages, shown, settings, texts)
@@ -269,8 +282,12 @@ class Answer:
         self._passage_texts = texts[: len(grounded.passages)]
 
     def _may_retrieve(self, ref: PassageRef) -> bool:
-        resource = Resource("document", ref.document, frozenset(ref.labels), {"path": ref.path})
-        return self._rules.policy.decide(self._principal, "retrieve", resource, self._policy_context()).allowed
+        found = self._documents.get(ref.document)
+        if found is None:
+            resource = Resource("document", ref.document, frozenset(ref.labels), {"path": ref.path})
+            decision = self._rules.policy.decide(self._principal, "retrieve", resource, self._policy_context())
+            found = self._documents[ref.document] = decision.allowed
+        return found
 
     def _context(self) -> Context:
         return Context(
@@ -347,7 +364,7 @@ class Answer:
             ) from None
 
     async def _intend(self) -> None:
-        content = Content(messages=tuple(self._messages or ()), tools=tuple(self._asked.tools))
+        content = Content(messages=tuple(self._messages or ()), tools=tuple(self._tools))
         try:
             await self._gateway.audit.intent(self._record("intent"), content)
         except AuditUnavailable as error:
@@ -375,23 +392,49 @@ class Answer:
         last = emission.finished is not None
         if last:
             text += reader.end()
-        piece = Piece(tokens=_told(emission.tokens, self._asked))
+        self._written += text
+        piece = Piece()
         try:
             piece.text = self._guard.feed(text)
             if last:
                 piece.text += self._guard.finish()
-            piece.calls = tuple(self._guarded_call(call) for call in calls)
         except Stopped as stopped:
             piece.text += stopped.text
             self._stop(stopped, piece)
         else:
-            if last:
-                self.finish = "length" if emission.finished == "length" else "stop"
+            self._let_out(calls, piece)
         self._said += piece.text
         self._calls += piece.calls
+        if last and self._refusal is None:
+            self.finish = "length" if emission.finished == "length" else "stop"
         if self._calls and self.finish == "stop":
             self.finish = "tool_calls"
+        piece.tokens = self._tokens_to_tell(emission.tokens, last)
         return piece
+
+    def _tokens_to_tell(self, tokens: Sequence[Chosen], last: bool) -> tuple[Chosen, ...]:
+        """The tokens whose log-probabilities may be told now.
+
+        They spell what the model wrote. So where a guard looks at answers they wait for the end, and are told only if
+        all of it went out as it was written.
+        """
+        if self._asked.alternatives is None:
+            return ()
+        if not any("output" in guard.on for guard in self._rules.config.guards.root):
+            return tuple(tokens)
+        self._told_late += tokens
+        if not last or self._refusal is not None or self._said != self._written:
+            return ()
+        return tuple(self._told_late)
+
+    def _let_out(self, calls: Sequence[ToolCall], piece: Piece) -> None:
+        """Put calls into a piece as far as guards let them out."""
+        for call in calls:
+            try:
+                piece.calls += (self._guarded_call(call),)
+            except Stopped as stopped:
+                self._stop(stopped, piece)  # what had passed of the arguments is no call, and no text either
+                return
 
     def _guarded_call(self, call: ToolCall) -> ToolCall:
         """A call as guards let it out."""
@@ -401,8 +444,9 @@ class Answer:
             arguments += guard.finish()
         finally:
             self._verdicts += guard.verdicts
-            self._bytes[0] += guard.bytes_scanned
-            self._bytes[1] += guard.bytes_emitted
+        self._bytes[0] += guard.bytes_scanned
+        self._bytes[1] += guard.bytes_emitted
+        self._written += "" if arguments == call.arguments else call.arguments
         return ToolCall(call.id, call.name, arguments)
 
     def _stop(self, stopped: Stopped, piece: Piece) -> None:
@@ -555,10 +599,6 @@ class Answer:
 
     def _milliseconds(self) -> int:
         return round((time.monotonic() - self._begun) * 1000)
-
-
-def _told(tokens: Sequence[Chosen], asked: Asked) -> tuple[Chosen, ...]:
-    return tuple(tokens) if asked.alternatives is not None else ()
 
 
 def _as_template_takes_it(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -164,7 +164,8 @@ def _token(answer: Answer, token: Chosen) -> dict[str, Any]:
 
 def _spelled(answer: Answer, id_: int, log_probability: float) -> dict[str, Any]:
     text = str(answer.model.tokenizer.decode([id_]))
-    return {"token": text, "logprob": log_probability, "bytes": list(text.encode())}
+    spelled = answer.model.token_bytes(id_)
+    return {"token": text, "logprob": log_probability, "bytes": None if spelled is None else list(spelled)}
 
 
 class _Events:

@@ -62,10 +62,7 @@ class _Shown:
         yield DONE
 
     def _echo(self, answer: Answer) -> str:
-        if not self._body.echo:
-            return ""
-        prompt = self._body.prompt
-        return prompt if isinstance(prompt, str) else str(answer.model.tokenizer.decode(list(prompt)))
+        return answer.prompt_text if self._body.echo else ""
 
     @staticmethod
     def _frame(answer: Answer, text: str, finish: str | None, tokens: Sequence[Chosen]) -> dict[str, Any]:

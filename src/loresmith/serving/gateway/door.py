@@ -8,6 +8,7 @@ as well. The few routes that need no caller are named here.
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
@@ -37,6 +38,8 @@ _HEADERS = {
     "referrer-policy": "no-referrer",
     "x-frame-options": "DENY",
 }
+_HEADER_BYTES = 32_768
+_HEADERS_AT_MOST = 100
 _BODY_METHODS = ("POST", "PUT", "PATCH")
 
 
@@ -92,6 +95,7 @@ class Door:
         self, scope: Scope, receive: Receive, tell: _Telling, response_id: str, limits: LimitSettings
     ) -> None:
         headers = Headers(scope=scope)
+        _require_small(scope)
         _require_route(scope, self._routes)
         if scope["path"] not in self._open:
             scope.setdefault("state", {})["principal"] = await self._caller(scope, headers, response_id)
@@ -147,6 +151,13 @@ class _Telling:
             raise ConnectionError("the caller does not read") from None
 
 
+def _require_small(scope: Scope) -> None:
+    headers = scope["headers"]
+    size = sum(len(name) + len(value) for name, value in headers) + len(scope["raw_path"]) + len(scope["query_string"])
+    if size > _HEADER_BYTES or len(headers) > _HEADERS_AT_MOST:
+        raise Problem(431, "a request's headers are smaller than this", code="headers_too_large")
+
+
 def _require_route(scope: Scope, routes: Sequence[BaseRoute]) -> None:
     partial = False
     for route in routes:
@@ -192,6 +203,8 @@ async def _read_body(headers: Headers, receive: Receive, limits: LimitSettings) 
     body = b"".join(parts)
     if body and kind != "application/json":
         raise Problem(415, "send JSON: `Content-Type: application/json`", code="unsupported_media_type")
+    if not _is_unicode(body):
+        raise Problem(400, "the body is no text in UTF-8", code="invalid_request")
     if _depth(body) > limits.depth:
         raise Problem(400, f"the JSON is nested deeper than {limits.depth}", code="too_deep")
     return body
@@ -199,6 +212,19 @@ async def _read_body(headers: Headers, receive: Receive, limits: LimitSettings) 
 
 def _too_large(limits: LimitSettings) -> Problem:
     return Problem(413, f"a request may have {limits.request_bytes} bytes", code="request_too_large")
+
+
+def _is_unicode(body: bytes) -> bool:
+    """Whether all of a body is text, also what it says in escapes: half a letter (a lone surrogate) is none."""
+    try:
+        body.decode()
+        if _SURROGATE.search(body):
+            json.dumps(json.loads(body), ensure_ascii=False).encode()
+    except UnicodeError:
+        return False
+    except (ValueError, RecursionError):
+        return True  # that it is no JSON is told elsewhere
+    return True
 
 
 def _depth(body: bytes) -> int:
@@ -215,6 +241,7 @@ def _depth(body: bytes) -> int:
     return deepest
 
 
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 
 PARITY = "engine-parity"
 """The kind of the receipt that says that an engine computes a model as transformers does."""
+
+
+_UNKNOWN = "\N{REPLACEMENT CHARACTER}"
+_ONE_BYTE = re.compile("<0x([0-9A-F]{2})>")
 
 
 @dataclass(frozen=True)
@@ -84,6 +89,19 @@ class ServedModel:
         """Tokens that end an assistant's turn, besides those that the engine knows."""
         end = None if self.renderer is None else self.renderer.end_of_turn
         return () if end is None else (end,)
+
+    def token_bytes(self, id: int) -> bytes | None:
+        """What a token stands for, which may be a part of a letter alone; None where that cannot be known."""
+        from loresmith.data.fast_encoding import byte_letters
+
+        text = str(self.tokenizer.decode([id]))
+        if _UNKNOWN not in text:
+            return text.encode()
+        written = str(self.tokenizer.convert_ids_to_tokens(id))
+        if one := _ONE_BYTE.fullmatch(written):
+            return bytes.fromhex(one[1])
+        bytes_of = {letter: byte for byte, letter in enumerate(byte_letters())}
+        return bytes(bytes_of[letter] for letter in written) if bytes_of.keys() >= set(written) else None
 
     @property
     def window(self) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,8 +59,8 @@ class Conversation:
     """
 
     def __init__(self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] = ()) -> None:
-        self.messages: list[dict[str, Any]] = deepcopy([dict(message) for message in messages])
-        self.tools: list[dict[str, Any]] = deepcopy([dict(tool) for tool in tools])
+        self.messages: list[dict[str, Any]] = _copy(messages)
+        self.tools: list[dict[str, Any]] = _copy(tools)
 
     def said(self) -> Iterator[Said]:
         """Every text in it: each string once, also keys that a caller chose."""
@@ -91,6 +90,15 @@ class Conversation:
                 if isinstance(part, dict) and (kind in _SOUND_OR_PICTURE or _SOUND_OR_PICTURE & part.keys()):
                     role = str(message.get("role", ""))
                     yield where_of(role), role, str(kind)
+
+
+def _copy(value: Any) -> Any:
+    """A copy in dicts and lists alone: what came as a tuple or another mapping is not passed over."""
+    if isinstance(value, Mapping):
+        return {key: _copy(part) for key, part in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        return [_copy(part) for part in value]
+    return value
 
 
 def where_of(role: str) -> Where:

@@ -1,0 +1,160 @@
+"""What the record says of what a gateway answered, and of what it did not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from loresmith import Workspace
+from loresmith.sdk.calls.audit import PROOF, SEARCH, VERIFY
+from loresmith.serving.audit.record import AuditRecord
+from tests.serving.gateway.gateways import RunningGateway, make_key, make_workspace, write_config
+from tests.serving.gateway.guarded_house import REFUSED, Guarded, saying
+from tests.serving.gateway.house import House, chat, wait_until
+
+
+def records(workspace: Path, response: str, phases: int = 2) -> dict[str, AuditRecord]:
+    """The records of one response by phase, once all of them are there."""
+    found: dict[str, AuditRecord] = {}
+
+    def there() -> bool:
+        with Workspace.open(workspace) as opened:
+            answer = SEARCH.run(opened, SEARCH.request(response=response), lambda _: None)
+        found.update({one.record.phase: one.record for one in answer.records})
+        return len(found) >= phases
+
+    wait_until(there, 10)
+    return found
+
+
+def test_every_answer_has_an_intent_and_an_outcome(house: House) -> None:
+    with house.client("user:of-physicians") as client:
+        for stream in (False, True):
+            for route, body in (
+                ("/v1/chat/completions", chat("ward:clinical", max_tokens=20)),
+                ("/v1/completions", {"model": "ward:clinical", "prompt": "Hi", "max_tokens": 20, "seed": 1}),
+            ):
+                said = client.post(route, json={**body, "stream": stream})
+                assert said.status_code == 200
+                found = records(house.workspace, said.headers["x-request-id"])
+                intent, outcome = found["intent"], found["outcome"]
+                for record in (intent, outcome):
+                    assert (record.principal, record.tenant, record.release) == ("user:of-physicians", "ward", "ward")
+                    assert (record.groups, record.labels) == (("physicians",), ("clinical",))
+                    assert record.resource is not None
+                    assert (record.resource.kind, record.resource.id) == ("adapter", "ward:clinical")
+                    assert (record.action, record.allowed, record.policies) == ("complete", True, ("default",))
+                    assert record.context["route"] == route
+                    assert record.model
+                    assert record.adapter
+                    assert record.answer_labels == ("clinical",)
+                assert (intent.completion_tokens, intent.status) == (0, 0)
+                assert (outcome.completion_tokens, outcome.status) == (20, 200)
+                assert outcome.prompt_tokens == intent.prompt_tokens > 0
+                text = text_of(said.text, stream)
+                assert outcome.bytes_scanned == outcome.bytes_emitted == len(text.encode())
+
+
+def text_of(body: str, stream: bool) -> str:
+    """What was said, of a chat or a completion."""
+    events = [json.loads(line[6:]) for line in body.splitlines() if line.startswith("data: {")] if stream else []
+    choices = [one["choices"][0] for one in events] if stream else json.loads(body)["choices"]
+    said = [one.get("delta") or one.get("message") or {"content": one.get("text")} for one in choices]
+    return "".join(one.get("content") or "" for one in said)
+
+
+def test_the_intent_is_on_the_disk_before_the_first_byte(house: House) -> None:
+    with house.client() as client, Workspace.open(house.workspace) as opened:
+        with client.stream("POST", "/v1/chat/completions", json=chat(max_tokens=400, stream=True)) as said:
+            next(said.iter_bytes())
+            response = said.headers["x-request-id"]
+            found = SEARCH.run(opened, SEARCH.request(response=response), lambda _: None)
+            assert [one.record.phase for one in found.records] == ["intent"]
+        # The caller went away: that is on the record too.
+        outcome = records(house.workspace, response)["outcome"]
+        assert outcome.status == 499
+        assert outcome.completion_tokens < 400
+
+
+def test_a_record_can_be_proved(house: House) -> None:
+    said = house.openai().chat.completions.create(
+        model="acme", messages=[{"role": "user", "content": "Hi"}], max_tokens=2
+    )
+    records(house.workspace, said.id)
+    with Workspace.open(house.workspace) as opened:
+        proof = PROOF.run(opened, PROOF.request(response=said.id), lambda _: None)
+    assert proof.holds
+    assert [one.phase for one in proof.records] == ["intent", "outcome"]
+    checked = VERIFY.perform(house.workspace, VERIFY.request(), lambda _: None)
+    assert checked.sound, checked.problems
+
+
+def test_what_was_said_is_kept_sealed(house: House) -> None:
+    secret = "the-word-that-is-only-said-once"
+    with house.client() as client:
+        said = client.post("/v1/chat/completions", json=chat(text=secret))
+    response = said.headers["x-request-id"]
+    records(house.workspace, response)
+    with Workspace.open(house.workspace) as opened:
+        request = SEARCH.request(response=response, content=True, because="for the tests", phase="intent")
+        (found,) = SEARCH.run(opened, request, lambda _: None).records
+    assert found.said is not None
+    assert secret in json.dumps(found.said)
+    for file in house.workspace.rglob("*"):
+        if file.is_file() and file.stat().st_size < 64 << 20:
+            assert secret.encode() not in file.read_bytes(), file
+
+
+def test_who_was_denied_is_on_the_record_and_who_was_not_known(house: House) -> None:
+    with house.client("user:stranger") as client:
+        denied = client.post("/v1/chat/completions", json=chat("ward")).headers["x-request-id"]
+        unknown = client.post("/v1/chat/completions", json=chat("nothing")).headers["x-request-id"]
+    with house.client(None) as client:
+        nobody = client.get("/v1/models", headers={"authorization": "Bearer ls-x"}).headers["x-request-id"]
+    record = records(house.workspace, denied, 1)["outcome"]
+    assert (record.allowed, record.status, record.release, record.principal) == (False, 404, "ward", "user:stranger")
+    assert record.resource is not None
+    assert record.resource.labels == ("clinical",)
+    record = records(house.workspace, unknown, 1)["outcome"]
+    assert (record.allowed, record.status, record.release) == (False, 404, "")
+    record = records(house.workspace, nobody, 1)["outcome"]
+    assert (record.status, record.principal) == (401, "")
+    assert record.error
+
+
+def test_what_guards_did_is_on_the_record(guarded: Guarded) -> None:
+    with guarded.client() as client:
+        at_first = client.post("/v1/chat/completions", json=chat(text=f"a {REFUSED}"))
+        too_late = client.post("/v1/chat/completions", json=chat(**saying(f"One {REFUSED} is seen.")))
+        redacted = client.post("/v1/chat/completions", json=chat(**saying("Write to ada@example.com today.")))
+    record = records(guarded.workspace, at_first.headers["x-request-id"], 1)["outcome"]
+    assert (record.status, record.allowed, record.completion_tokens) == (400, True, 0)
+    assert [(one.guard, one.where, one.action) for one in record.guards] == [("refusing", "input", "refuse")]
+    for said, verdict in (
+        (too_late, ("refusing", "output", "refuse")),
+        (redacted, ("privacy", "output", "redact")),
+    ):
+        record = records(guarded.workspace, said.headers["x-request-id"])["outcome"]
+        assert [(one.guard, one.where, one.action) for one in record.guards] == [verdict]
+        text = said.json()["choices"][0]["message"]["content"] or ""
+        assert record.bytes_scanned == record.bytes_emitted == len(text.encode())
+
+
+def test_content_that_is_to_be_omitted_is_nowhere(tmp_path: Path) -> None:
+    workspace = tmp_path / "workspace"
+    make_workspace(workspace)
+    key = make_key(workspace)
+    model: dict[str, Any] = {"release": "acme", "window": 256, "slots": 2, "threads": 1}
+    config = write_config(tmp_path, {"models": {"acme": model}, "audit": {"content": "omitted"}})
+    secret = "a-word-that-nobody-keeps"
+    with RunningGateway(workspace, config) as gateway, gateway.client(key) as client:
+        said = client.post("/v1/chat/completions", json=chat(text=secret))
+        response = said.headers["x-request-id"]
+        records(workspace, response)
+    with Workspace.open(workspace) as opened:
+        found = SEARCH.run(opened, SEARCH.request(response=response), lambda _: None).records
+    assert len(found) == 2
+    assert not any(one.kept for one in found)
+    for file in workspace.rglob("*"):
+        assert not file.is_file() or secret.encode() not in file.read_bytes()
