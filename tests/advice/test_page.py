@@ -155,3 +155,11 @@ def test_numbers_are_as_people_read_them() -> None:
         "11 years",
     ]
     assert [plain(x) for x in (0, 0.0583, 0.829, 5.5, 12.34, 5651)] == ["0", "0.058", "0.83", "5.50", "12.3", "5,651"]
+
+
+def test_it_says_until_when_a_corpus_may_be_trained_on(tmp_path: Path) -> None:
+    for number, day in enumerate(("", "2031-05-01")):
+        rows = [document(f"{n}.txt", words(n, 60), retain_until=day if n == 3 else "") for n in range(5)]
+        said = Elements(page(report(tmp_path / f"run-{number}", write_corpus(tmp_path / f"{number}", rows)))).said
+        assert ("After 2031-05-01 no step trains on this corpus as it is" in said) == bool(day)
+        assert ("After" in said) == bool(day)

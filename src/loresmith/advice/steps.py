@@ -134,7 +134,7 @@ def _guess(config: ReadinessConfig) -> Guess:
 
 READINESS = Step(
     name="readiness",
-    version=2,
+    version=3,
     summary="Say what a corpus is enough for, with reasons: volume, copies, languages, quality, privacy, rights, and a "
     "pilot.",
     config=ReadinessConfig,
