@@ -18,6 +18,7 @@ from tests.cli.test_fill import add_filler
 from tests.data.contamination.suite_texts import prose
 from tests.data.conversations import asked, dataset_of
 from tests.serving.audit.places import write_audit
+from tests.serving.engines.served_models import write_tiny
 from tests.serving.feedback.test_feedback import workspace_with_feedback
 from tests.serving.traffic_sample.test_traffic_sample import sampled_workspace
 from tests.data.written_corpora import write_corpus
@@ -62,6 +63,7 @@ WORDS: dict[str, Words] = {
     "releases history": lambda _: ["words"],
     "models presets": lambda _: ["--kind", "moe"],
     "models describe": lambda cli: [str(cli.write("train.yaml", TRAINING))],
+    "models certify": lambda cli: [served_model(cli), "--precision", "fp32", "--window", "200", "--threads", "1"],
     "inspect": lambda cli: [add_dataset(cli), "writer"],
     "fill": lambda cli: [add_filler(cli.folder, cli.folder / "filler"), "one[[...]]two", "--max-new-tokens", "4"],
     "complete": lambda _: ["writer", "hello", "--max-new-tokens", "4"],
@@ -104,6 +106,11 @@ steps:
   tokens: {step: pack, corpus: corpus, tokenizer: tokenizer}
   base: {step: pretrain, tokens: tokens, architecture: {preset: qwen3-1m}}
 """
+
+
+def served_model(cli: CommandLine) -> str:
+    with Workspace.open(cli.folder) as workspace:
+        return workspace.assets.add("model", write_tiny(Path(mkdtemp()))).digest
 
 
 def new_key(cli: CommandLine) -> str:

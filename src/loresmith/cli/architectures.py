@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
 from loresmith.cli.command import command
 from loresmith.cli.groups import noun
-from loresmith.cli.screen import Screen, number, size
+from loresmith.cli.screen import Screen, number, short, size, visible
+from loresmith.sdk.call import Emit
 from loresmith.sdk.calls.architectures import DESCRIBE, PRESETS_CALL, DescribeRequest, PresetList, PresetsRequest
+from loresmith.sdk.calls.certify import CERTIFY, CertifyAnswer, CertifyRequest, ParityReceipt
 from loresmith.sdk.model_costs import ModelCosts, RecipeModels
 
 
@@ -100,11 +107,58 @@ def _operations(forward: int, attention: int) -> str:
     return f"{number(forward)}, {attention / forward:.1%} of it attention"
 
 
+@contextmanager
+def _said(_request: CertifyRequest) -> Iterator[Emit]:
+    """What is done next, in a line each."""
+
+    def emit(event: Mapping[str, Any]) -> None:
+        print(visible(event["said"]), file=sys.stderr, flush=True)
+
+    yield emit
+
+
+def _show_certified(answer: CertifyAnswer, request: CertifyRequest, screen: Screen) -> None:
+    for receipt in answer.receipts:
+        _show_receipt(receipt, request, screen)
+
+
+def _show_receipt(receipt: ParityReceipt, request: CertifyRequest, screen: Screen) -> None:
+    said = receipt.evidence
+    what = f"model {short(receipt.subject)}" if receipt.adapter is None else f"adapter {receipt.adapter}"
+    verdict = "computes what the reference does" if receipt.passed else "does NOT compute what the reference does"
+    screen.line(f"{what} on {request.engine} at {request.precision}: {verdict}", style="bold")
+    if receipt.because:
+        screen.line(receipt.because)
+    allowed = said["tolerance"]
+    screen.facts(
+        [
+            ("compared", f"{said['tokens']:,} tokens of {said['prompts']} prompts, by the {said['path']} path"),
+            ("log-probabilities", _differences(said, allowed)),
+            (
+                "the same choice",
+                f"{said['agreement']:.1%} of the tokens; at least {allowed['agreement']:.0%} are needed",
+            ),
+            ("alone and in company", "the same to the bit" if said["batch_invariant"] else "not the same to the bit"),
+            ("left out", ", ".join(said["left_out"]) or "nothing"),
+        ]
+    )
+
+
+def _differences(said: Mapping[str, Any], allowed: Mapping[str, float]) -> str:
+    if said["mean_difference"] is None:
+        return "not known"
+    return (
+        f"differ by {said['mean_difference']:.2g} on average (allowed {allowed['mean']:g}), "
+        f"by {said['largest_difference']:.2g} at most (allowed {allowed['largest']:g})"
+    )
+
+
 COMMANDS = {
     "models": noun(
         "models",
-        "Models: list named sizes, say what a recipe's would cost.",
+        "Models: list named sizes, say what a recipe's would cost, certify an engine for one.",
         command(PRESETS_CALL, _show_presets),
         command(DESCRIBE, _show_costs),
+        command(CERTIFY, _show_certified, live=_said),
     )
 }

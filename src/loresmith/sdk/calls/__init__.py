@@ -25,6 +25,7 @@ NOUNS = (
     "reproduce",
     "releases",
     "architectures",
+    "certify",
     "inspect",
     "models",
     "fill",

@@ -149,3 +149,4 @@ class EngineFacts(Words):
     vocabulary_size: int = Field(ge=1)
     path: str = Field(description="Which code computes the model, such as `fast` or `generic`.")
     adapters: tuple[str, ...] = ()
+    version: str = Field(default="", description="Of the software that computes, where it is known.")

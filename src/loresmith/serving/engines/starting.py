@@ -7,15 +7,20 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
+from loresmith.errors import UserError
 from loresmith.serving.engines.engine import Engine
+from loresmith.serving.engines.exported_model import ExportedModel
 from loresmith.serving.engines.generation import Words
+from loresmith.serving.engines.remote.settings import RemoteServer
 
 EngineName = Literal["torch", "openvino", "openai"]
 
 FACTORIES: Mapping[EngineName, str] = {
     "torch": "loresmith.serving.engines.starting:start_torch",
+    "openvino": "loresmith.serving.engines.starting:start_openvino",
+    "openai": "loresmith.serving.engines.starting:start_openai",
 }
 """Where the function lies that makes each engine, as `module:function`."""
 
@@ -38,6 +43,83 @@ class TorchArguments(Words):
     window: int = Field(default=4096, ge=16)
     adapters: dict[str, Path] = Field(default_factory=dict, description="LoRA directories by name.")
     base: str = Field(default="", description="The digest of the model's asset.")
+
+
+class OpenvinoArguments(Words):
+    """What `start_openvino` is given."""
+
+    directory: Path = Field(description="The model's directory, for its tokenizer and its facts.")
+    exported: ExportedModel = Field(description="The model in OpenVINO's form.")
+    precision: Literal["bf16", "fp16", "fp32", "int8"] = Field(
+        default="int8", description="Of the exported weights, as its receipt calls it."
+    )
+    slots: int = Field(default=32, ge=1, le=4096)
+    window: int = Field(default=4096, ge=16)
+    threads: int = Field(default=1, ge=1)
+
+
+class RemoteArguments(Words):
+    """What `start_openai` is given."""
+
+    directory: Path = Field(description="The model's directory, for its tokenizer and its facts.")
+    server: RemoteServer = Field(description="Which server computes it.")
+    precision: Literal["bf16", "fp16", "fp32", "int8"] = Field(
+        default="bf16", description="What the server computes in, as its receipt calls it."
+    )
+    slots: int = Field(default=32, ge=1, le=4096)
+    window: int = Field(default=4096, ge=16)
+    adapters: tuple[str, ...] = Field(default=(), description="LoRA adapters, by the names that the server gives them.")
+
+
+def engine_start(
+    engine: EngineName,
+    *,
+    directory: Path,
+    precision: str,
+    device: str = "cpu",
+    slots: int,
+    window: int,
+    threads: int,
+    adapters: Mapping[str, Path],
+    base: str,
+    options: Mapping[str, Any],
+) -> EngineStart:
+    """What starts an engine on a model.
+
+    Args:
+        adapters: LoRA directories by name.
+        base: the digest of the model's asset.
+        options: the keys of `RemoteServer` for `openai`, of `ExportedModel` for `openvino`; none for `torch`.
+
+    Raises:
+        UserError: an option is unknown or wrong, or the engine cannot do what it is asked for.
+    """
+    given: dict[str, Any] = {"directory": str(directory), "precision": precision, "slots": slots, "window": window}
+    try:
+        if engine == "torch":
+            if options:
+                raise UserError(f"the engine torch has no setting {next(iter(options))}")
+            if precision == "int8":
+                raise UserError("the engine torch does not compute in int8", hint="bf16, fp16 and fp32 are there")
+            given |= {"device": device, "base": base, "adapters": {name: str(at) for name, at in adapters.items()}}
+        elif engine == "openvino":
+            if adapters:
+                raise UserError(
+                    "the engine openvino takes no adapters",
+                    hint="merge them into their base with the step `merge`, and export the merged model",
+                )
+            given["exported"] = ExportedModel.model_validate(options).model_dump(mode="json")
+            given["threads"] = threads
+        else:
+            given |= {
+                "server": RemoteServer.model_validate(options).model_dump(mode="json"),
+                "adapters": sorted(adapters),
+            }
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        raise UserError(f"{key}: {first['msg']}", where=f"settings of the engine {engine}") from None
+    return EngineStart(factory=FACTORIES[engine], arguments=given, threads=threads)
 
 
 def make_engine(start: EngineStart) -> Engine:
@@ -66,4 +148,32 @@ def start_torch(arguments: Mapping[str, Any]) -> Engine:
         window=given.window,
         adapters=given.adapters,
         base=given.base,
+    )
+
+
+def start_openvino(arguments: Mapping[str, Any]) -> Engine:
+    from loresmith.serving.engines.openvino_engine import OpenvinoEngine
+
+    given = OpenvinoArguments.model_validate(arguments)
+    return OpenvinoEngine(
+        given.directory,
+        given.exported,
+        precision=given.precision,
+        slots=given.slots,
+        window=given.window,
+        threads=given.threads,
+    )
+
+
+def start_openai(arguments: Mapping[str, Any]) -> Engine:
+    from loresmith.serving.engines.remote.remote_engine import RemoteEngine
+
+    given = RemoteArguments.model_validate(arguments)
+    return RemoteEngine(
+        given.directory,
+        given.server,
+        precision=given.precision,
+        slots=given.slots,
+        window=given.window,
+        adapters=given.adapters,
     )

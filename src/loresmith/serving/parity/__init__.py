@@ -1,0 +1,1 @@
+"""Parity: whether an engine computes a model as the reference does."""
