@@ -62,13 +62,15 @@ def test_commits_show_nothing_that_is_on_stricter_terms_than_they(tmp_path: Path
             "short/pay.txt": SECRET,
             "short/.rights.yaml": "retain_until: 2999-01-01\n",
             "valve.txt": OPEN,
+            "open/.rights.yaml": "licence: CC0-1.0\n",
         },
     )
     (text,) = history(tmp_path / "labels", place, label_rules={"board/**": ["board"]})
     assert "salary" not in text
     assert "retrieve" not in text
+    assert "CC0" not in text
     assert "Close the valve" in text
-    assert "\nFiles left out: 5\n" in text
+    assert "\nFiles left out: 6\n" in text
     (text,) = history(tmp_path / "same", place, labels=["board"], uses=["retrieve"], retain_until="2998-01-01")
     assert text.count("salary") == 3
 

@@ -86,8 +86,6 @@ class Decisions:
         merged_into: (N,) the number of the document that stays for it; -1: none.
         alike: (N,) the number of the document it is near-identical to, or inside; -1: none.
         similarity: (N,) how much it has in common with that one; NaN: there is none.
-        like_forbidden: the numbers of documents that are dropped because of another one, which says the same and is not
-            allowed.
     """
 
     ids: pa.ChunkedArray[Any]
@@ -99,7 +97,6 @@ class Decisions:
     merged_into: NDArray[np.int64] = field(init=False)
     alike: NDArray[np.int64] = field(init=False)
     similarity: NDArray[np.float64] = field(init=False)
-    like_forbidden: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.merged_into = np.full(len(self.fates), -1, dtype=np.int64)
@@ -147,9 +144,6 @@ class Decisions:
         if before is not None:
             for number in np.flatnonzero(before.merged_into >= 0).tolist():
                 decisions._merge(number, int(before.merged_into[number]), before.fates[number].reason)
-            for number in before.like_forbidden:
-                decisions.fates[number] = before.fates[number]
-            decisions.like_forbidden = before.like_forbidden
         return decisions
 
     def __len__(self) -> int:
@@ -200,7 +194,6 @@ class Decisions:
             if like is not None:
                 said = f"so is {self.ids[like]} {self.paths[like]}, which says the same"
                 self.fates[number] = Decision("dropped", self.fates[like].reason, said)
-                self.like_forbidden.append(number)
                 continue
             original = first.setdefault(self.digests[number].tobytes(), number)
             if number != original:
