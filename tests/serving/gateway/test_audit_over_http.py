@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from loresmith import Workspace
 from loresmith.sdk.calls.audit import PROOF, SEARCH, VERIFY
 from loresmith.serving.audit.record import AuditRecord
@@ -141,6 +143,7 @@ def test_what_guards_did_is_on_the_record(guarded: Guarded) -> None:
         assert record.bytes_scanned == record.bytes_emitted == len(text.encode())
 
 
+@pytest.mark.slow
 def test_content_that_is_to_be_omitted_is_nowhere(tmp_path: Path) -> None:
     workspace = tmp_path / "workspace"
     make_workspace(workspace)

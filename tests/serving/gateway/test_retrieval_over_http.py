@@ -1,0 +1,168 @@
+"""A canary for each label: who does not hold it meets it nowhere, whatever is asked and whoever asked before."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loresmith import Workspace
+from loresmith.sdk.calls.audit import SEARCH
+from tests.advice.corpora import document
+from tests.serving.gateway.gateways import RunningGateway, add_release, write_config
+from tests.serving.gateway.house import chat, make_keys, wait_until
+from tests.serving.retrieval.indexes import build
+
+CANARIES = {"": "opencanary", "clinical": "wardcanary", "export": "radarcanary", "both": "pilotcanary"}
+ROWS = [
+    document("manual.md", "The opencanary says that the filter of the pump is cleaned weekly."),
+    document(
+        "ward/wardcanary.md", "The wardcanary says that the filter of the fever is one gram.", labels=["clinical"]
+    ),
+    document("radar/radarcanary.md", "The radarcanary says that the filter of the radar is closed.", labels=["export"]),
+    document("pilots/pilotcanary.md", "The pilotcanary says the pilot's filter.", labels=["clinical", "export"]),
+]
+HELD = {
+    "user:nobody": {""},
+    "user:doctor": {"", "clinical"},
+    "user:engineer": {"", "export"},
+    "user:surgeon": {"", "clinical", "export", "both"},
+}
+GROUPS = {
+    "physicians": {"members": ["user:doctor", "user:surgeon"], "labels": ["clinical"], "tenant": "ward"},
+    "engineers": {"members": ["user:engineer", "user:surgeon"], "labels": ["export"], "tenant": "works"},
+    "admins": {"members": ["user:nobody"]},
+}
+QUESTION = "What says the filter of wardcanary radarcanary pilotcanary opencanary?"
+
+
+class Library:
+    """A gateway that answers from documents."""
+
+    def __init__(self, folder: Path) -> None:
+        index = build(folder, ROWS).outputs["index"].directory
+        self.workspace = folder / "workspace"
+        with Workspace.init(self.workspace) as opened:
+            add_release(opened, self.workspace)
+            passages = opened.ledger.assets.add("index", index, {}, ()).digest
+        model = {"release": "acme", "window": 4096, "slots": 4, "threads": 1}
+        config = {
+            "models": {"acme": model},
+            "groups": GROUPS,
+            "policy": {"administrators": ["admins"]},
+            "retrieval": {"index": passages, "instructions": "Cite."},
+        }
+        self.keys = make_keys(self.workspace, dict.fromkeys(HELD, ()))
+        self.gateway = RunningGateway(self.workspace, write_config(folder, config))
+
+    def ask(self, who: str, **more: Any) -> Any:
+        with self.gateway.client(self.keys[who]) as client:
+            said = client.post("/v1/chat/completions", json=chat(text=QUESTION, **more))
+        assert said.status_code == 200, said.text
+        return said
+
+    def seen(self, response: str) -> str:
+        """What the model was shown."""
+        request = SEARCH.request(response=response, phase="intent", content=True, because="for the tests")
+        with Workspace.open(self.workspace) as opened:
+            (found,) = SEARCH.run(opened, request, lambda _: None).records
+        return json.dumps(found.said["messages"]) if found.said else ""
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Library]:
+    made = Library(tmp_path_factory.mktemp("library"))
+    with made.gateway:
+        yield made
+
+
+def others(who: str) -> list[str]:
+    """The canaries that a caller must not meet."""
+    return [canary for label, canary in CANARIES.items() if label not in HELD[who]]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_nobody_meets_what_his_labels_do_not_open(library: Library, stream: bool) -> None:
+    everyone = [*reversed(HELD), *HELD]  # those who may see everything ask first: no cache may remember it for others
+    for who in everyone:
+        said = library.ask(who, stream=stream)
+        shown = library.seen(said.headers["x-request-id"]).replace(QUESTION, "")
+        for label in HELD[who]:
+            assert CANARIES[label] in shown, (who, label)
+        for canary in others(who):
+            assert canary not in shown, (who, canary)
+            assert canary not in said.text, (who, canary)
+        # Not even how many there are.
+        assert shown.count("canary says") == len(HELD[who])
+
+
+def test_answers_name_their_sources_to_the_character(library: Library) -> None:
+    said = library.ask("user:doctor", guided_regex=r"Weekly \[1\], one gram \[2\], and \[7\]\.", max_tokens=60)
+    message = said.json()["choices"][0]["message"]
+    assert message["content"] == "Weekly [1], one gram [2], and [7]."
+    texts = {str(row["path"]): str(row["text"]) for row in ROWS}
+    assert {source["path"] for source in message["sources"]} == {"manual.md", "ward/wardcanary.md"}
+    for source in message["sources"]:
+        assert texts[source["path"]][source["start"] : source["end"]] == texts[source["path"]]
+    assert [one["number"] for one in message["citations"]] == [1, 2]
+    assert message["unknown"] == [7]
+    for one in message["citations"]:
+        assert message["content"][one["answer_start"] : one["answer_end"]] == f"[{one['number']}]"
+    streamed = library.ask("user:doctor", guided_regex=r"Weekly \[1\]\.", max_tokens=60, stream=True)
+    events = [json.loads(line[6:]) for line in streamed.text.splitlines() if line.startswith("data: {")]
+    assert [one["number"] for one in events[-1]["choices"][0]["delta"]["citations"]] == [1]
+
+
+def test_figures_errors_and_lists_know_no_canary(library: Library) -> None:
+    with library.gateway.client(library.keys["user:nobody"]) as client:
+        seen = [
+            client.get("/metrics").text,
+            client.get("/ready").text,
+            client.get("/v1/models").text,
+            client.get("/openapi.json").text,
+            client.post("/v1/chat/completions", json=chat("ward/wardcanary.md".replace("ward", "x"))).text,
+            client.post("/v1/chat/completions", json=chat(text=f"{QUESTION} " * 3000)).text,
+            client.post("/v1/chat/completions", json=chat(text=QUESTION, response_format={"type": "x"})).text,
+        ]
+    for text in seen:
+        for canary in CANARIES.values():
+            assert canary not in text.replace(QUESTION, "").replace("x/xcanary.md", "")
+    said = "\n".join([*library.gateway.errors, *map(str, library.gateway.said)])
+    assert not any(canary in said for canary in CANARIES.values())
+
+
+def test_the_record_names_documents_and_says_nothing_of_them(library: Library) -> None:
+    response = library.ask("user:surgeon").headers["x-request-id"]
+
+    def found() -> list[Any]:
+        with Workspace.open(library.workspace) as opened:
+            return list(SEARCH.run(opened, SEARCH.request(response=response), lambda _: None).records)
+
+    wait_until(lambda: len(found()) == 2)
+    for one in found():
+        assert len(one.record.documents) == 4
+        assert one.record.answer_labels == ("clinical", "export")
+        assert "canary" not in one.record.model_dump_json()
+    # What was said is sealed: neither the ledger's files nor the sample hold a word of it.
+    for file in library.workspace.rglob("*"):
+        if file.is_file() and "blobs" not in file.parts and "views" not in file.parts:
+            assert b"pilotcanary" not in file.read_bytes() or "index" in str(file), file
+
+
+def test_work_on_prompts_is_shared_with_nobody(library: Library) -> None:
+    def cached(who: str) -> int:
+        return int(library.ask(who).json()["usage"]["prompt_tokens_details"]["cached_tokens"])
+
+    cached("user:surgeon")
+    assert cached("user:surgeon") > 100
+    for who in ("user:doctor", "user:nobody"):
+        library.ask(who, seed=5)
+    # Another caller of the same tenant, with the same labels or others, finds nothing computed.
+    twin = make_keys(library.workspace, {"user:twin": ("physicians", "engineers")})["user:twin"]
+    with library.gateway.client(twin) as client:
+        wait_until(lambda: client.get("/v1/models").status_code == 200, 10)
+        said = client.post("/v1/chat/completions", json=chat(text=QUESTION))
+    assert said.json()["usage"]["prompt_tokens_details"]["cached_tokens"] == 0
