@@ -63,6 +63,9 @@ class LimitSettings(BaseModel):
     answer_tokens: int = Field(
         default=4096, ge=1, description="What an answer may have at most, whatever a request asks for."
     )
+    head_seconds: float = Field(
+        default=15, gt=0, le=600, description="In which a request's first line and headers must have come."
+    )
     body_seconds: float = Field(default=30, gt=0, le=3600, description="In which a request's body must have come.")
     request_seconds: float = Field(default=600, gt=0, le=86_400, description="In which it must be answered.")
     write_seconds: float = Field(

@@ -95,7 +95,7 @@ class Door:
         self, scope: Scope, receive: Receive, tell: _Telling, response_id: str, limits: LimitSettings
     ) -> None:
         headers = Headers(scope=scope)
-        _require_small(scope)
+        _require_sound_head(scope)
         _require_route(scope, self._routes)
         if scope["path"] not in self._open:
             scope.setdefault("state", {})["principal"] = await self._caller(scope, headers, response_id)
@@ -151,11 +151,15 @@ class _Telling:
             raise ConnectionError("the caller does not read") from None
 
 
-def _require_small(scope: Scope) -> None:
+def _require_sound_head(scope: Scope) -> None:
     headers = scope["headers"]
     size = sum(len(name) + len(value) for name, value in headers) + len(scope["raw_path"]) + len(scope["query_string"])
     if size > _HEADER_BYTES or len(headers) > _HEADERS_AT_MOST:
         raise Problem(431, "a request's headers are smaller than this", code="headers_too_large")
+    if sum(name == b"host" for name, _ in headers) > 1 or not (
+        scope["http_version"] == "1.0" or any(name == b"host" for name, _ in headers)
+    ):
+        raise Problem(400, "a request names its host once", code="bad_request")
 
 
 def _require_route(scope: Scope, routes: Sequence[BaseRoute]) -> None:

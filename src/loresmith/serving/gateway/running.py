@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from loresmith.errors import UserError
 from loresmith.serving.gateway.app import behind_door, make_app
+from loresmith.serving.gateway.connection import connections
 from loresmith.serving.gateway.gateway import Gateway, Place
 from loresmith.serving.settings import ServingConfig
 
@@ -101,7 +102,8 @@ def _server(config: ServingConfig, gateway: Gateway, place: Place) -> uvicorn.Se
         behind_door(make_app(gateway), gateway),
         host=listen.host,
         port=listen.port,
-        http="httptools",
+        http=connections(config.limits.head_seconds),
+        ws="none",
         interface="asgi3",
         lifespan="off",
         log_config=None,

@@ -1,0 +1,207 @@
+"""Releases and rules that change while a gateway works: what is under way goes on, what comes next meets the new."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+from loresmith import Workspace
+from tests.serving.engines.served_models import write_tiny
+from tests.serving.gateway.gateways import WINDOW, RunningGateway, add_release, make_key, make_workspace, write_config
+from tests.serving.gateway.house import House, chat, wait_until
+
+
+@contextmanager
+def rewritten(config: Path) -> Iterator[dict[str, Any]]:
+    """A configuration to change: it is written when `write` is called, and put back at the end."""
+    before = config.read_text()
+    try:
+        yield yaml.safe_load(before)
+    finally:
+        config.write_text(before)
+
+
+def status(house: House, who: str, model: str) -> int:
+    with house.client(who) as client:
+        return int(client.post("/v1/chat/completions", json=chat(model)).status_code)
+
+
+def notes(gateway: RunningGateway) -> list[str]:
+    with gateway.client(None) as client:
+        return list(client.get("/ready").json()["notes"])
+
+
+def test_a_policy_that_is_edited_holds_within_five_seconds(house: House) -> None:
+    assert status(house, "user:ada", "acme") == 200
+    policy = house.config.parent / "own.cedar"
+    policy.write_text('forbid (principal == User::"ada", action, resource);\n')
+    with rewritten(house.config) as config:
+        config["policy"]["files"] = ["own.cedar"]
+        house.config.write_text(yaml.safe_dump(config))
+        assert wait_until(lambda: status(house, "user:ada", "acme") == 404) < 5
+        # The file alone, too.
+        policy.write_text('forbid (principal == User::"bea", action, resource);\n')
+        assert wait_until(lambda: status(house, "user:ada", "acme") == 200) < 5
+    policy.unlink()
+
+
+def test_groups_that_are_edited_hold_within_five_seconds(house: House) -> None:
+    assert status(house, "user:ada", "ward") == 404
+    with rewritten(house.config) as config:
+        config["groups"]["physicians"]["members"].append("user:ada")
+        house.config.write_text(yaml.safe_dump(config))
+        assert wait_until(lambda: status(house, "user:ada", "ward") == 200) < 5
+    assert wait_until(lambda: status(house, "user:ada", "ward") == 404) < 5
+
+
+def broken(config: dict[str, Any]) -> dict[str, str]:
+    return {
+        "no YAML": "models: [",
+        "nothing": "",
+        "an unknown key": yaml.safe_dump({**config, "modles": {}}),
+        "a policy that is not there": yaml.safe_dump({**config, "policy": {"files": ["nowhere.cedar"]}}),
+        "a policy that is none": yaml.safe_dump({**config, "policy": {"files": ["keys.json"]}}),
+        "an index that is not there": yaml.safe_dump({**config, "retrieval": {"index": "nothing"}}),
+        "what cannot change": yaml.safe_dump({**config, "audit": {"content": "omitted"}}),
+    }
+
+
+def test_a_broken_configuration_leaves_the_one_before_in_force(house: House) -> None:
+    with rewritten(house.config) as config:
+        for kind, text in broken(config).items():
+            house.config.write_text(text)
+            with house.client("user:of-admins") as client:
+                said = client.post("/admin/reload")
+                assert (said.status_code, said.json()["error"]["code"]) == (400, "configuration"), kind
+            assert status(house, "user:ada", "acme") == 200, kind
+            assert status(house, "user:ada", "ward") == 404, kind
+        wait_until(lambda: notes(house.gateway) != [], 10)
+    wait_until(lambda: notes(house.gateway) == [], 10)
+
+
+def test_a_configuration_that_vanishes_changes_nothing(house: House) -> None:
+    before = house.config.read_text()
+    house.config.unlink()
+    try:
+        wait_until(lambda: notes(house.gateway) != [], 10)
+        assert status(house, "user:ada", "acme") == 200
+    finally:
+        house.config.write_text(before)
+    wait_until(lambda: notes(house.gateway) == [], 10)
+
+
+def certified(workspace: Path, folder: Path, name: str, *, sound: bool = True) -> str:
+    """Another model's digest; its weights are those of the first, its asset is another."""
+    with Workspace.open(workspace) as opened:
+        asset = opened.ledger.assets.add(
+            "model", write_tiny(folder / name, "llama", torch.bfloat16, WINDOW), {"test": name}, ()
+        )
+        evidence = {"engine": "torch", "precision": "bf16"}
+        if sound:
+            opened.ledger.receipts.add(asset.digest, "engine-parity", True, evidence)
+        return str(asset.digest)
+
+
+@pytest.mark.slow
+def test_promotions_and_rollbacks_reach_a_gateway_without_dropping_a_stream(tmp_path: Path) -> None:
+    workspace = tmp_path / "workspace"
+    first = make_workspace(workspace)
+    for name in ("second", "uncertified"):
+        (tmp_path / name).mkdir()
+    second = certified(workspace, tmp_path, "second")
+    uncertified = certified(workspace, tmp_path, "uncertified", sound=False)
+    key = make_key(workspace)
+    model = {"release": "acme", "window": 4096, "slots": 4, "threads": 1}
+    config = write_config(tmp_path, {"models": {"acme": model}})
+
+    def promote(digest: str) -> None:
+        with Workspace.open(workspace) as opened:
+            opened.ledger.releases.promote("acme", digest, "production", "for the tests")
+
+    with RunningGateway(workspace, config) as gateway, gateway.client(key) as client:
+
+        def fingerprint() -> str:
+            said = client.post("/v1/chat/completions", json=chat())
+            assert said.status_code == 200, said.text  # at no moment is there nobody who answers
+            return str(said.json()["system_fingerprint"])[:16]
+
+        long = chat(max_tokens=3000, stream=True, logit_bias={"0": -100}, temperature=0)
+        streams: list[list[dict[str, Any]]] = []
+
+        def listen() -> None:
+            with gateway.client(key) as own, own.stream("POST", "/v1/chat/completions", json=long) as said:
+                lines = [line[6:] for line in said.iter_lines() if line.startswith("data: {")]
+                streams.append([json.loads(line) for line in lines])
+
+        for digest, said in ((second, "promoted"), (first, "rolled back")):
+            listener = threading.Thread(target=listen)
+            listener.start()
+            time.sleep(0.5)
+            begun = time.monotonic()
+            promote(digest)
+            wait_until(lambda digest=digest: fingerprint() == digest[:16], 60)
+            print(f"{said} in {time.monotonic() - begun:.1f} s")
+            assert listener.is_alive()
+            listener.join(180)
+
+        for events in streams:
+            assert "error" not in events[-1]
+            assert events[-1]["choices"][0]["finish_reason"] == "length"
+        assert [events[0]["system_fingerprint"][:16] for events in streams] == [first[:16], second[:16]]
+
+        promote(uncertified)
+        wait_until(lambda: notes(gateway) != [], 30)
+        assert fingerprint() == first[:16]
+        with gateway.client(None) as anybody:
+            assert anybody.get("/ready").status_code == 200  # what was served before still is
+        promote(second)
+        wait_until(lambda: fingerprint() == second[:16], 60)
+        wait_until(lambda: notes(gateway) == [], 10)
+        # Engines that nobody uses any more are gone.
+        wait_until(lambda: len(engines(gateway)) == 1, 30)
+
+
+def engines(gateway: RunningGateway) -> list[int]:
+    """The processes that a gateway has started."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(") ")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == gateway.process.pid and fields[0] != "Z":
+            found.append(int(stat.parent.name))
+    return found
+
+
+@pytest.mark.slow
+def test_models_come_and_go_with_the_configuration(tmp_path: Path) -> None:
+    workspace = tmp_path / "workspace"
+    make_workspace(workspace)
+    with Workspace.open(workspace) as opened:
+        add_release(opened, workspace, (), "other", "llama")
+    key = make_key(workspace)
+    models = {name: {"release": name, "window": 256, "slots": 2, "threads": 1} for name in ("acme", "other")}
+    config = write_config(tmp_path, {"models": {"acme": models["acme"]}})
+    with RunningGateway(workspace, config) as gateway, gateway.client(key) as client:
+
+        def listed() -> set[str]:
+            return {one["id"] for one in client.get("/v1/models").json()["data"]}
+
+        assert listed() == {"acme"}
+        write_config(tmp_path, {"models": models})
+        wait_until(lambda: listed() == {"acme", "other"}, 60)
+        write_config(tmp_path, {"models": {"other": models["other"]}})
+        wait_until(lambda: listed() == {"other"}, 10)
+        assert client.post("/v1/chat/completions", json=chat("other")).status_code == 200
+        assert client.post("/v1/chat/completions", json=chat("acme")).status_code == 404
+        wait_until(lambda: len(engines(gateway)) == 1, 30)
