@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from loresmith.errors import UserError
-from loresmith.nearest import unknown_name
+from loresmith.serving.engines.admission import require_possible
 from loresmith.serving.engines.embedded.batch_adapters import add_adapters
 from loresmith.serving.engines.embedded.constraint import Constrained, Constraints
 from loresmith.serving.engines.embedded.layout import Layout, Segment
@@ -128,7 +127,7 @@ class TorchEngine:
         return len(self._running)
 
     def add(self, generation: Generation) -> None:
-        self._require_possible(generation)
+        require_possible(generation, self.facts, self._running.keys() | {one.generation.id for one in self._line})
         constrained = None if generation.constraint is None else self._constraints.make(generation.constraint)
         chooser = Chooser(
             sampling=generation.sampling,
@@ -169,21 +168,6 @@ class TorchEngine:
         self._line.clear()
         self._running.clear()
         del self._network
-
-    def _require_possible(self, generation: Generation) -> None:
-        if any(not 0 <= token < self.facts.vocabulary_size for token in generation.prompt):
-            raise UserError(f"the prompt has token ids outside the vocabulary of {self.facts.vocabulary_size}")
-        if len(generation.prompt) >= self.facts.window:
-            raise UserError(
-                f"the prompt has {len(generation.prompt)} tokens, and the window is {self.facts.window}",
-                hint="shorten the prompt: it and the answer share the window",
-            )
-        if generation.adapter is not None and generation.adapter not in self._adapters:
-            raise UserError(unknown_name("adapter", generation.adapter, self._adapters))
-        if any(not 0 <= token < self.facts.vocabulary_size for token in generation.sampling.logit_bias):
-            raise UserError(f"logit_bias names a token outside the vocabulary of {self.facts.vocabulary_size}")
-        if generation.id in self._running or any(generation.id == other.generation.id for other in self._line):
-            raise UserError(f"there is a request {generation.id} already")
 
     def _admit(self) -> None:
         """Give free slots to those in line."""
