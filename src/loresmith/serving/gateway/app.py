@@ -19,6 +19,8 @@ from loresmith.serving.gateway.door import OPEN, Door, principal_of
 from loresmith.serving.gateway.embeddings_route import embeddings
 from loresmith.serving.gateway.feedback_route import FeedbackDesk
 from loresmith.serving.gateway.gateway import Gateway
+from loresmith.serving.gateway.playground.pages import ROUTES as PLAYGROUND
+from loresmith.serving.gateway.playground.pages import add_playground
 from loresmith.serving.gateway.problem import Problem
 from loresmith.serving.gateway.responses_route import responses
 from loresmith.serving.gateway.served_models import SEPARATOR
@@ -108,6 +110,7 @@ def make_app(gateway: Gateway) -> FastAPI:
             raise Problem(400, str(error), code="configuration") from None
         return JSONResponse({"changed": changed, "policy": gateway.rules.policy.digest})
 
+    add_playground(app)
     return app
 
 
@@ -116,7 +119,7 @@ def behind_door(app: FastAPI, gateway: Gateway) -> ASGIApp:
     return Door(
         app,
         routes=app.router.routes,
-        open_routes=OPEN,
+        open_routes=OPEN | PLAYGROUND,
         authenticate=gateway.authenticator.authenticated,
         limits=lambda: gateway.rules.config.limits,
         rejected=gateway.note_stranger,
