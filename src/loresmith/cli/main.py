@@ -39,8 +39,11 @@ ENTRIES = {
     ),
     "complete": Entry("models", "Have a released model go on from a text."),
     "fill": Entry("fill", "Have a released model fill the gaps of a text, knowing both sides of each."),
-    "chat": Entry("models", "Talk with a released model."),
-    "serve": Entry("serve", "Serve released models to applications: OpenAI's protocol, under policy, guards and audit."),
+    "chat": Entry("models", "Talk with a released model, here or through a gateway."),
+    "serve": Entry(
+        "serve",
+        "Serve released models to applications, in OpenAI's protocol, under policy, quotas, guards and audit.",
+    ),
     "index": Entry("index", "Indexes of passages: build one of a corpus, look for passages."),
     "keys": Entry("keys", "API keys of the gateway's callers: create, list, revoke, rotate."),
     "policy": Entry("policy", "The gateway's policy: check it, explain a decision, replay the audit."),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from loresmith.cli.command import bare_command, command, make_request
+from loresmith.cli.gateway_client import is_address
 from loresmith.cli.screen import Screen, print_json
 from loresmith.errors import UserError
 from loresmith.sdk.call import Emit
@@ -40,10 +41,12 @@ def _end(_answer: CompleteAnswer, _request: CompleteRequest, screen: Screen) -> 
 
 def _chat(workspace: Path | None, as_json: bool, **given: Any) -> int:
     request: ChatRequest = make_request(ChatRequest, given)
+    if request.message is None and as_json:
+        raise UserError("a conversation is for people", where="--json", hint="say one thing with --message")
+    if is_address(request.release):
+        return _chat_with_gateway(request, as_json)
     with Workspace.open(workspace or Path()) as opened:
-        if request.message is not None or as_json:
-            if request.message is None:
-                raise UserError("a conversation is for people", where="--json", hint="say one thing with --message")
+        if request.message is not None:
             answer = CHAT.run(opened, request, _unsaid if as_json else _say)
             if as_json:
                 print_json(answer)
@@ -52,6 +55,24 @@ def _chat(workspace: Path | None, as_json: bool, **given: Any) -> int:
             return 0
         _converse(opened, request)
     return 0
+
+
+def _chat_with_gateway(request: ChatRequest, as_json: bool) -> int:
+    from loresmith.cli.gateway_chat import GatewayChat, show
+
+    chat = GatewayChat(request)
+    if request.message is None:
+        return chat.converse(_lines())
+    answer = chat.say(request.message, _unheard if as_json else show)
+    if as_json:
+        print_json(answer)
+    else:
+        print("", *chat.sources(), sep="\n", flush=True)
+    return 0
+
+
+def _unheard(_text: str) -> None:
+    pass
 
 
 def _converse(workspace: Workspace, request: ChatRequest) -> None:

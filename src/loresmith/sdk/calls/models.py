@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from loresmith.errors import UserError
 from loresmith.sdk.call import Answer, Call, Emit, Request
 
 if TYPE_CHECKING:
@@ -66,12 +68,23 @@ class Message(BaseModel):
 class ChatRequest(Writing):
     """What `chat` takes."""
 
+    release: str = Field(
+        description="The release, such as `stdlib`, or any other reference to a model; or the address of a gateway.",
+        json_schema_extra={"positional": True, "metavar": "RELEASE | URL"},
+    )
     message: str | None = Field(
         default=None,
         description="Say this, print the reply and leave. Default: a conversation, one line a turn.",
         json_schema_extra={"short": "m"},
     )
     system: str | None = Field(default=None, description="What the model is told before the conversation.")
+    model: str | None = Field(
+        default=None, description="Of a gateway: which of its models. Default: the only one that the key may ask."
+    )
+    key_file: Path | None = Field(
+        default=None,
+        description="Of a gateway: a file with the API key. Default: what the variable LORESMITH_API_KEY says.",
+    )
     history: tuple[Message, ...] = Field(
         default=(), description="The conversation so far.", json_schema_extra={"api_only": True}
     )
@@ -80,7 +93,7 @@ class ChatRequest(Writing):
 class ChatAnswer(Answer):
     """A conversation with the model's reply at its end."""
 
-    asset: str = Field(description="The digest of the model.")
+    asset: str = Field(description="The digest of the model; of a gateway's, its name there.")
     reply: str = Field(description="What the model said.")
     messages: tuple[Message, ...] = Field(description="The whole conversation, the reply last.")
     seconds: float = Field(description="Wall time of the reply, without loading the model.")
@@ -111,6 +124,9 @@ def _complete(workspace: Workspace, request: CompleteRequest, emit: Emit) -> Com
 
 
 def _chat(workspace: Workspace, request: ChatRequest, emit: Emit) -> ChatAnswer:
+    for option in ("model", "key_file"):
+        if getattr(request, option) is not None:
+            raise UserError("this is for a gateway", where=f"--{option.replace('_', '-')}", hint="give its address")
     handle = released_model(workspace, request.release, request.channel)
     model, tokenizer = handle.model()
     from loresmith.models.generate import chat
@@ -134,4 +150,11 @@ COMPLETE = Call(
     _complete,
     example='complete stdlib "def parse_" --max-new-tokens 64',
 )
-CHAT = Call("chat", "Talk with a released model.", ChatRequest, ChatAnswer, _chat, example="chat stdlib")
+CHAT = Call(
+    "chat",
+    "Talk with a released model, here or through a gateway.",
+    ChatRequest,
+    ChatAnswer,
+    _chat,
+    example="chat stdlib",
+)
