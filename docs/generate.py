@@ -7,9 +7,11 @@ is what `--help`, `loresmith steps` and the error messages say.
 from __future__ import annotations
 
 import argparse
+import inspect
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import get_args
 
 import click
 from pydantic import BaseModel
@@ -22,6 +24,8 @@ from loresmith.sdk.calls import all_calls
 from loresmith.sdk.calls.steps import RoleDoc, StepDoc, document
 from loresmith.sdk.describe import FieldDoc, describe
 from loresmith.sdk.place import CONFIG_NAME, WorkspaceConfig
+from loresmith.serving.guards.settings import GuardSettings
+from loresmith.serving.settings import ServingConfig
 
 REFERENCE = Path(__file__).parent / "reference"
 NOTICE = "<!-- Written by `python -m docs.generate` from the code. Change it there. -->"
@@ -131,6 +135,31 @@ def recipe_page() -> Iterator[str]:
     yield _keys(WorkspaceConfig, "Key")
 
 
+def serving_page() -> Iterator[str]:
+    yield "# Serving configurations"
+    yield NOTICE
+    yield (
+        "What `loresmith serve CONFIG.yaml` reads: a YAML file with these keys. A key that is not listed here is an "
+        "error that names the nearest. Relative paths start at the file's folder. See [serving.md](../serving.md)."
+    )
+    yield _keys(ServingConfig, "Key")
+    yield "## Guards"
+    yield (
+        "`guards` is a list; each guard has a `kind` and the keys of that kind. See [guards.md](../guards.md) for what "
+        "each finds, and what gets through."
+    )
+    for kind, settings in _guards():
+        yield f"### {kind}"
+        yield inspect.cleandoc(settings.__doc__ or "")
+        yield _keys(settings, "Key")
+
+
+def _guards() -> list[tuple[str, type[BaseModel]]]:
+    """The kinds of guards, with their settings."""
+    union = get_args(GuardSettings)[0]
+    return [(get_args(settings.model_fields["kind"].annotation)[0], settings) for settings in get_args(union)]
+
+
 def _keys(model: type[BaseModel], title: str) -> str:
     return _settings(describe(model), title)
 
@@ -168,7 +197,12 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-PAGES: dict[str, Callable[[], Iterator[str]]] = {"cli.md": cli_page, "steps.md": steps_page, "recipe.md": recipe_page}
+PAGES: dict[str, Callable[[], Iterator[str]]] = {
+    "cli.md": cli_page,
+    "steps.md": steps_page,
+    "recipe.md": recipe_page,
+    "serving.md": serving_page,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

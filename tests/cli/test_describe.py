@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, StringConstraints
 
 from loresmith.sdk.describe import FieldDoc, describe
 
@@ -67,3 +67,13 @@ def test_the_fields_of_a_model_inside_are_there_wherever_it_stands() -> None:
 def test_a_model_that_holds_itself_ends() -> None:
     (below,) = describe(Tree)
     assert below.type == "list of mapping"
+
+
+def test_the_values_of_a_mapping_are_told_whatever_its_names_must_look_like() -> None:
+    class House(BaseModel):
+        free: dict[str, Inner] = Field(description="By any name.")
+        strict: dict[Annotated[str, StringConstraints(pattern="^[a-z]+$")], Inner] = Field(description="By such names.")
+
+    free, strict = describe(House)
+    assert free.type == strict.type == "mapping of names to mapping"
+    assert free.fields == strict.fields == DOCS["inner"].fields

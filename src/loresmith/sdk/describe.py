@@ -86,10 +86,18 @@ def _references(field: Schema) -> list[str]:
     for key in ("anyOf", "allOf", "oneOf"):
         for member in field.get(key, ()):
             found += _references(member)
-    for key in ("items", "additionalProperties"):
-        if isinstance(field.get(key), Mapping):
-            found += _references(field[key])
+    for inside in (field.get("items"), _values(field)):
+        if isinstance(inside, Mapping):
+            found += _references(inside)
     return found
+
+
+def _values(field: Schema) -> Schema | None:
+    """What a mapping whose keys are names maps them to; also where the names have to match a pattern."""
+    for found in (field.get("additionalProperties"), *field.get("patternProperties", {}).values()):
+        if isinstance(found, Mapping):
+            return found
+    return None
 
 
 def _in_words(field: Schema, definitions: Mapping[str, Schema]) -> str:
@@ -107,7 +115,7 @@ def _in_words(field: Schema, definitions: Mapping[str, Schema]) -> str:
     words = "path" if field.get("format") == "path" else _WORDS.get(kind, kind)
     if kind == "array" and isinstance(field.get("items"), Mapping):
         words = f"list of {_in_words(field['items'], definitions)}"
-    elif kind == "object" and isinstance(field.get("additionalProperties"), Mapping):
-        words = f"mapping of names to {_in_words(field['additionalProperties'], definitions)}"
+    elif kind == "object" and (values := _values(field)) is not None:
+        words = f"mapping of names to {_in_words(values, definitions)}"
     bounds = [said.format(f"{field[key]:,}") for key, said in _BOUNDS if key in field]
     return f"{words}, {' and '.join(bounds)}" if bounds else words
