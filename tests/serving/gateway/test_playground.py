@@ -124,6 +124,7 @@ def test_what_a_model_says_is_text(page: Any, face: Face) -> None:
     assert page.locator("#log script, #log img").count() == 0
 
 
+@pytest.mark.slow
 def test_sources_stand_under_an_answer(page: Any, face: Face) -> None:
     connect(page, face.bob)
     have_answered(page, {"const": "Behind the panel [1]."})
@@ -131,6 +132,7 @@ def test_sources_stand_under_an_answer(page: Any, face: Face) -> None:
     assert "[1] pump.md" in answer.get_by_role("list", name="Sources").inner_text()
 
 
+@pytest.mark.slow
 def test_a_refusal_is_shown_with_its_policy(page: Any, face: Face) -> None:
     connect(page, face.bob)
     answer = ask(page, f"What of {FORBIDDEN}?")
@@ -141,6 +143,7 @@ def test_a_refusal_is_shown_with_its_policy(page: Any, face: Face) -> None:
     assert ask(page, "Hello").locator(".text").inner_text()
 
 
+@pytest.mark.slow
 def test_an_answer_can_be_stopped(page: Any, face: Face) -> None:
     connect(page, face.bob)
     page.wait_for_selector("#chat:not([hidden])")
@@ -154,6 +157,7 @@ def test_an_answer_can_be_stopped(page: Any, face: Face) -> None:
     assert page.get_by_role("button", name="Send").is_enabled()
 
 
+@pytest.mark.slow
 def test_a_key_is_kept_for_the_tab_only_if_asked(page: Any, face: Face) -> None:
     page.get_by_label("Keep it until this tab is closed").check()
     connect(page, face.bob)

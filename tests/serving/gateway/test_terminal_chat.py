@@ -61,7 +61,6 @@ def test_the_key_may_stand_in_a_file(face: Face, tmp_path: Path) -> None:
         ((), "ls-none-" + "a" * 43, 2, "give an API key"),
         ((), "", 2, "an API key is needed"),
         (("--model", "nothing"), None, 2, "the model 'nothing' does not exist"),
-        (("--max-new-tokens", "3", "--model", "acme:none"), None, 2, "does not exist"),
     ],
 )
 def test_what_a_gateway_refuses_is_told_in_one_line(
