@@ -92,7 +92,10 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         (
             tuning("bad.jsonl"),
-            ["bad.jsonl:2: empty completion", "bad.jsonl:3: unknown role: ", "known: assistant", "bad.jsonl:4: ", "no text"],
+            [
+                *("bad.jsonl:2: empty completion", "bad.jsonl:3: unknown role: ", "known: assistant"),
+                *("bad.jsonl:4: ", "no text"),
+            ],
         ),
         (tuning("long.jsonl"), ["long.jsonl:2 (record 2)", "longer than the window"]),
         (tuning("system.jsonl", chat_template="drops.jinja"), ["system.jsonl:2 (record 2)", "drops the system prompt"]),

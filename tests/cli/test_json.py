@@ -17,11 +17,11 @@ from tests.cli.conftest import CommandLine
 from tests.cli.test_fill import add_filler
 from tests.data.contamination.suite_texts import prose
 from tests.data.conversations import asked, dataset_of
+from tests.data.written_corpora import write_corpus
 from tests.serving.audit.places import write_audit
 from tests.serving.engines.served_models import write_tiny
 from tests.serving.feedback.test_feedback import workspace_with_feedback
 from tests.serving.traffic_sample.test_traffic_sample import sampled_workspace
-from tests.data.written_corpora import write_corpus
 
 CALLS = {call.name: call for call in all_calls()}
 

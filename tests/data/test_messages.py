@@ -133,7 +133,11 @@ def saying(role: Any, content: Any) -> dict[str, Any]:
         (b"[" * 100_000, "not JSON", "nested too deeply"),
         ({"mesages": [ASK, ANSWER]}, "unknown key", "unknown key 'mesages'; did you mean 'messages'?"),
         (talk(ASK, ANSWER, tool=[]), "unknown key", "unknown key 'tool'; did you mean 'tools'?"),
-        (talk(ASK, ANSWER, url=""), "unknown key", "key 2 of the record. To keep it as metadata, name it in metadata_fields"),
+        (
+            talk(ASK, ANSWER, url=""),
+            "unknown key",
+            "key 2 of the record. To keep it as metadata, name it in metadata_fields",
+        ),
         (talk({**ASK, "contents": ""}), "unknown key", "'contents' in messages[0]; did you mean 'content'?"),
         ({"text": "Once"}, "no conversation", "its 1 keys are those of no form (messages: messages;"),
         ({"prompt": "Where?"}, "no conversation", "prompt and completion: prompt, completion"),

@@ -32,7 +32,9 @@ ENTRIES = {
         "reproduce", "Run a model's lineage again from its sources, and say whether the same comes of it, bit for bit."
     ),
     "releases": Entry("releases", "Releases: list, promote, roll back, show their history."),
-    "models": Entry("architectures", "Models: list named sizes, say what a recipe's would cost, certify an engine for one."),
+    "models": Entry(
+        "architectures", "Models: list named sizes, say what a recipe's would cost, certify an engine for one."
+    ),
     "inspect": Entry(
         "inspect",
         "Show conversations of a dataset as a model sees them: what it learns to write, and what it is only shown.",

@@ -50,7 +50,7 @@ def certify(
     from loresmith.serving.parity.asking import NEW_TOKENS, ask_all, asking_host
     from loresmith.serving.parity.comparison import compare
     from loresmith.serving.parity.prompts import parity_prompts
-    from loresmith.serving.parity.receipt import PARITY, evidence
+    from loresmith.serving.parity.receipt import PARITY, computed_by, evidence
     from loresmith.serving.parity.reference import Reference
 
     assets = workspace.ledger.assets
@@ -70,6 +70,7 @@ def certify(
         base=asset.digest,
         options=options,
     )
+    by = computed_by(engine, start.arguments.get("server") or start.arguments.get("exported") or {})
     say(f"starting {engine}")
     host = EngineHost(start, say)
     with asyncio.Runner() as runner:
@@ -84,7 +85,8 @@ def certify(
     certified = []
     for name in (None, *found):
         subject = asset.digest if name is None else found[name].digest
-        more = {} if name is None else {"base": asset.digest}
+        more = {"computed_by": by} if by else {}
+        more |= {} if name is None else {"base": asset.digest}
         say("loading the reference" if name is None else f"loading the reference with {name}")
         reference = Reference(directory, None if name is None else folders[name], asset.digest)
         comparison = compare(answered, reference, name, say)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import ipaddress
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from loresmith.serving.audit.settings import AuditSettings
+from loresmith.serving.engines.exported_model import ExportedModel
+from loresmith.serving.engines.remote.settings import RemoteServer
 from loresmith.serving.engines.starting import EngineName
 from loresmith.serving.guards.settings import GuardsSettings
 from loresmith.serving.identity.settings import GroupName, GroupSettings, IdentitySettings
@@ -97,10 +99,29 @@ class ServedModelSettings(BaseModel):
         default_factory=dict,
         description="LoRA adapters by name, as references to assets or releases; callers ask for `MODEL:ADAPTER`.",
     )
+    remote: RemoteServer | None = Field(
+        default=None, description="Which server computes it, where the engine is `openai`."
+    )
+    exported: ExportedModel | None = Field(
+        default=None, description="The model in OpenVINO's form, where the engine is `openvino`."
+    )
     answer_tokens: int = Field(default=512, ge=1, description="Tokens of an answer where a request does not say.")
     retrieval: bool = Field(
         default=True, description="Whether its chats are answered from passages, where `retrieval` names an index."
     )
+
+    @model_validator(mode="after")
+    def _engine_has_what_it_needs(self) -> ServedModelSettings:
+        for engine, key in (("openai", "remote"), ("openvino", "exported")):
+            if (getattr(self, key) is not None) != (self.engine == engine):
+                raise ValueError(f"`{key}` goes with `engine: {engine}`, and that with `{key}`")
+        return self
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The engine's own settings, as `engine_start` takes them."""
+        own = self.remote or self.exported
+        return {} if own is None else own.model_dump(mode="json", exclude_unset=True)
 
 
 RETRIEVAL_EMBEDDER = "retrieval"

@@ -10,7 +10,7 @@ from typing import Any
 
 from loresmith import Workspace
 from tests.advice.corpora import document
-from tests.serving.gateway.gateways import RunningGateway, add_release, make_key, write_config
+from tests.serving.gateway.gateways import RunningGateway, add_release, certify_unseen, make_key, write_config
 from tests.serving.retrieval.indexes import build
 
 FORBIDDEN = "the red folder"
@@ -80,7 +80,7 @@ def add_wide_release(workspace: Workspace, folder: Path) -> None:
     (wide / "config.json").unlink()
     (wide / "config.json").write_text(json.dumps({**config, "max_position_embeddings": 2048}))
     digest = workspace.ledger.assets.add("model", wide).digest
-    workspace.ledger.receipts.add(digest, "engine-parity", True, {"engine": "torch", "precision": "bf16"})
+    certify_unseen(workspace, digest)
     workspace.ledger.releases.promote("acme", digest, "production", "a wider window")
 
 

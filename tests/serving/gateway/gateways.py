@@ -18,6 +18,7 @@ import httpx2 as httpx
 import torch
 
 from loresmith import Workspace
+from loresmith.serving.parity.receipt import PARITY, versions
 from tests.serving.engines.served_models import write_tiny
 
 WAIT_SECONDS = 120
@@ -39,10 +40,16 @@ def add_release(
     made.mkdir(parents=True)
     directory = write_tiny(made, model_type, torch.bfloat16, WINDOW)
     asset = workspace.ledger.assets.add("model", directory, {"test": release}, labels)
-    evidence = {"engine": "torch", "precision": "bf16"}
-    workspace.ledger.receipts.add(asset.digest, "engine-parity", True, evidence)
+    certify_unseen(workspace, asset.digest)
     workspace.ledger.releases.promote(release, asset.digest, "production", "for the tests")
     return asset.digest
+
+
+def certify_unseen(workspace: Workspace, digest: str, **more: Any) -> None:
+    """A receipt that the engine computes a model, or an adapter on its `base`, as the reference does."""
+    found = versions()
+    evidence = {"engine": "torch", "precision": "bf16", "versions": found, "engine_version": found["torch"], **more}
+    workspace.ledger.receipts.add(digest, PARITY, True, evidence)
 
 
 def make_key(folder: Path, principal: str = "user:ada", *groups: str) -> str:

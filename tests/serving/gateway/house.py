@@ -21,7 +21,7 @@ from loresmith.serving.identity.groups import Groups
 from loresmith.serving.identity.settings import GroupSettings
 from loresmith.serving.policy.matrix import UNHELD, callers
 from tests.models.adapted_models import learnt
-from tests.serving.gateway.gateways import RunningGateway, add_release, write_config
+from tests.serving.gateway.gateways import RunningGateway, add_release, certify_unseen, write_config
 from tests.serving.identity.test_tokens import ISSUER, KEYS
 
 GROUPS: dict[str, dict[str, Any]] = {
@@ -99,14 +99,17 @@ def open_house(folder: Path) -> House:
 
 
 def add_adapters(workspace: Workspace, folder: Path, digest: str) -> dict[str, str]:
-    """An adapter of that model for each of LABEL_SETS; their digests by name."""
+    """An adapter of that model, with its receipt, for each of LABEL_SETS; their digests by name."""
     base, _ = load_model(workspace.ledger.assets.directory(digest), torch.float32)
     add_adapter(base, AdapterSettings(rank=2, alpha=4), seed=3)
     save_adapter(learnt(base, 0.3), folder, digest)
-    return {
+    made = {
         name: workspace.ledger.assets.add("adapter", folder, {"test": f"{digest}-{name}"}, labels).digest
         for name, labels in LABEL_SETS.items()
     }
+    for adapter in made.values():
+        certify_unseen(workspace, adapter, base=digest)
+    return made
 
 
 def make_keys(workspace: Path, wanted: dict[str, Sequence[str]]) -> dict[str, str]:

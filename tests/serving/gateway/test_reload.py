@@ -16,7 +16,15 @@ import yaml
 
 from loresmith import Workspace
 from tests.serving.engines.served_models import write_tiny
-from tests.serving.gateway.gateways import WINDOW, RunningGateway, add_release, make_key, make_workspace, write_config
+from tests.serving.gateway.gateways import (
+    WINDOW,
+    RunningGateway,
+    add_release,
+    certify_unseen,
+    make_key,
+    make_workspace,
+    write_config,
+)
 from tests.serving.gateway.house import House, chat, wait_until
 
 
@@ -105,9 +113,8 @@ def certified(workspace: Path, folder: Path, name: str, *, sound: bool = True) -
         asset = opened.ledger.assets.add(
             "model", write_tiny(folder / name, "llama", torch.bfloat16, WINDOW), {"test": name}, ()
         )
-        evidence = {"engine": "torch", "precision": "bf16"}
         if sound:
-            opened.ledger.receipts.add(asset.digest, "engine-parity", True, evidence)
+            certify_unseen(opened, asset.digest)
         return str(asset.digest)
 
 

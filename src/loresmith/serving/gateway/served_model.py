@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from loresmith.errors import UserError
+from loresmith.errors import LoresmithError, UserError
 from loresmith.serving.engines.host import EngineHost
-from loresmith.serving.engines.starting import FACTORIES, EngineStart
+from loresmith.serving.engines.starting import engine_start
+from loresmith.serving.parity.receipt import PARITY, computed_by, receipt_covers
 from loresmith.serving.settings import ServedModelSettings
 
 if TYPE_CHECKING:
@@ -19,10 +21,6 @@ if TYPE_CHECKING:
 
     from loresmith.ledger import Ledger
     from loresmith.models.conversation import ConversationRenderer
-
-PARITY = "engine-parity"
-"""The kind of the receipt that says that an engine computes a model as transformers does."""
-
 
 _UNKNOWN = "\N{REPLACEMENT CHARACTER}"
 _ONE_BYTE = re.compile("<0x([0-9A-F]{2})>")
@@ -137,54 +135,74 @@ async def load_model(
         Failure: the engine did not start.
     """
     asset = ledger.assets.find(f"{settings.release}@{settings.channel}", kind="model")
-    require_parity(ledger, asset.digest, settings)
-    directory = ledger.assets.directory(asset.digest)
     adapters = {key: ledger.assets.find(reference, kind="adapter") for key, reference in _adapters(settings)}
-    arguments: dict[str, Any] = {
-        "directory": str(directory),
-        "precision": settings.precision,
-        "device": settings.device,
-        "slots": settings.slots,
-        "window": settings.window,
-        "adapters": {key: str(ledger.assets.directory(adapter.digest)) for key, adapter in adapters.items()},
-        "base": asset.digest,
-    }
-    start = EngineStart(factory=FACTORIES[settings.engine], arguments=arguments, threads=settings.threads)
+    digests = {key: adapter.digest for key, adapter in adapters.items()}
+    await asyncio.to_thread(require_parity, ledger, asset.digest, digests, settings)
+    directory = ledger.assets.directory(asset.digest)
+    start = engine_start(
+        settings.engine,
+        directory=directory,
+        precision=settings.precision,
+        device=settings.device,
+        slots=settings.slots,
+        window=settings.window,
+        threads=settings.threads,
+        adapters={key: ledger.assets.directory(adapter.digest) for key, adapter in adapters.items()},
+        base=asset.digest,
+        options=settings.options,
+    )
     host = EngineHost(start, lambda said: say(f"{name}: {said}"))
-    await host.start()
+    facts = await host.start()
+    try:
+        # A remote server says its version only when it is asked.
+        await asyncio.to_thread(require_parity, ledger, asset.digest, digests, settings, facts.version)
+    except LoresmithError:
+        await host.close()
+        raise
     served = {key: ServedAdapter(adapter.digest, frozenset(adapter.labels)) for key, adapter in adapters.items()}
     return ServedModel(name, settings, asset.digest, frozenset(asset.labels), served, directory, host)
 
 
-def require_parity(ledger: Ledger, digest: str, settings: ServedModelSettings) -> None:
-    """Refuse a model that nobody compared on this engine, at this precision, with the reference.
+def require_parity(
+    ledger: Ledger, model: str, adapters: Mapping[str, str], settings: ServedModelSettings, engine_version: str = ""
+) -> None:
+    """Refuse a model, or an adapter on it, that nobody compared with the reference on this engine as it is now.
+
+    Args:
+        model: its digest.
+        adapters: their digests by name.
+        engine_version: of the engine that runs, where it is known.
 
     Raises:
-        UserError: there is no receipt, or the newest one says that it failed.
+        UserError: there is no receipt that covers it, or the newest one says that it failed.
     """
-    wanted = {"engine": settings.engine, "precision": settings.precision}
-    receipts = [
-        receipt
-        for receipt in ledger.receipts.list(digest)
-        if receipt.kind == PARITY and {key: receipt.evidence.get(key) for key in wanted} == wanted
-    ]
-    certify = (
-        f"`loresmith models certify {settings.release}@{settings.channel} --engine {settings.engine} "
-        f"--precision {settings.precision}` compares them and keeps the receipt"
-    )
-    if not receipts:
-        raise UserError(
-            f"nobody has compared {settings.release}@{settings.channel} on the engine {settings.engine} at "
-            f"{settings.precision} with the reference",
-            hint=certify,
-        )
-    ledger.receipts.verify(receipts[-1])
-    if not receipts[-1].passed:
-        raise UserError(
-            f"{settings.release}@{settings.channel} on the engine {settings.engine} at {settings.precision} does not "
-            f"compute what the reference does: {receipts[-1].evidence.get('because', 'see the receipt')}",
-            hint="serve it with another precision or engine",
-        )
+    by = computed_by(settings.engine, settings.options)
+    command = f"loresmith models certify {settings.release}@{settings.channel} --engine {settings.engine}"
+    named = "".join(f" --adapter {name}={reference}" for name, reference in _adapters(settings))
+    hint = f"`{command} --precision {settings.precision}{named}` compares them and keeps the receipt"
+    for name, digest in ((None, model), *adapters.items()):
+        said = f"{settings.release}@{settings.channel}" + ("" if name is None else f" with {name}")
+        where = f"{said} on the engine {settings.engine} at {settings.precision}"
+        base = None if name is None else model
+        receipts = [
+            one
+            for one in ledger.receipts.list(digest)
+            if one.kind == PARITY
+            and (one.evidence.get("engine"), one.evidence.get("precision")) == (settings.engine, settings.precision)
+            and one.evidence.get("base") == base
+        ]
+        if not receipts:
+            raise UserError(f"nobody has compared {where} with the reference", hint=hint)
+        newest = receipts[-1]
+        ledger.receipts.verify(newest)
+        if reason := receipt_covers(newest, settings.engine, settings.precision, engine_version, by):
+            raise UserError(f"the receipt of {where} does not hold any more: {reason}", hint=hint)
+        if not newest.passed:
+            because = newest.evidence.get("because", "see the receipt")
+            raise UserError(
+                f"{where} does not compute what the reference does: {because}",
+                hint="serve it with another precision or engine",
+            )
 
 
 def _adapters(settings: ServedModelSettings) -> list[tuple[str, str]]:
