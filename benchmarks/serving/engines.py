@@ -1,7 +1,7 @@
 """Tokens a second of the engines, and of transformers' `generate` on the same prompts in the same process.
 
-A prompt has 200 tokens and an answer 64, written to its end whatever the model would; time counts from the first request
-to the last token, prefill included.
+A prompt has 200 tokens and an answer 64, written to its end whatever the model would; time counts from the first
+request to the last token, prefill included.
 """
 
 from __future__ import annotations
@@ -103,3 +103,14 @@ def compare(directory: Path, others: dict[str, Engine], threads: int, rounds: in
         if name != "generate"
     }
     return {"output_tok_s": found, "times_generate": ratios}
+
+
+def openvino_engine(exported: Path, directory: Path, threads: int) -> Engine:
+    """The same model in OpenVINO's form, in int8."""
+    from loresmith.serving.engines.exported_model import ExportedModel
+    from loresmith.serving.engines.openvino_engine import OpenvinoEngine
+
+    engine: Engine = OpenvinoEngine(
+        directory, ExportedModel(directory=exported), slots=max(CONCURRENT), window=512, threads=threads
+    )
+    return engine

@@ -67,7 +67,10 @@ def serve_bare() -> None:
     async def answer(request: Request) -> JSONResponse:
         asked = await request.json()
         message = {"role": "assistant", "content": TEXT}
-        return JSONResponse({"model": asked["model"], "choices": [{"index": 0, "message": message}]})
+        choice = {"index": 0, "message": message, "finish_reason": "stop"}
+        usage = {"prompt_tokens": 60, "completion_tokens": 16, "total_tokens": 76}
+        said = {"id": "chatcmpl-1", "object": "chat.completion", "created": 0, "model": asked["model"]}
+        return JSONResponse({**said, "choices": [choice], "usage": usage})
 
     app = Starlette(routes=[Route("/v1/chat/completions", answer, methods=["POST"])])
     bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -84,10 +87,10 @@ def measure(seconds: float, rounds: int, rate: float = 200.0) -> dict[str, Any]:
     """Milliseconds at a steady rate, and requests a second flat out, of the gateway and of the bare server."""
     with tempfile.TemporaryDirectory(prefix="overhead-") as name:
         folder = Path(name)
-        key = _prepare(folder)
-        processes = [_started("gateway", name), _started("bare")]
+        key = prepare(folder)
+        processes = [started("gateway", name), started("bare")]
         try:
-            ports = [int(address.rpartition(":")[2]) for address in map(_address, processes)]
+            ports = [int(address.rpartition(":")[2]) for address in map(address_of, processes)]
             request = request_bytes("127.0.0.1", "/v1/chat/completions", BODY, key)
             at_rate: list[list[Loaded]] = [[], []]
             for port in ports:
@@ -114,7 +117,7 @@ def measure(seconds: float, rounds: int, rate: float = 200.0) -> dict[str, Any]:
     }
 
 
-def _prepare(folder: Path) -> str:
+def prepare(folder: Path) -> str:
     """A workspace with a release that the instant engine stands in for; returns a caller's key."""
     from loresmith import Workspace
     from loresmith.sdk.calls.keys import CREATE
@@ -132,12 +135,14 @@ def _median(runs: list[Loaded], share: float) -> float:
     return found[len(found) // 2]
 
 
-def _started(role: str, *arguments: str) -> subprocess.Popen[str]:
+def started(role: str, *arguments: str) -> subprocess.Popen[str]:
+    """One of the servers, in a process of its own."""
     command = [sys.executable, "-m", "benchmarks.serving.overhead", role, *arguments]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
-def _address(process: subprocess.Popen[str]) -> str:
+def address_of(process: subprocess.Popen[str]) -> str:
+    """Where a server that was started can be reached."""
     assert process.stdout is not None
     for line in process.stdout:
         if line.startswith('{"event": "started"'):
