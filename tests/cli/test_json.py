@@ -211,8 +211,12 @@ def audited(*words: str) -> list[str]:
     return [*words, "--workspace", str(folder)]
 
 
+AT_WORK_FOR_LONG = {"serve"}
+"""Calls that say what happens while they last, a line of JSON each: see tests/serving/gateway/gateways.py."""
+
+
 def test_every_call_is_tried_here() -> None:
-    assert WORDS.keys() == CALLS.keys()
+    assert WORDS.keys() | AT_WORK_FOR_LONG == CALLS.keys()
 
 
 @pytest.mark.parametrize("name", WORDS)

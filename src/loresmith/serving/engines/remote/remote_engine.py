@@ -292,5 +292,5 @@ class RemoteEngine:
             except HttpStatus as status:
                 if status.status >= 500:
                     self._breaker.failed()
-            except HttpFault:
+            except (HttpFault, UserError):  # not there, or its key or certificates are gone
                 self._breaker.failed()
