@@ -306,3 +306,13 @@ def test_a_sample_becomes_a_dataset_that_carries_the_labels(
     assert clear[0]["answer"] == ENGLISH
     assert GERMAN in clear[0]["conversation"]
     assert sum("because a drift report" in note for note in notes) == 1
+
+
+def test_what_is_on_its_way_while_an_hour_is_written_is_counted_once(tmp_path: Path) -> None:
+    sample = TrafficSample(TrafficSampleSettings(flush_seconds=0.01), tmp_path)
+    for number in range(90):  # the first takes long, since the languages are loaded for it
+        sample.offer(traffic(number))
+        time.sleep(0.002)
+    sample.close()
+    rows = list(read_sample(tmp_path))
+    assert {row["seen"] for row in rows} == {90}

@@ -62,6 +62,9 @@ class TrafficSample:
         self._strata: dict[_Key, Stratum] = {}
         self._rows: dict[_Key, list[dict[str, Any]]] = {}
         self._changed: set[str] = set()
+        # Requests drawn of each stratum, as counted by the gateway's thread and by ours: each is written by one alone.
+        self._offered: dict[_Key, int] = {}
+        self._handled: dict[_Key, int] = {}
         self._parts: dict[str, int] = {}
         self._queue: queue.SimpleQueue[tuple[_Key, int, Traffic] | None] = queue.SimpleQueue()
         self.lost = 0
@@ -90,6 +93,7 @@ class TrafficSample:
         if self._queue.qsize() >= _WAITING:
             self.lost += 1
             return
+        self._offered[key] = self._offered.get(key, 0) + 1
         self._queue.put((key, priority, traffic))
 
     def close(self) -> None:
@@ -119,6 +123,7 @@ class TrafficSample:
                 due = time.monotonic() + self._settings.flush_seconds
 
     def _keep(self, key: _Key, priority: int, traffic: Traffic) -> None:
+        self._handled[key] = self._handled.get(key, 0) + 1
         try:
             row = features(traffic, self._settings.buckets, self._embedder)
             row |= {"priority": priority, "content": self._sealed(traffic)}
@@ -149,7 +154,9 @@ class TrafficSample:
         except (OSError, LoresmithError) as error:
             self.trouble = str(error)
             return
-        forgotten = [key for key in list(self._strata) if key[0] < over]
+        # One that was counted and is still on its way would be counted again in the next file.
+        on_its_way = {key for key, offered in list(self._offered.items()) if offered != self._handled.get(key, 0)}
+        forgotten = [key for key in list(self._strata) if key[0] < over and key not in on_its_way]
         for key in forgotten:
             self._strata.pop(key, None)
             self._rows.pop(key, None)
