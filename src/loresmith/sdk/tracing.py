@@ -184,14 +184,17 @@ def _records(ledger: Ledger, document: str) -> Iterator[tuple[Fate, dict[str, An
 
 
 def _split(ledger: Ledger, corpus: Asset, document: str) -> str | None:
-    import pyarrow.parquet
+    import pyarrow.compute
+
+    from loresmith.data.open_tables import batches_of, open_table
 
     for name in corpus.files:
         if name.startswith("documents-") and ledger.blobs.exists(corpus.files[name].digest):  # it may have been erased
             with ledger.blobs.open(corpus.files[name].digest) as file:
-                table = pyarrow.parquet.read_table(file, columns=["split"], filters=[("id", "==", document)])
-            if len(table):
-                return str(table["split"][0])
+                for batch in batches_of(open_table(file), ["id", "split"]):
+                    found = batch.filter(pyarrow.compute.equal(batch["id"], pyarrow.scalar(document)))
+                    if len(found):
+                        return str(found["split"][0])
     return None
 
 
@@ -213,15 +216,19 @@ def _matching(ledger: Ledger, asset: Asset, book: str, column: str, document: st
 
     A book stays where the documents that it speaks of were erased.
     """
-    import pyarrow.compute
-    import pyarrow.parquet
+    import pyarrow
+    import pyarrow.compute as pc
 
-    field = pyarrow.compute.field
-    wanted = (field(column) == document) | (field("path") == document)
-    if len(document) >= 8:
-        wanted = wanted | pyarrow.compute.starts_with(field(column), document)
+    from loresmith.data.open_tables import batches_of, open_table
+
+    rows: list[dict[str, Any]] = []
     with ledger.blobs.open(asset.files[book].digest) as file:
-        rows: list[dict[str, Any]] = pyarrow.parquet.read_table(file, filters=wanted).to_pylist()
+        for batch in batches_of(open_table(file)):
+            named = pyarrow.scalar(document)
+            wanted = pc.or_(pc.equal(batch[column], named), pc.equal(batch["path"], named))
+            if len(document) >= 8:
+                wanted = pc.or_(wanted, pc.starts_with(batch[column], document))
+            rows += batch.filter(wanted).to_pylist()
     return rows
 
 

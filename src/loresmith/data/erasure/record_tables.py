@@ -8,8 +8,8 @@ from typing import Any, BinaryIO, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
+from loresmith.data.open_tables import batches_of, open_table
 from loresmith.errors import Failure
 
 _BATCH_ROWS = 1024
@@ -46,7 +46,7 @@ class RecordTable:
     def __init__(self, file: BinaryIO, called: str) -> None:
         self._called = called
         try:
-            self._table = pq.ParquetFile(file, pre_buffer=False)
+            self._table = open_table(file)
         except (pa.ArrowException, OSError) as error:
             raise self._unreadable(error) from error
         self._columns = set(self._table.schema_arrow.names)
@@ -113,7 +113,7 @@ class RecordTable:
 
     def _batches(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
         try:
-            yield from self._table.iter_batches(batch_size=_BATCH_ROWS, columns=columns)
+            yield from batches_of(self._table, columns, _BATCH_ROWS)
         except (pa.ArrowException, OSError) as error:
             raise self._unreadable(error) from error
 

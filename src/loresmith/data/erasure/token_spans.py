@@ -8,7 +8,8 @@ from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
+
+from loresmith.data.open_tables import read_columns
 
 INDEX = "index.json"
 
@@ -26,7 +27,7 @@ def shards_with(ids: Collection[str], open_file: Callable[[str], BinaryIO]) -> s
         if not facts["documents"]:
             continue
         with open_file(f"{split}.documents.parquet") as file:
-            table = pq.read_table(file, columns=["id", "offset", "tokens"])
+            table = read_columns(file, ["id", "offset", "tokens"])
         held = table.filter(pc.is_in(table["id"], value_set=pa.array(sorted(ids), pa.string())))
         spans = [(row["offset"], row["tokens"]) for row in held.select(["offset", "tokens"]).to_pylist()]
         start = 0

@@ -147,9 +147,9 @@ class Search:
         """Documents that stay and are near-identical to one of them in a corpus: paths by id."""
         import pyarrow as pa
         import pyarrow.compute as pc
-        import pyarrow.parquet as pq
 
         from loresmith.data.media import MEDIA_FILES
+        from loresmith.data.open_tables import read_columns
 
         ids = pa.array(sorted(documents.paths), pa.string())
         found: dict[str, str] = {}
@@ -158,7 +158,7 @@ class Search:
                 if fnmatch(name, MEDIA_FILES):  # pictures and recordings are compared with nothing
                     continue
                 with self._inside.open(asset, name) as file:
-                    table = pq.read_table(file, columns=["id", "path", "group"])
+                    table = read_columns(file, ["id", "path", "group"])
                 groups = table.filter(pc.is_in(table["id"], value_set=ids))["group"].unique()
                 alike = table.filter(pc.is_in(table["group"], value_set=groups))
                 for row in alike.select(["id", "path"]).to_pylist():

@@ -20,7 +20,8 @@ def files_with(ids: Collection[str], names: Collection[str], open_file: Callable
     """
     import pyarrow as pa
     import pyarrow.compute as pc
-    import pyarrow.parquet as pq
+
+    from loresmith.data.open_tables import read_columns
 
     wanted = pa.array(sorted(ids), pa.string())
     found: set[str] = set()
@@ -28,7 +29,7 @@ def files_with(ids: Collection[str], names: Collection[str], open_file: Callable
         if not name.startswith(f"{PARTITIONS}/") or not name.endswith(f"/{TABLE}"):
             continue
         with open_file(name) as file:
-            documents = pq.read_table(file, columns=["document"])["document"]
+            documents = read_columns(file, ["document"])["document"]
         if pc.any(pc.is_in(documents, value_set=wanted)).as_py():
             folder = name.removesuffix(TABLE)
             found |= {other for other in names if other.startswith(folder)}
