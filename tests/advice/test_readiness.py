@@ -165,3 +165,14 @@ def test_shares_that_do_not_rise_to_all_of_the_text_are_refused() -> None:
     for shares in ((0.1, 1.0), (0.3, 0.1, 1.0), (0.1, 0.3, 0.9), (0.0, 0.5, 1.0)):
         with pytest.raises(ValueError, match="rise to 1"):
             READINESS.config.model_validate({"pilot_shares": shares})
+
+
+def test_a_pilot_does_not_learn_from_what_should_be_gone(tmp_path: Path) -> None:
+    rows = [document(f"{n}.txt", prose(n, 200), retain_until="2020-01-31" if n == 3 else "") for n in range(8)]
+    corpus = write_corpus(tmp_path / "corpus", rows)
+    with pytest.raises(
+        UserError, match=r"one document has been kept too long, its last day was 2020-01-31: 3\.txt"
+    ) as told:
+        run(tmp_path / "pilot", corpus, pilot=True)
+    assert "--no-pilot" in str(told.value.hint)
+    assert read(run(tmp_path / "none", corpus)).contents.documents == 8

@@ -52,6 +52,29 @@ def test_commits_show_nothing_of_files_that_are_not_read(tmp_path: Path) -> None
     assert not any("left out" in text for text in history(tmp_path / "again", place))
 
 
+def test_a_message_goes_with_the_files_that_it_speaks_of(tmp_path: Path) -> None:
+    place = repository(tmp_path / "repo", {"hr/pay.txt": SECRET, "valve.txt": OPEN, "large.txt": OPEN * 9000})
+    (place / "hr" / "pay.txt").write_text(SECRET.replace("5,000", "6,000"))
+    commit(place, "Raise Ada to 6,000")
+    (place / "hr" / "pay.txt").write_text(SECRET.replace("5,000", "7,000"))
+    (place / "valve.txt").write_text(OPEN + "Twice.\n")
+    commit(place, "Close it twice")
+    (place / "large.txt").write_text(OPEN * 9001)
+    commit(place, "One line more")
+    porcelain.commit(str(place), b"Nothing at all", author=b"A <a@b.c>", committer=b"A <a@b.c>")
+    said = ["Nothing at all", "One line more", "Close it twice", "Raise Ada to 6,000", "Begin"]
+    for name, config, kept in (
+        ("all", {}, said),
+        ("excluded", {"exclude": ["hr"]}, [*said[:3], "The message is left out", "Begin"]),
+        ("labelled", {"label_rules": {"hr": ["hr"]}}, [*said[:3], "The message is left out", "Begin"]),
+    ):
+        texts = history(tmp_path / name, place, **config)
+        assert [
+            next(message for message in [*said, "The message is left out"] if message in text) for text in texts
+        ] == kept
+        assert any("6,000" in text for text in texts) == (name == "all")
+
+
 def test_commits_show_nothing_that_is_on_stricter_terms_than_they(tmp_path: Path) -> None:
     place = repository(
         tmp_path / "repo",

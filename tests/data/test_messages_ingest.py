@@ -223,3 +223,80 @@ def test_records_can_be_read_from_any_one_on(tmp_path: Path) -> None:
         assert list(read_records(directory, first=first)) == whole[first - 1 :]
     held_out = [record for record in whole if record.split == "validation"]
     assert list(read_records(directory, "validation")) == held_out
+
+
+RIGHTS = {
+    ".rights.yaml": "owner: service\nretain_until: 2999-12-31\n",
+    "hr/.rights.yaml": "licence: internal\nlabels: [restricted]\nuses: [retrieve]\n",
+    "old.jsonl.rights.yaml": "retain_until: 2020-01-31\nuses: [train, retrieve]\n",
+    "gone.jsonl.rights.yaml": "uses: [retrieve]\n",
+}
+
+
+def test_conversations_have_the_rights_of_the_recipe_and_of_sidecars(tmp_path: Path) -> None:
+    talks = {name: jsonl(MANY[2 * n : 2 * n + 2]) for n, name in enumerate(["a.jsonl", "hr/b.jsonl", "old.jsonl"])}
+    folder = write_files(tmp_path / "in", {**talks, **RIGHTS})
+    context = RecordingContext(tmp_path / "out")
+    settings = {"path": str(folder), "validation_share": 0, "licence": "CC0-1.0", "uses": ["train", "evaluate"]}
+    result = run_step(INGEST_MESSAGES, tmp_path / "out", settings, context=context)
+    dataset = result.outputs["dataset"]
+    columns = ("licence", "owner", "labels", "uses", "retain_until")
+    said = {row["path"]: tuple(row[column] for column in columns) for row in rows(dataset.directory, "records.parquet")}
+    assert said == {
+        "a.jsonl": ("CC0-1.0", "service", [], ["evaluate", "train"], "2999-12-31"),
+        "hr/b.jsonl": ("internal", "service", ["restricted"], [], "2999-12-31"),
+        "old.jsonl": ("CC0-1.0", "service", [], ["train"], "2020-01-31"),
+    }
+    assert dataset.labels == ("restricted",)
+    assert dataset.metadata["first_retain_until"] == "2020-01-31"
+    assert {use: amount["documents"] for use, amount in dataset.metadata["rights"]["uses"].items()} == {
+        "train": 4,
+        "evaluate": 2,
+    }
+    assert any("gone.jsonl, which is not among the files" in line for line in context.logs)
+    books = {row["path"]: (row["disposition"], row["reason"]) for row in rows(dataset.directory, "books.parquet")}
+    assert {path for path, fate in books.items() if fate == ("dropped", "rights sidecar")} == set(RIGHTS)
+    before = fingerprint(folder, uses=["train"])
+    (folder / "hr/.rights.yaml").write_text("uses: [train]\n")
+    assert fingerprint(folder, uses=["train"]) != before
+
+
+def test_rights_are_laid_out_again_with_the_conversations(tmp_path: Path) -> None:
+    folder = write_files(tmp_path / "in", {"a.jsonl": jsonl(MANY[:5]), ".rights.yaml": RIGHTS[".rights.yaml"]})
+    config = IngestMessagesConfig(path=str(folder))
+    result = run_step(INGEST_MESSAGES, tmp_path / "out", config.model_dump())
+    (tmp_path / "restored").mkdir()
+    assert INGEST_MESSAGES.restore_sources is not None
+    outputs = {role: made.directory for role, made in result.outputs.items()}
+    again = INGEST_MESSAGES.restore_sources(config, outputs, tmp_path / "restored")
+    second = run_step(INGEST_MESSAGES, tmp_path / "again", again.model_dump())
+    for role, made in result.outputs.items():
+        assert files_of(made.directory) == files_of(second.outputs[role].directory)
+
+
+def test_a_sidecar_that_is_wrong_stops_the_reading_of_conversations(tmp_path: Path) -> None:
+    folder = write_files(tmp_path / "in", {"a.jsonl": jsonl(MANY[:5]), "a.jsonl.rights.yaml": "use: [train]\n"})
+    with pytest.raises(UserError, match="unknown key 'use'"):
+        ingest_messages(folder, tmp_path)
+
+
+def test_equal_conversations_may_be_used_as_all_of_them_allow(tmp_path: Path) -> None:
+    files = {
+        "a.jsonl": jsonl([*MANY[:2], asked("own", labels=["own"])]),
+        "b.jsonl": jsonl([{"prompt": "Where is part 0?", "completion": "On shelf 0."}]),
+        "b.jsonl.rights.yaml": "uses: [retrieve]\nlabels: [restricted]\nretain_until: 2999-01-01\n",
+        "c.jsonl": jsonl(MANY[:1]),
+    }
+    made = ingest_messages(write_files(tmp_path / "in", files), tmp_path).outputs["dataset"].directory
+    found = [
+        (row["path"], row["line"], row["labels"], row["uses"], row["retain_until"])
+        for row in rows(made, "records.parquet")
+    ]
+    every = ["evaluate", "retrieve", "train"]
+    assert found == [
+        ("a.jsonl", 1, ["restricted"], ["retrieve"], "2999-01-01"),
+        ("a.jsonl", 2, [], every, ""),
+        ("a.jsonl", 3, ["own"], every, ""),
+        ("b.jsonl", 1, ["restricted"], ["retrieve"], "2999-01-01"),
+        ("c.jsonl", 1, ["restricted"], ["retrieve"], "2999-01-01"),
+    ]

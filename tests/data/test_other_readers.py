@@ -14,6 +14,7 @@ from loresmith.data.curation.outcome import SCORE_COLUMNS
 from loresmith.data.documents import CORPUS_COLUMNS, DOCUMENT_COLUMNS
 from loresmith.data.messages_dataset import RECORD_COLUMNS
 from loresmith.data.mixture.dealing import MIXED_COLUMNS
+from loresmith.data.pack import TOKEN_COLUMNS
 from loresmith.data.record_books import BOOK_COLUMNS
 from tests.data.written_corpora import corpus_of, document
 
@@ -48,7 +49,8 @@ SCHEMAS = {
     "dataset": (
         RECORD_COLUMNS,
         "id string, split string, group string, messages string, tools string, path string, line int64, "
-        "licence string, labels list<element: string>, metadata string, bytes int64",
+        "licence string, labels list<element: string>, metadata string, bytes int64, owner string, "
+        "uses list<element: string>, retain_until string",
     ),
     "books": (
         BOOK_COLUMNS,
@@ -64,6 +66,10 @@ SCHEMAS = {
         "group string, bytes int64, scores map<string, double>, flags list<element: string>, "
         "breaches list<element: struct<name: string, value: double, consequence: string, because: string>>, "
         "near string, similarity double",
+    ),
+    "tokens": (
+        TOKEN_COLUMNS,
+        "id string, path string, group string, offset int64, tokens int64, bytes int64, retain_until string",
     ),
 }
 

@@ -6,7 +6,10 @@ import gzip
 import io
 import json
 import sqlite3
+import threading
 import zipfile
+from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +139,41 @@ def test_a_url_is_read_as_a_folder_is(tmp_path: Path) -> None:
         read(INGEST, tmp_path / "twice", {"path": [str(local), "memory://store"]})
     with pytest.raises(UserError, match="on the web"):
         read(INGEST, tmp_path / "web", {"path": "https://example.org/x"})
+
+
+@pytest.fixture
+def web(tmp_path: Path) -> Iterator[tuple[str, Path, list[str]]]:
+    """A web server of this machine: its address, its folder, and what it was asked for."""
+    pytest.importorskip("aiohttp", reason="the extra http is not installed")
+    asked: list[str] = []
+
+    class Handler(SimpleHTTPRequestHandler):
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments, directory=str(tmp_path / "web"))
+
+        def log_message(self, *_arguments: Any) -> None:
+            asked.append(self.path)
+
+    (tmp_path / "web").mkdir()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", tmp_path / "web", asked
+        server.shutdown()
+
+
+def test_the_web_is_read_only_where_a_recipe_allows_it(web: tuple[str, Path, list[str]], tmp_path: Path) -> None:
+    address, folder, asked = web
+    write_files(folder, {"secret.txt": "other\n", "docs/a.txt": "one\n", "docs/sub/b.md": "# Two\n"})
+    links = ["a.txt", "sub/b.md", "../secret.txt", "/secret.txt", f"{address}/secret.txt", "http://192.0.2.1/c.txt"]
+    (folder / "docs" / "index.html").write_text("".join(f'<a href="{link}">x</a>' for link in links))
+    with pytest.raises(UserError, match="on the web, which this recipe may not read"):
+        read(INGEST, tmp_path / "refused", {"path": f"{address}/docs/"})
+    assert asked == []
+    (one,) = read(INGEST, tmp_path / "one", {"path": f"{address}/docs/a.txt", "allow_http": True})
+    assert (one["path"], one["text"]) == ("a.txt", "one\n")
+    found = read(INGEST, tmp_path / "page", {"path": f"{address}/docs/", "allow_http": True})
+    assert [(row["path"], row["text"]) for row in found] == [("a.txt", "one\n"), ("sub/b.md", "# Two\n")]
+    assert not any("secret" in path for path in asked)
 
 
 def test_files_in_archives_are_documents_with_the_labels_of_all_around_them(tmp_path: Path) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import random
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet
@@ -30,8 +32,10 @@ def source(number: int) -> str:
     return "import os\n\n\n" + "\n\n".join(functions)
 
 
-def write_corpus(directory: Path, texts: dict[str, tuple[str, str]]) -> Path:
-    """A corpus of texts by path, each with its split."""
+def write_corpus(
+    directory: Path, texts: dict[str, tuple[str, str]], rights: Mapping[str, Mapping[str, Any]] | None = None
+) -> Path:
+    """A corpus of texts by path, each with its split; `rights` are the columns of those that are not the usual ones."""
     directory.mkdir(parents=True)
     rows = [
         {
@@ -42,6 +46,9 @@ def write_corpus(directory: Path, texts: dict[str, tuple[str, str]]) -> Path:
             "language": "python" if path.endswith(".py") else "en",
             "split": split,
             "group": hashlib.sha256(text.encode()).hexdigest(),
+            "uses": ["evaluate", "train"],
+            "retain_until": "",
+            **(rights or {}).get(path, {}),
         }
         for path, (text, split) in texts.items()
     ]

@@ -85,7 +85,7 @@ def test_a_character_that_was_never_counted_is_no_obstacle() -> None:
 
 def test_gaps_give_the_document_back_and_do_not_depend_on_others(corpus: Path) -> None:
     settings = RestorationSettings(gaps=6)
-    sample = draw_sample(corpus, "test")
+    sample = draw_sample(corpus, "test", "evaluate")
     gaps = draw_gaps(sample.documents, settings)
     texts = {document.id: document.text for document in sample.documents}
     assert Counter(gap.document for gap in gaps) == dict.fromkeys(texts, 6)

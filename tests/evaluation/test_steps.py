@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from loresmith.evaluation.steps import BASELINE, EVALUATE, EvaluateConfig
 from loresmith.factory.step import Result
 from tests.step_context import RecordingContext, run_step
 
-from .conftest import asset, source
+from .conftest import asset, source, write_corpus
 
 SUITE = """\
 name: anything
@@ -182,11 +183,11 @@ def test_what_cannot_be_measured_is_said(context: RecordingContext, corpus: Path
 
 
 def test_the_sample_does_not_depend_on_what_else_is_there(corpus: Path) -> None:
-    few, more = (draw_sample(corpus, "test", max_documents=count) for count in (5, 15))
+    few, more = (draw_sample(corpus, "test", "evaluate", max_documents=count) for count in (5, 15))
     assert {document.id for document in few.documents} < {document.id for document in more.documents}
-    small = draw_sample(corpus, "test", max_bytes=1)
+    small = draw_sample(corpus, "test", "evaluate", max_bytes=1)
     assert len(small.documents) == 1
-    assert draw_sample(corpus, "test", max_bytes=few.bytes).digest == few.digest
+    assert draw_sample(corpus, "test", "evaluate", max_bytes=few.bytes).digest == few.digest
     assert (few.of_documents, few.of_bytes) == (more.of_documents, more.of_bytes)
 
 
@@ -233,3 +234,40 @@ def test_an_adapter_is_measured_on_its_base_and_on_no_other(
 
     with pytest.raises(UserError, match=f"for the base {base.digest}"):
         run_step(EVALUATE, context.folder, config, {**inputs, "model": asset("model", merged)}, context)
+
+
+def test_what_may_not_be_used_so_is_neither_measured_nor_counted_by_baselines(
+    tmp_path: Path, tokenizer: Path, model: Path
+) -> None:
+    texts = {f"{split}/{number}.py": (source(number), split) for split in ("train", "test") for number in range(6)}
+    secret = {f"secret/{split}.py": (source(100), split) for split in ("train", "test")}
+    rights = {"secret/train.py": {"uses": ["evaluate"]}, "secret/test.py": {"uses": ["train"]}}
+    corpora = {
+        "without": write_corpus(tmp_path / "without", texts),
+        "refused": write_corpus(tmp_path / "refused", {**texts, **secret}, rights),
+    }
+    reports, facts, books = [], [], []
+    for name, corpus in corpora.items():
+        context = RecordingContext(tmp_path / name / "out")
+        evaluated = run_evaluate(context, corpus, model)
+        measured = run_baseline(RecordingContext(tmp_path / name / "baseline"), corpus, tokenizer)
+        reports.append((report_of(evaluated)[0]["bits_per_byte"], dict(measured.outputs["report"].metadata)))
+        facts.append((report_of(evaluated)[0]["sample"], report_of(measured)[0]["training"]))
+        books.append({account.unit: account for account in evaluated.books.accounts}["documents"])
+    assert reports[0] == reports[1]
+    assert [sample["digest"] for sample in facts[0]] == [sample["digest"] for sample in facts[1]]
+    assert [(sample["of_documents"], sample["not_allowed_documents"]) for sample in facts[1]] == [(7, 1), (7, 1)]
+    entries = {(entry.disposition, entry.reason): entry.count for entry in books[1].left}
+    assert entries == {("kept", ""): 6, ("dropped", "not allowed: evaluate"): 1}
+    nothing = write_corpus(tmp_path / "nothing", texts, {path: {"uses": ["train"]} for path in texts})
+    with pytest.raises(UserError, match="none of the 6 documents in the split 'test' may be used to evaluate"):
+        run_evaluate(RecordingContext(tmp_path / "none"), nothing, model)
+
+
+def test_nothing_is_measured_on_what_should_be_gone(tmp_path: Path, tokenizer: Path, model: Path) -> None:
+    texts = {f"{split}/{number}.py": (source(number), split) for split in ("train", "test") for number in range(3)}
+    corpus = write_corpus(tmp_path / "corpus", texts, {"train/1.py": {"retain_until": "2020-01-31"}})
+    for run, other in ((run_evaluate, model), (run_baseline, tokenizer)):
+        with pytest.raises(UserError, match=r"kept too long, its last day was 2020-01-31: train/1\.py"):
+            run(RecordingContext(tmp_path / run.__name__), corpus, other)
+    assert draw_sample(corpus, "test", "evaluate", on=date(2020, 1, 31)).of_documents == 3

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import torch
 
+from loresmith.data.pack import TOKEN_COLUMNS
 from loresmith.data.shards import ShardWriter, dtype_for, write_index
 from loresmith.factory.step import InputAsset
 from loresmith.models.architecture import Architecture, transformers_config
@@ -57,13 +58,10 @@ def write_tokens(directory: Path, train: int = 30, validation: int = 4, tokenize
                     "offset": writer.append(ids),
                     "tokens": len(ids),
                     "bytes": len(text.encode()),
+                    "retain_until": "",
                 }
             )
-        schema = pa.schema(
-            [("id", "string"), ("path", "string"), ("group", "string")]
-            + [(column, "int64") for column in ("offset", "tokens", "bytes")]
-        )
-        pyarrow.parquet.write_table(pa.Table.from_pylist(rows, schema=schema), directory / f"{name}.documents.parquet")
+        pyarrow.parquet.write_table(pa.Table.from_pylist(rows, TOKEN_COLUMNS), directory / f"{name}.documents.parquet")
         splits[name] = writer.index(count, sum(row["bytes"] for row in rows))
     write_index(directory, dtype, len(tokenizer), tokenizer.eos_token_id, splits)
     return InputAsset(digest="0" * 64, kind="tokens", directory=directory, metadata={}, labels=())

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, model_validator
 
+from loresmith.errors import UserError
 from loresmith.factory.step import Guess, Input, InputAsset, Made, Output, Result, Step, StepConfig, StepContext
 from loresmith.models.presets import PRESETS
 from loresmith.nearest import unknown_name
@@ -90,6 +91,7 @@ def _readiness(context: StepContext, config: ReadinessConfig, inputs: Mapping[st
     from loresmith.advice.page import page
     from loresmith.advice.pilot import PilotSettings
     from loresmith.advice.readiness import ReadinessSettings, assess
+    from loresmith.data.retention import overdue, today
     from loresmith.models.architecture import Architecture
 
     pilot = PilotSettings(
@@ -108,6 +110,10 @@ def _readiness(context: StepContext, config: ReadinessConfig, inputs: Mapping[st
         pilot=pilot if config.pilot else None,
     )
     corpus = inputs["corpus"]
+    late = overdue(corpus.directory, today()) if config.pilot else None
+    if late is not None:
+        hint = f"{late.hint}; or leave out the pilot, which learns from them: `pilot: false`, `--no-pilot`"
+        raise UserError(late.sentence, hint=hint)
     tokenizer = inputs["tokenizer"].directory if "tokenizer" in inputs else None
     checked = inputs["contamination"].directory if "contamination" in inputs else None
     report = assess(corpus.directory, corpus.digest, corpus.metadata, tokenizer, checked, settings, context)
@@ -134,7 +140,7 @@ def _guess(config: ReadinessConfig) -> Guess:
 
 READINESS = Step(
     name="readiness",
-    version=3,
+    version=4,
     summary="Say what a corpus is enough for, with reasons: volume, copies, languages, quality, privacy, rights, and a "
     "pilot.",
     config=ReadinessConfig,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from loresmith.data.retention import require_in_time, today
 from loresmith.errors import UserError
@@ -40,6 +40,23 @@ def require_use(directory: Path, use: str, on: date | None = None) -> None:
             hint=f"curate them with `use: {use}`, which leaves such documents out",
         )
     require_in_time(directory, on or today())
+
+
+def allowed_documents(directory: Path, columns: Sequence[str], split: str, use: str) -> Iterator[dict[str, Any]]:
+    """The documents of a split of a corpus, row by row, with `allowed`: whether each may be used in a way.
+
+    Of a corpus of an earlier version, which curated for all uses, each may.
+
+    Raises:
+        UserError: as `read_documents`.
+    """
+    import pyarrow.dataset as ds
+
+    files = [str(file) for file in sorted(directory.glob("documents-*.parquet"))]
+    stated = bool(files) and "uses" in ds.dataset(files, format="parquet").schema.names
+    for batch in read_documents(directory, [*columns, "uses"] if stated else columns, split):
+        for row in batch.to_pylist():
+            yield {**row, "allowed": use in row.pop("uses") if stated else True}
 
 
 def read_documents(

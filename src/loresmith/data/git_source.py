@@ -181,42 +181,52 @@ def _history(repository: Repo, newest: Commit, shown: Shown) -> Iterator[GitFile
             "date": iso_time(commit.author_time),
             "parents": [parent.decode("ascii") for parent in commit.parents],
         }
+        diff, left_out, nothing_shown = _diff(repository, commit, shown)
         message = commit.message.decode("utf-8", "replace").rstrip("\n")
-        diff, left_out = _diff(repository, commit, shown)
+        if nothing_shown:
+            message = "(The message is left out: it speaks of files that are.)"
         lines = f"commit {head['commit']}\nAuthor: {head['author']}\nDate: {head['date']}\n"
         lines += f"Files left out: {left_out}\n\n{message}\n" if left_out else f"\n{message}\n"
         data = lines.encode() + (b"\n" + diff if diff else b"")
         yield GitFile(f"{HISTORY}/{head['commit']}.diff", data, float(commit.commit_time), head)
 
 
-def _diff(repository: Repo, commit: Commit, shown: Shown) -> tuple[bytes, int]:
-    """What a commit changed against its first parent, empty if that is too much, and how many files are left out."""
+def _diff(repository: Repo, commit: Commit, shown: Shown) -> tuple[bytes, int, bool]:
+    """What a commit changed against its first parent, empty if that is too much; how many files are left out; and
+    whether it changed nothing but what may not be shown."""
     from dulwich.diff_tree import tree_changes
     from dulwich.patch import write_object_diff
 
     before = repository[commit.parents[0]].tree if commit.parents else None  # type: ignore[attr-defined]
     written = io.BytesIO()
-    left_out = 0
+    left_out = hidden = 0
     changes = list(tree_changes(repository.object_store, before, commit.tree))
     for change in changes:
         there = [one for one in (change.old, change.new) if one]
-        if not all(_is_shown(repository, one, shown) for one in there):
+        may_be_shown = all(_may_be_shown(repository, one, shown) for one in there)
+        hidden += not may_be_shown
+        if not may_be_shown or not all(_fits(repository, one) for one in there):
             left_out += 1
             continue
         old, new = ((one.path, one.mode, one.sha) if one else (None, None, None) for one in (change.old, change.new))
         write_object_diff(written, repository.object_store, old, new)
         if written.tell() > _LARGEST_DIFF:
-            return b"", len(changes)
-    return written.getvalue(), left_out
+            return b"", len(changes), False
+    return written.getvalue(), left_out, bool(changes) and hidden == len(changes)
 
 
-def _is_shown(repository: Repo, entry: TreeEntry, shown: Shown) -> bool:
-    if stat.S_IFMT(entry.mode or 0) == 0o160000:
-        return False
-    blob = repository[entry.sha or b""]
-    if blob.raw_length() > _LARGEST_BLOB_IN_DIFF:
-        return False
-    return shown(path_name((entry.path or b"").decode("utf-8", "surrogateescape")), bytes(blob.as_raw_string()))
+def _may_be_shown(repository: Repo, entry: TreeEntry, shown: Shown) -> bool:
+    path = path_name((entry.path or b"").decode("utf-8", "surrogateescape"))
+    return shown(path, b"" if _is_submodule(entry) else bytes(repository[entry.sha or b""].as_raw_string()))
+
+
+def _fits(repository: Repo, entry: TreeEntry) -> bool:
+    """Whether it is a file that is small enough to be shown."""
+    return not _is_submodule(entry) and repository[entry.sha or b""].raw_length() <= _LARGEST_BLOB_IN_DIFF
+
+
+def _is_submodule(entry: TreeEntry) -> bool:
+    return stat.S_IFMT(entry.mode or 0) == 0o160000
 
 
 def iso_time(seconds: float) -> str:

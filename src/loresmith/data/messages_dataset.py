@@ -26,10 +26,16 @@ RECORD_COLUMNS = pa.schema(
         ("labels", pa.list_(pa.string())),
         ("metadata", pa.string()),
         ("bytes", pa.int64()),
+        ("owner", pa.string()),
+        ("uses", pa.list_(pa.string())),
+        ("retain_until", pa.string()),
     ]
 )
 """`messages` and `tools` are JSON, as `messages.json_text` writes it, `metadata` as `readers.record.metadata_json`;
-`group` names what a model could not tell apart, which is on one side of the split; `bytes` are the line's."""
+`group` names what a model could not tell apart, which is on one side of the split; `bytes` are the line's; `uses` and
+`retain_until` are as `documents` has them."""
+
+_READ = ("id", "path", "line", "split", "messages", "tools", "uses")
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,7 @@ class DatasetRecord:
         path, line: where it was read.
         split: train or validation.
         messages, tools: see `messages`.
+        uses: what it may be used for; None: an earlier version made the dataset, which knew no such limits.
     """
 
     number: int
@@ -51,6 +58,11 @@ class DatasetRecord:
     split: str
     messages: tuple[Mapping[str, Any], ...]
     tools: tuple[Mapping[str, Any], ...]
+    uses: tuple[str, ...] | None = None
+
+    def may(self, use: str) -> bool:
+        """Whether it may be used in a way: `train`, `evaluate`, `retrieve`."""
+        return self.uses is None or use in self.uses
 
     @property
     def where(self) -> str:
@@ -70,17 +82,18 @@ def read_records(directory: Path, split: str | None = None, first: int = 1) -> I
     """
     number = 0
     with _opened(directory) as table:
+        columns = [name for name in _READ if name in table.schema_arrow.names]
         for group in range(table.num_row_groups):
             rows = table.metadata.row_group(group).num_rows
             if number + rows < first:
                 number += rows
                 continue
-            columns = ["id", "path", "line", "split", "messages", "tools"]
             for row in table.read_row_group(group, columns=columns).to_pylist():
                 number += 1
                 if number >= first and split in (None, row["split"]):
                     messages, tools = (tuple(json.loads(row.pop(key))) for key in ("messages", "tools"))
-                    yield DatasetRecord(number, messages=messages, tools=tools, **row)
+                    uses = tuple(row.pop("uses")) if "uses" in row else None
+                    yield DatasetRecord(number, messages=messages, tools=tools, uses=uses, **row)
 
 
 def count_records(directory: Path) -> int:

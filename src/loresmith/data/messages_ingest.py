@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,6 +13,8 @@ from typing import Any, Literal
 
 import pyarrow.parquet
 
+from loresmith.data.curation.terms import Terms
+from loresmith.data.document_row import document_id
 from loresmith.data.fingerprint import ContentDigest, raw_digest
 from loresmith.data.ingest import Selection
 from loresmith.data.messages import BadRecordError, Conversation, json_text
@@ -25,7 +27,7 @@ from loresmith.data.raw_files import RawFile, UnreadFile, read_raw
 from loresmith.data.readers.record import metadata_json
 from loresmith.data.reading.limits import Limits
 from loresmith.data.record_books import RecordBooks
-from loresmith.data.rights import Rights
+from loresmith.data.rights import DocumentRights, Rights
 from loresmith.data.scan import scan
 from loresmith.data.splitting import Shares, split_groups
 from loresmith.data.tables import TableWriter
@@ -39,7 +41,7 @@ _LIMITS = Limits()
 LISTED_AT_MOST = 20
 """Bad records that a refusal names."""
 
-MEDIA_TYPE = "application/jsonl"
+MEDIA_TYPE, _SIDECAR = "application/jsonl", "application/yaml"
 
 
 @dataclass
@@ -51,6 +53,7 @@ class IngestedMessages:
         turns: messages by role.
         duplicates: kept records of which an equal one came before.
         erased: how many were left out since they were once erased.
+        stray_sidecars: the paths of files that are not there and of which sidecars speak.
         isolation: whether the reader had a network; empty where none was needed.
     """
 
@@ -65,6 +68,7 @@ class IngestedMessages:
     source_labels: set[str] = field(default_factory=set)
     quarantined: Counter[str] = field(default_factory=Counter)
     erased: int = 0
+    stray_sidecars: AbstractSet[str] = frozenset()
     isolation: str = ""
 
 
@@ -111,6 +115,8 @@ def ingest_messages(
     entries = scan(places, selection.include, selection.exclude)
     content, result = ContentDigest(), IngestedMessages()
     groups: Counter[str] = Counter()
+    terms: dict[str, Terms] = {}
+    known: dict[Terms, Terms] = {}  # of few kinds, for many records
     bad: list[str] = []
     unsplit = dataset / f"unsplit-{RECORDS}"
     (source / "files").mkdir()
@@ -131,14 +137,21 @@ def ingest_messages(
                 result.erased += 1
                 continue
             content.add(entry.path, raw.reason if isinstance(raw, UnreadFile) else "", raw.size, digest)
-            labels = rights.labels_of(entry.path)
+            held = rights.of(entry.path)
+            if said := rights.sidecars.said_of(entry.path):
+                books.enter(records=1)
+                id_ = document_id(entry.path, digest)
+                books.leave(id_, entry.path, "dropped", raw.size, "rights sidecar", said)
+                if isinstance(raw, RawFile):
+                    listing.write(_keep_file(source, entry.path, raw, digest, _SIDECAR))
+                continue
             lines = _lines(raw, entry.path, reader, tick)
             if isinstance(raw, RawFile) and not (erased and any(line.is_erased(erased) for line in lines)):
                 media_type = media_type_of(entry.path, raw.data) or MEDIA_TYPE
                 listing.write(_keep_file(source, entry.path, raw, digest, media_type))
                 result.files += 1
                 result.file_bytes += raw.size
-                result.source_labels.update(labels)
+                result.source_labels.update(held.labels)
             for number, line in enumerate(lines):
                 if number % 1024 == 0:
                     tick()
@@ -147,10 +160,14 @@ def ingest_messages(
                     books.leave(line.id, line.anchor, "dropped", line.bytes, "erased")
                     result.erased += 1
                 elif isinstance(line.found, Conversation):
-                    row = _row(line, line.found, labels, rights.licence)
+                    row = _row(line, line.found, held)
                     writer.add(row, line.bytes)
                     books.leave(line.id, line.anchor, "kept", line.bytes)
                     groups[row["group"]] += 1
+                    on_terms = Terms.of(row)
+                    if (before := terms.get(row["group"])) is not None:
+                        on_terms = before.and_those_of(on_terms)
+                    terms[row["group"]] = known.setdefault(on_terms, on_terms)
                     result.labels.update(row["labels"])
                     result.turns.update(message["role"] for message in line.found.messages)
                 elif line.found is None:
@@ -165,7 +182,8 @@ def ingest_messages(
         raise _refusal(bad, groups.total())
     if not groups:
         raise UserError("there is not one record", where=", ".join(map(str, selection.places)))
-    result.records = _split(unsplit, dataset / RECORDS, groups, rules.validation_share)
+    result.records = _split(unsplit, dataset / RECORDS, groups, terms, rules.validation_share)
+    result.stray_sidecars = rights.sidecars.strays
     result.duplicates = groups.total() - len(groups)
     result.books, result.content = books.accounts(), content.hexdigest()
     return result
@@ -180,7 +198,7 @@ def _lines(
     return reader.read(raw.data, path, tick)
 
 
-def _row(line: MessageLine, found: Conversation, labels: Collection[str], licence: str) -> dict[str, Any]:
+def _row(line: MessageLine, found: Conversation, held: DocumentRights) -> dict[str, Any]:
     """A row of the dataset; its split is known when all groups are."""
     return {
         "id": line.id,
@@ -190,15 +208,21 @@ def _row(line: MessageLine, found: Conversation, labels: Collection[str], licenc
         "tools": json_text(list(found.tools)),
         "path": line.path,
         "line": line.number,
-        "licence": licence,
-        "labels": sorted({*labels, *found.labels}),
+        "licence": held.licence,
+        "labels": sorted({*held.labels, *found.labels}),
         "metadata": metadata_json(found.metadata),
         "bytes": line.bytes,
+        "owner": held.owner,
+        "uses": held.uses,
+        "retain_until": held.retain_until,
     }
 
 
-def _split(unsplit: Path, target: Path, groups: Counter[str], validation_share: float) -> Counter[str]:
-    """Write the table again with everybody's split; equal records are on one side. Returns the records of each."""
+def _split(
+    unsplit: Path, target: Path, groups: Counter[str], terms: Mapping[str, Terms], validation_share: float
+) -> Counter[str]:
+    """Write the table again with everybody's split; equal records are on one side, and on the terms of all of them.
+    Returns the records of each side."""
     if validation_share and len(groups) < 2:
         raise UserError(
             f"all {groups.total()} records are the same one, which cannot be held out as well as learnt",
@@ -209,8 +233,13 @@ def _split(unsplit: Path, target: Path, groups: Counter[str], validation_share: 
     with pyarrow.parquet.ParquetFile(unsplit, pre_buffer=False) as table, TableWriter(target, RECORD_COLUMNS) as writer:
         for batch in table.iter_batches(batch_size=1024):
             for row in batch.to_pylist():
-                side = sides[row["group"]]
-                writer.add({**row, "split": side}, row["bytes"])
+                side, held = sides[row["group"]], terms[row["group"]]
+                of_all = {
+                    "labels": sorted(held.labels),
+                    "uses": sorted(held.uses),
+                    "retain_until": held.retain_until,
+                }
+                writer.add({**row, "split": side, **of_all}, row["bytes"])
                 counts[side] += 1
     unsplit.unlink()
     return counts

@@ -27,7 +27,7 @@ def restore(source: Path, dataset: Path, places: int, folder: Path) -> list[Path
     """
     books = pyarrow.parquet.read_table(dataset / "books.parquet", columns=["path", "reason"]).to_pylist()
     for row in books:
-        if "#L" not in row["path"] and row["reason"] != "empty":
+        if "#L" not in row["path"] and row["reason"] not in ("empty", "rights sidecar"):
             raise UserError(f"it was not read then: {row['reason']}", where=row["path"])
     top = folder if places > 1 else folder / "place"
     for kept in sorted((source / "files").rglob("*")):

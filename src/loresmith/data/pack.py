@@ -24,7 +24,10 @@ Look = Callable[[int, int], None]
 
 _TEXTS: list[tuple[str, pa.DataType]] = [(name, pa.string()) for name in ("id", "path", "group")]
 _NUMBERS: list[tuple[str, pa.DataType]] = [(name, pa.int64()) for name in ("offset", "tokens", "bytes")]
-_COLUMNS = pa.schema([*_TEXTS, *_NUMBERS])
+TOKEN_COLUMNS = pa.schema([*_TEXTS, *_NUMBERS, ("retain_until", pa.string())])
+"""Where each document lies in its split's stream, and the last day (YYYY-MM-DD) on which it may be kept; empty: none is
+set."""
+_READ = ("id", "path", "group", "bytes", "text", "retain_until")
 
 _CHECKED_BYTES = 1 << 20
 
@@ -39,6 +42,7 @@ class Packed:
         vocabulary_size: of the tokenizer.
         round_trip: of a sample of documents, how many were read back from the shards and decoded, and how many of
             them gave their text again.
+        first_retain_until: the first of the days on which one of the documents has to go, YYYY-MM-DD; empty: none has.
         encoder: what encoded (`library`), on how many documents of the sample it was compared with the tokenizer itself
             (`compared`), and why no faster one was used (`reason`; empty if one was).
     """
@@ -47,6 +51,7 @@ class Packed:
     splits: dict[str, dict[str, int]]
     vocabulary_size: int
     round_trip: dict[str, int]
+    first_retain_until: str
     encoder: dict[str, str | int]
 
 
@@ -96,20 +101,24 @@ def _pack(
 ) -> Packed:
     """Pack with an encoder, as long as it agrees with the judge about the sample."""
     dtype = dtype_for(encoder.vocabulary_size)
-    sizes = [size for batch in read_documents(corpus, ("bytes",)) for size in batch.to_pydict()["bytes"]]
-    entered = {"documents": len(sizes), "bytes": sum(sizes), "tokens": 0}
+    entered = {"documents": 0, "bytes": 0, "tokens": 0}
+    for batch in read_documents(corpus, ("bytes",)):
+        entered["documents"] += batch.num_rows
+        entered["bytes"] += sum(batch.to_pydict()["bytes"])
     done_bytes = 0
+    first_to_go = ""
     index = {}
     checked: list[_Sample] = []
     for split in SPLITS:
         writer = ShardWriter(target, split, dtype, shard_bytes)
         documents = bytes_ = 0
-        with TableWriter(target / f"{split}.documents.parquet", _COLUMNS) as table:
-            for batch in read_documents(corpus, ("id", "path", "group", "bytes", "text"), split):
+        with TableWriter(target / f"{split}.documents.parquet", TOKEN_COLUMNS) as table:
+            for batch in read_documents(corpus, _READ, split):
                 rows = batch.to_pylist()
                 for row, ids in zip(rows, encoder.documents([row["text"] for row in rows]), strict=True):
                     text = row.pop("text")
                     row["offset"], row["tokens"] = writer.append(ids), len(ids)
+                    first_to_go = min(filter(None, (first_to_go, row["retain_until"])), default="")
                     table.add(row)
                     if in_sample(row["id"], _CHECKED_BYTES, entered["bytes"]):
                         _require_equal(row["path"], text, ids, judge)
@@ -134,6 +143,7 @@ def _pack(
             "documents": len(checked),
             "equal": sum(sample.read_back(shards, encoder) == sample.text for sample in checked),
         },
+        first_retain_until=first_to_go,
         encoder={"library": encoder.library, "compared": len(checked) if judge else 0, "reason": reason},
     )
 

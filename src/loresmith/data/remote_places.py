@@ -164,7 +164,7 @@ def _open(url: str, scheme: str, options: dict[str, Any]) -> tuple[Any, str]:
 
 def _listed(filesystem: Any, root: str, url: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     try:
-        if filesystem.isfile(root):
+        if not root.endswith("/") and filesystem.isfile(root):  # a page of the web is a file, too
             yield posixpath.basename(root.rstrip("/")), filesystem.info(root)
             return
         listing = filesystem.find(root, detail=True)

@@ -3,7 +3,8 @@
 ```
 index.json                 what is here (see TokenShards)
 train-00000.bin ...        raw little-endian ids, end to end; a stream goes on from one shard to the next
-train.documents.parquet    id, path, group, offset, tokens, bytes: where each document lies in its split's stream
+train.documents.parquet    id, path, group, offset, tokens, bytes: where each document lies in its split's stream;
+                           retain_until: the last day on which it may be kept
 tokenizer/                 the tokenizer that made the ids
 ```
 
@@ -88,7 +89,8 @@ class TokenStream:
         return tokens
 
     def documents(self) -> pa.Table:
-        """Where each document lies: id, path, group, offset, tokens (with the end-of-document token), bytes."""
+        """Where each document lies: id, path, group, offset, tokens (with the end-of-document token), bytes, and
+        `retain_until`, the last day on which it may be kept."""
         import pyarrow.parquet
 
         return pyarrow.parquet.read_table(self.directory / f"{self.name}.documents.parquet")

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Literal
 
-from loresmith.data.corpus import read_documents
+from loresmith.data.corpus import allowed_documents, read_documents
+from loresmith.data.retention import require_in_time, today
 from loresmith.errors import Failure, UserError
 
 Split = Literal["train", "validation", "test"]
+Use = Literal["train", "evaluate"]
 GroupBy = Literal["directory", "language", "none"]
 
 TOP_LEVEL = "(top level)"
@@ -38,6 +41,7 @@ class Sample:
         documents: ordered by path.
         bytes: of the sample.
         of_documents, of_bytes: the whole split.
+        not_allowed_documents, not_allowed_bytes: what of it may not be used so.
         digest: sha256 over the ids of the sample: equal for two measurements of the same text.
     """
 
@@ -46,11 +50,20 @@ class Sample:
     bytes: int
     of_documents: int
     of_bytes: int
+    not_allowed_documents: int
+    not_allowed_bytes: int
     digest: str
 
 
-def draw_sample(corpus: Path, split: Split, max_documents: int | None = None, max_bytes: int | None = None) -> Sample:
-    """Read a split, or as much of it as is wanted.
+def draw_sample(
+    corpus: Path,
+    split: Split,
+    use: Use,
+    max_documents: int | None = None,
+    max_bytes: int | None = None,
+    on: date | None = None,
+) -> Sample:
+    """Read a split, or as much of it as is wanted, of what may be used so.
 
     Documents are taken in the order of the sha256 of their id until the next would go beyond a maximum, so that the
     sample does not depend on names, on a seed, or on how many other documents there are. At least one is taken.
@@ -58,19 +71,29 @@ def draw_sample(corpus: Path, split: Split, max_documents: int | None = None, ma
     Args:
         corpus: a `corpus` asset.
         split: which part of it.
+        use: what it is read for.
         max_documents, max_bytes: no maximum by default.
+        on: the day on which it is read; None: today.
 
     Raises:
-        UserError: this is no corpus, or the split holds no documents.
+        UserError: this is no corpus, the split holds no documents that may be used so, or a document of the corpus may
+            not be kept any more.
         Failure: two documents have the same id.
     """
-    rows = [row for batch in read_documents(corpus, ("id", "bytes"), split) for row in batch.to_pylist()]
-    sizes: dict[str, int] = {row["id"]: row["bytes"] for row in rows}
-    if len(sizes) < len(rows):
+    require_in_time(corpus, on or today())
+    rows = list(allowed_documents(corpus, ("id", "bytes"), split, use))
+    sizes: dict[str, int] = {row["id"]: row["bytes"] for row in rows if row["allowed"]}
+    refused = [row["bytes"] for row in rows if not row["allowed"]]
+    if len(sizes) + len(refused) < len(rows):
         raise Failure(f"the corpus holds documents of the same id: {len(rows)} documents, {len(sizes)} ids")
-    if not sizes:
+    if not rows:
         raise UserError(
             f"the corpus has no documents in the split {split!r}", hint="choose another split, or curate more"
+        )
+    if not sizes:
+        raise UserError(
+            f"none of the {len(rows)} documents in the split {split!r} may be used to {use}",
+            hint="choose another split, or a corpus whose `uses` allow it",
         )
     chosen: set[str] = set()
     taken = 0
@@ -90,7 +113,8 @@ def draw_sample(corpus: Path, split: Split, max_documents: int | None = None, ma
     ]
     documents.sort(key=lambda document: (document.path, document.id))
     digest = hashlib.sha256("\n".join(sorted(chosen)).encode()).hexdigest()
-    return Sample(split, tuple(documents), taken, len(sizes), sum(sizes.values()), digest)
+    whole = sum(row["bytes"] for row in rows)
+    return Sample(split, tuple(documents), taken, len(rows), whole, len(refused), sum(refused), digest)
 
 
 def group_of(document: Document, group_by: GroupBy) -> str:

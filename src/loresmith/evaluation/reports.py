@@ -34,6 +34,8 @@ class SampleFacts(Facts):
     bytes: int = Field(description="UTF-8 bytes measured.")
     of_documents: int = Field(description="Documents in the split.")
     of_bytes: int = Field(description="UTF-8 bytes in the split.")
+    not_allowed_documents: int = Field(default=0, description="Documents of the split that may not be used so.")
+    not_allowed_bytes: int = Field(default=0, description="UTF-8 bytes of these.")
     digest: str = Field(description="sha256 over the sorted ids of the documents: the same digest, the same text.")
 
     @classmethod
@@ -44,6 +46,8 @@ class SampleFacts(Facts):
             bytes=sample.bytes,
             of_documents=sample.of_documents,
             of_bytes=sample.of_bytes,
+            not_allowed_documents=sample.not_allowed_documents,
+            not_allowed_bytes=sample.not_allowed_bytes,
             digest=sample.digest,
         )
 

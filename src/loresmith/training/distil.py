@@ -25,7 +25,7 @@ from loresmith.training.fit import fit
 from loresmith.training.predictor import Predictor
 from loresmith.training.saving import Saved, save_trained
 from loresmith.training.teacher import TaughtBatches
-from loresmith.training.token_data import held_out_measure, token_rows
+from loresmith.training.token_data import held_out_measure, learnable, token_rows
 
 if TYPE_CHECKING:
     from loresmith.training.steps.distil import DistilConfig
@@ -42,12 +42,13 @@ def distil(
         base: a student to go on from, or None for a new one.
 
     Raises:
-        UserError: tokens, teacher, base and config do not fit together; found before the first step.
+        UserError: tokens, teacher, base and config do not fit together, or a document in the tokens may not be kept any
+            more; found before the first step.
         Failure: the training diverged, or the saved model is not the trained one.
     """
     require_one_shape(config.architecture, config.adapter, base)
     require_adaptable(config.adapter)
-    shards = TokenShards.open(tokens)
+    shards = learnable(tokens)
     length, seed = config.sequence_length, surroundings.seed
     batches = TaughtBatches(
         token_rows(shards, length, "tokens", config.isolate_documents, config.fim, seed),

@@ -25,6 +25,7 @@ from loresmith.training.rows import Row, shifted
 LongerThanWindow = Literal["refuse", "truncate", "drop"]
 
 SHOWN_ONLY = "shown, not learnt: not for the assistant to write"
+NOT_ALLOWED = "not allowed: train"
 TOO_LONG = "longer than the window"
 NOTHING_LEFT = "nothing of the assistant's fits into the window"
 
@@ -130,6 +131,9 @@ def _collect(
     path = f"{record.path}#L{record.line}"
     length, room = len(rendered.ids), settings.sequence_length + 1
     collected.entered += length
+    if not record.may("train"):
+        collected.settled.append(Line(name, record.id, path, "dropped", NOT_ALLOWED, length))
+        return
     kept = length
     if length > room:
         if settings.longer_than_window == "refuse":

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from loresmith.data.shards import TokenShards
 from loresmith.errors import UserError
 from loresmith.models.isolation import require_isolation
 from loresmith.training.batches import RowBatches
@@ -21,7 +20,7 @@ from loresmith.training.first_model import (
 )
 from loresmith.training.fit import fit
 from loresmith.training.saving import Saved, save_trained
-from loresmith.training.token_data import held_out_measure, token_rows
+from loresmith.training.token_data import held_out_measure, learnable, token_rows
 
 if TYPE_CHECKING:
     from loresmith.training.steps.pretrain import PretrainConfig
@@ -43,15 +42,16 @@ def pretrain(
         replay: a `tokens` asset of general text, of which `config.replay_share` is mixed in, or None.
 
     Raises:
-        UserError: tokens, base and config do not fit together; found before the first step.
+        UserError: tokens, base and config do not fit together, or a document in the tokens may not be kept any
+            more; found before the first step.
         Failure: the training diverged, or the saved model is not the trained one.
     """
     require_one_shape(config.architecture, config.adapter, base)
     require_adaptable(config.adapter)
     if replay is None and config.replay_share:
         raise UserError("replay_share needs tokens to replay", hint="give `replay`, a step that packs general text")
-    shards = TokenShards.open(tokens)
-    general = TokenShards.open(replay) if replay is not None else None
+    shards = learnable(tokens)
+    general = learnable(replay) if replay is not None else None
     if general is not None:
         require_made_by(general, tokens / TOKENIZER, "tokens'", name="replayed tokens")
     length, seed = config.sequence_length, surroundings.seed

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from loresmith.data.messages_dataset import count_records, read_records
+from loresmith.data.retention import require_in_time, today
 from loresmith.models.adapter_storage import copy_beside
 from loresmith.models.chat_template import read_chat_template
 from loresmith.models.conversation import ConversationRenderer
@@ -48,10 +49,12 @@ def sft(surroundings: Surroundings, config: SftConfig, dataset: Path, base: Base
         base: the model to begin with; its tokenizer and chat template render them.
 
     Raises:
-        UserError: dataset, base and config do not fit together; found before the first step, the records named.
+        UserError: dataset, base and config do not fit together, or a record may not be kept any more; found before the
+            first step, the records named.
         Failure: the training diverged, or what was saved is not what was trained.
     """
     require_adaptable(config.adapter)
+    require_in_time(dataset, today())
     tokenizer = _tokenizer_files(surroundings.work / f"tokenizer-{Ranks.joined().rank}", base, config)
     loaded = load_tokenizer(tokenizer)
     renderer = ConversationRenderer(loaded)
@@ -104,7 +107,7 @@ def _tokenizer_files(directory: Path, base: Base, config: SftConfig) -> Path:
 def _measures(
     surroundings: Surroundings, config: SftConfig, dataset: Path, renderer: ConversationRenderer
 ) -> list[Measure]:
-    records = read_records(dataset, "validation")
+    records = (record for record in read_records(dataset, "validation") if record.may("train"))
     held_out = HeldOutAnswers(
         records, renderer, config.held_out_tokens, config.sequence_length, 2 * config.micro_batch_tokens
     )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from loresmith.data.retention import require_tokens_in_time
 from loresmith.data.shards import TokenShards
 from loresmith.training.callbacks import Measure, Surroundings
 from loresmith.training.fim import FillInTheMiddle
@@ -12,6 +15,18 @@ from loresmith.training.loop_settings import LoopSettings
 from loresmith.training.packed_rows import document_rows
 from loresmith.training.rows import RowSource
 from loresmith.training.stream_rows import StreamRows
+
+
+def learnable(directory: Path) -> TokenShards:
+    """Open a `tokens` asset to learn from it.
+
+    Raises:
+        UserError: it is none, or a document in it may not be kept any more.
+        Failure: a shard is damaged.
+    """
+    shards = TokenShards.open(directory)
+    require_tokens_in_time(directory)
+    return shards
 
 
 def token_rows(

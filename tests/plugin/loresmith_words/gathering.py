@@ -44,12 +44,17 @@ def _gather(context: StepContext, _config: NoSettings, inputs: Mapping[str, Inpu
     return Result({"text": Made(folder)})
 
 
+def _holding(inputs: Mapping[str, InputAsset], role: str, file: str) -> dict[str, str]:
+    """What stands in that file, of each asset that has one: corpora and bundles of other makers pass by unread."""
+    paths = {name: asset.directory / file for name, asset in several(inputs, role).items()}
+    return {name: path.read_text() for name, path in paths.items() if path.exists()}
+
+
 def _look_for_words(context: StepContext, _config: NoSettings, inputs: Mapping[str, InputAsset]) -> Result:
     folder = context.output("report")
-    texts = {name: asset.directory.joinpath("text.txt").read_text() for name, asset in several(inputs, "texts").items()}
+    texts = _holding(inputs, "texts", "text.txt")
     found, checks = [], []
-    for name, bundle in several(inputs, "bundles").items():
-        word = bundle.directory.joinpath("word.txt").read_text()
+    for name, word in _holding(inputs, "bundles", "word.txt").items():
         holders = sorted(text for text in texts.values() if word in text)
         found += [f"{word} in {text}" for text in holders]
         checks.append(Check(f"bundles.{name}", "words", not holders, {"found": holders}))

@@ -3,7 +3,7 @@ becomes of each, and near-identical documents stay on one side of the split betw
 
 Every stage goes through the documents shard by shard, and what it made of a shard stands in a folder of its own: a
 curation that was killed goes on after the last shard that was finished. Nothing but small numbers about documents is in
-memory for all of them at once: about 180 bytes a document.
+memory for all of them at once: about 180 bytes a document, of which 64 are in files mapped into it.
 """
 
 from __future__ import annotations
@@ -143,15 +143,15 @@ class _Curation:
         findings: Counter[str] = Counter()
         for counts in self._stage("prepared", partial(prepare, judge=self._judge)):
             findings.update(counts.findings)
-        decisions = Decisions.from_signs(self._signs(), self._rules.minimum_bytes, self._work / "names.arrow")
+        decisions = Decisions.from_signs(self._signs(), self._rules.minimum_bytes, self._work / "decisions")
         decisions.merge_copies()
         cut: Counter[str] = Counter()
         for unit in self._rules.repeated:
             cut[unit] = self._cut_repeated(unit, decisions)
         if cut:
             before = decisions
-            names = self._work / "names-again.arrow"
-            decisions = Decisions.from_signs(self._signs(), self._rules.minimum_bytes, names, before)
+            again = self._work / "decisions-again"
+            decisions = Decisions.from_signs(self._signs(), self._rules.minimum_bytes, again, before)
             decisions.keep_owners(before, self._owners)
             decisions.merge_copies()
         clusters = self._find_alike(decisions)

@@ -18,6 +18,7 @@ import pyarrow.ipc
 from numpy.typing import NDArray
 
 from loresmith.data.curation.examination import FORBIDDEN
+from loresmith.data.curation.mapped_rows import MappedRows, mapped_full
 from loresmith.data.curation.terms import Terms
 from loresmith.data.media import MEDIA, is_media
 from loresmith.ledger.books import Disposition
@@ -86,6 +87,7 @@ class Decisions:
         merged_into: (N,) the number of the document that stays for it; -1: none.
         alike: (N,) the number of the document it is near-identical to, or inside; -1: none.
         similarity: (N,) how much it has in common with that one; NaN: there is none.
+        folder: where these numbers lie in files that are mapped into memory; None: they are in memory.
     """
 
     ids: pa.ChunkedArray[Any]
@@ -94,53 +96,51 @@ class Decisions:
     digests: NDArray[np.uint8]
     terms: list[Terms]
     fates: list[Decision]
+    folder: Path | None = None
     merged_into: NDArray[np.int64] = field(init=False)
     alike: NDArray[np.int64] = field(init=False)
     similarity: NDArray[np.float64] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.merged_into = np.full(len(self.fates), -1, dtype=np.int64)
-        self.alike = np.full(len(self.fates), -1, dtype=np.int64)
-        self.similarity = np.full(len(self.fates), np.nan)
+        count = len(self.fates)
+        self.merged_into = mapped_full(self.folder, "merged-into", count, np.dtype(np.int64), -1)
+        self.alike = mapped_full(self.folder, "alike", count, np.dtype(np.int64), -1)
+        self.similarity = mapped_full(self.folder, "similarity", count, np.dtype(np.float64), np.nan)
 
     @classmethod
     def from_signs(
         cls,
         batches: Iterable[pa.RecordBatch],
         minimum_bytes: int,
-        names: Path | None = None,
+        folder: Path | None = None,
         before: Decisions | None = None,
     ) -> Decisions:
         """Decide on each document by itself.
 
         Args:
             batches: `SIGNS` of all documents.
-            names: a file for the ids and paths, which are in memory as far as they are looked at; None: they are in
-                memory.
+            folder: gets files for ids, paths and numbers, which are in memory as far as they are looked at; None: they
+                are in memory.
             before: decisions from before the texts were last changed; what was merged stays so.
         """
         known: dict[Decision, Decision] = {}
         terms_known: dict[Terms, Terms] = {}
-        sizes: list[NDArray[np.int64]] = [np.empty(0, dtype=np.int64)]
-        digests: list[NDArray[np.uint8]] = [np.empty((0, _DIGEST), dtype=np.uint8)]
+        if folder is not None:
+            folder.mkdir(exist_ok=True)
+        sizes = MappedRows(folder, "sizes", np.dtype(np.int64))
+        digests = MappedRows(folder, "digests", np.dtype((np.uint8, _DIGEST)))
         terms: list[Terms] = []
         fates: list[Decision] = []
-        for batch in (called := _Names(names)).keep(batches):
-            sizes.append(batch.column("bytes").to_numpy())
+        for batch in (called := _Names(folder)).keep(batches):
+            sizes.add(batch.column("bytes").to_numpy())
             together = b"".join(row["digest"] for row in batch.select(["digest"]).to_pylist())
-            digests.append(np.frombuffer(together, dtype=np.uint8).reshape(-1, _DIGEST))
+            digests.add(np.frombuffer(together, dtype=np.uint8).reshape(-1, _DIGEST))
             for sign in batch.drop_columns(["id", "path", "digest"]).to_pylist():
                 fate = alone(sign, minimum_bytes)
                 fates.append(known.setdefault(fate, fate))
                 held = Terms.of(sign)
                 terms.append(terms_known.setdefault(held, held))
-        decisions = cls(
-            *called.read(),
-            np.concatenate(sizes),
-            np.concatenate(digests),
-            terms,
-            fates,
-        )
+        decisions = cls(*called.read(), sizes.read(), digests.read(), terms, fates, folder)
         if before is not None:
             for number in np.flatnonzero(before.merged_into >= 0).tolist():
                 decisions._merge(number, int(before.merged_into[number]), before.fates[number].reason)
@@ -234,8 +234,8 @@ class Decisions:
 class _Names:
     """Ids and paths, in a file or in memory."""
 
-    def __init__(self, path: Path | None) -> None:
-        self._path = path
+    def __init__(self, folder: Path | None) -> None:
+        self._path = folder / "names.arrow" if folder is not None else None
         self._batches: list[pa.RecordBatch] = []
 
     def keep(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

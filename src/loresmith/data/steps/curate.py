@@ -335,7 +335,7 @@ def _fingerprint(config: CurateConfig) -> str:
 
 CURATE = Step(
     name="curate",
-    version=6,
+    version=7,
     summary="Repair texts, hold them to what is expected of their sort, merge duplicates, mask what points at people, "
     "drop what is not allowed, and hold out groups of documents for evaluation.",
     config=CurateConfig,

@@ -100,7 +100,6 @@ def _ingest_dataset(context: StepContext, config: IngestDatasetConfig, _inputs: 
 
 def _conversations(context: StepContext, config: IngestDatasetConfig, found: SavedDataset) -> Result:
     from loresmith.data.messages_ingest import MessageRules, ingest_messages
-    from loresmith.data.rights import Rights
 
     if config.template is not None or config.labels_field:
         raise UserError(
@@ -109,10 +108,11 @@ def _conversations(context: StepContext, config: IngestDatasetConfig, found: Sav
             hint="a record of a conversation may have the key `labels`",
         )
     source, dataset = context.output("source"), context.output("dataset")
+    selection = config.selection(found)
     result = ingest_messages(
-        config.selection(found),
+        selection,
         MessageRules(config.on_error, config.metadata_fields, config.validation_share),
-        Rights(config.licence, config.labels, config.label_rules),
+        config.rights(selection.files()),
         source,
         dataset,
         context,
@@ -151,7 +151,7 @@ def _restore_dataset(config: IngestDatasetConfig, outputs: Mapping[str, Path], f
 
 INGEST_DATASET = Step(
     name="ingest-dataset",
-    version=3,
+    version=5,
     summary="Read a dataset that the library `datasets` saved, or a folder of tables with a dataset card.",
     config=IngestDatasetConfig,
     inputs={},

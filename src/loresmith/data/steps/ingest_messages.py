@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field, field_validator
 
 from loresmith.data.globs import glob_regex
+from loresmith.data.steps.reading_settings import RightsSettings
 from loresmith.factory.step import Guess, InputAsset, Made, Output, Result, Step, StepConfig, StepContext
 
 if TYPE_CHECKING:
+    from loresmith.data.ingest import Selection
     from loresmith.data.messages_ingest import IngestedMessages
 
 
-class IngestMessagesConfig(StepConfig):
+class IngestMessagesConfig(StepConfig, RightsSettings):
     """Conversations of an organisation, as a dataset."""
 
     path: str | tuple[str, ...] = Field(
@@ -47,15 +49,6 @@ class IngestMessagesConfig(StepConfig):
         description="Keys that records may have besides those of their form; they are kept as metadata. Any other "
         "unknown key is an error.",
     )
-    licence: str = Field(
-        default="", description="Under which licence the records are, such as `Apache-2.0`; empty: not stated."
-    )
-    labels: tuple[str, ...] = Field(
-        default=(), description="Access labels of all records; everything made from them inherits the labels."
-    )
-    label_rules: dict[str, tuple[str, ...]] = Field(
-        default={}, description="More labels for the records of files whose path matches a pattern."
-    )
     max_file_bytes: int = Field(
         default=1 << 30,
         ge=1,
@@ -63,7 +56,7 @@ class IngestMessagesConfig(StepConfig):
         description="Larger files, in bytes, are not read: a file is held in memory while it is.",
     )
 
-    @field_validator("include", "exclude", "label_rules")
+    @field_validator("include", "exclude")
     @classmethod
     def _patterns_mean_something(cls, patterns: Any) -> Any:
         glob_regex(patterns)
@@ -73,22 +66,25 @@ class IngestMessagesConfig(StepConfig):
     def places(self) -> list[Path]:
         return [Path(place) for place in ([self.path] if isinstance(self.path, str) else self.path)]
 
-    @property
-    def wanted(self) -> tuple[str, ...]:
-        """The patterns; where only files are named, each of them is wanted, whatever it is called."""
-        return ("**",) if all(place.is_file() for place in self.places) else self.include
+    def selection(self) -> Selection:
+        """The files wanted, and sidecars; where only files are named, each of them is wanted, whatever it is called."""
+        from loresmith.data.ingest import Selection
+        from loresmith.data.rights_sidecars import PATTERNS
+
+        named = all(place.is_file() for place in self.places)
+        wanted = ("**",) if named else (*self.include, *PATTERNS)
+        return Selection(self.places, wanted, self.exclude, self.max_file_bytes)
 
 
 def _ingest_messages(context: StepContext, config: IngestMessagesConfig, _inputs: Mapping[str, InputAsset]) -> Result:
-    from loresmith.data.ingest import Selection
     from loresmith.data.messages_ingest import MessageRules, ingest_messages
-    from loresmith.data.rights import Rights
 
+    selection = config.selection()
     source, dataset = context.output("source"), context.output("dataset")
     result = ingest_messages(
-        Selection(config.places, config.wanted, config.exclude, config.max_file_bytes),
+        selection,
         MessageRules(config.on_error, config.metadata_fields, config.validation_share),
-        Rights(config.licence, config.labels, config.label_rules),
+        config.rights(selection.files()),
         source,
         dataset,
         context,
@@ -99,6 +95,11 @@ def _ingest_messages(context: StepContext, config: IngestMessagesConfig, _inputs
 
 def messages_made(context: StepContext, source: Path, dataset: Path, result: IngestedMessages) -> Result:
     """The outputs of what was read, and what is said of it."""
+    from loresmith.data.messages_dataset import RECORDS
+    from loresmith.data.rights_summary import rights_facts
+
+    for path in sorted(result.stray_sidecars):
+        context.log(f"a sidecar speaks of the rights of {path}, which is not among the files that are read")
     if result.erased:
         context.log(f"left out {result.erased} that were erased from this workspace")
     for reason, count in result.quarantined.most_common():
@@ -111,6 +112,7 @@ def messages_made(context: StepContext, source: Path, dataset: Path, result: Ing
         "records": dict(sorted(result.records.items())),
         "messages": dict(sorted(result.turns.items())),
         "duplicates": result.duplicates,
+        **rights_facts(dataset, RECORDS),
     }
     held = {"files": result.files, "bytes": result.file_bytes, "content": result.content}
     return Result(
@@ -124,10 +126,8 @@ def messages_made(context: StepContext, source: Path, dataset: Path, result: Ing
 
 def _fingerprint(config: IngestMessagesConfig, erased: frozenset[str] = frozenset()) -> str:
     from loresmith.data.fingerprint import content_fingerprint
-    from loresmith.data.ingest import Selection
 
-    files = Selection(config.places, config.wanted, config.exclude, config.max_file_bytes).files()
-    return content_fingerprint(files, config.max_file_bytes, None, erased)
+    return content_fingerprint(config.selection().files(), config.max_file_bytes, None, erased)
 
 
 def _restore_places(config: IngestMessagesConfig, outputs: Mapping[str, Path], folder: Path) -> IngestMessagesConfig:
@@ -140,7 +140,7 @@ def _restore_places(config: IngestMessagesConfig, outputs: Mapping[str, Path], f
 
 INGEST_MESSAGES = Step(
     name="ingest-messages",
-    version=3,
+    version=5,
     summary="Read conversations in JSON Lines into a dataset for fine-tuning; every bad record is named.",
     config=IngestMessagesConfig,
     inputs={},

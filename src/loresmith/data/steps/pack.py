@@ -41,6 +41,8 @@ def _pack(context: StepContext, config: PackConfig, inputs: Mapping[str, InputAs
         "vocabulary_size": packed.vocabulary_size,
         "encoder": packed.encoder,
     }
+    if packed.first_retain_until:
+        metadata["first_retain_until"] = packed.first_retain_until
     if packed.encoder["reason"]:
         context.log(f"encoded by {packed.encoder['library']}, the slower way: {packed.encoder['reason']}")
     accounts = tuple(
@@ -61,7 +63,7 @@ def _pack(context: StepContext, config: PackConfig, inputs: Mapping[str, InputAs
 
 PACK = Step(
     name="pack",
-    version=2,
+    version=3,
     summary="Encode the documents of a corpus into shards of token ids.",
     config=PackConfig,
     inputs={

@@ -20,8 +20,8 @@ def _baseline(context: StepContext, config: BaselineConfig, inputs: Mapping[str,
     from loresmith.evaluation.reports import BaselineReport, SampleFacts, document_rows, write_report
 
     corpus, tokenizer = inputs["corpus"], inputs["tokenizer"]
-    held_out = draw_sample(corpus.directory, config.split, config.max_documents, config.max_bytes)
-    training = draw_sample(corpus.directory, "train", max_bytes=config.train_bytes)
+    held_out = draw_sample(corpus.directory, config.split, "evaluate", config.max_documents, config.max_bytes)
+    training = draw_sample(corpus.directory, "train", "train", max_bytes=config.train_bytes)
     measured = measure_baselines(
         held_out, training, tokenizer.directory, config, context.threads, looker(context, "bytes")
     )
@@ -45,7 +45,7 @@ def _baseline(context: StepContext, config: BaselineConfig, inputs: Mapping[str,
 
 BASELINE = Step(
     name="baseline",
-    version=1,
+    version=2,
     summary="Measure what a model has to beat on held-out text: xz, an n-gram model, xz with the training text.",
     config=BaselineConfig,
     inputs={

@@ -47,7 +47,7 @@ def _evaluate(context: StepContext, config: EvaluateConfig, inputs: Mapping[str,
         model=inputs["model"].directory,
         model_digest=inputs["model"].digest,
         corpus_digest=corpus.digest,
-        sample=draw_sample(corpus.directory, config.split, config.max_documents, config.max_bytes),
+        sample=draw_sample(corpus.directory, config.split, "evaluate", config.max_documents, config.max_bytes),
         suite=suite,
         baselines=read_baselines(inputs["baseline"].directory) if "baseline" in inputs else None,
         adapter=inputs["adapter"].directory if "adapter" in inputs else None,
@@ -79,7 +79,7 @@ def _suite_fingerprint(config: EvaluateConfig) -> str:
 
 EVALUATE = Step(
     name="evaluate",
-    version=3,
+    version=4,
     summary="Measure a model on held-out text and on a suite of cases, and hold it against the baselines.",
     config=EvaluateConfig,
     inputs={

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from loresmith.evaluation.restoration_settings import RestorationSettings
-from loresmith.evaluation.steps.looking import looker
+from loresmith.evaluation.steps.looking import NOT_ALLOWED, looker
 from loresmith.factory.step import Input, InputAsset, Made, Output, Result, Step, StepConfig, StepContext
 from loresmith.ledger.books import Account, Books, Entry
 
@@ -29,8 +29,8 @@ def _evaluate_restoration(context: StepContext, config: RestorationConfig, input
 
     torch.set_num_threads(context.threads)
     model, corpus = inputs["model"], inputs["corpus"]
-    held_out = draw_sample(corpus.directory, config.split, config.max_documents)
-    training = draw_sample(corpus.directory, "train", max_bytes=config.train_bytes)
+    held_out = draw_sample(corpus.directory, config.split, "evaluate", config.max_documents)
+    training = draw_sample(corpus.directory, "train", "train", max_bytes=config.train_bytes)
     loaded, tokenizer = load_model(model.directory)
     digests = (model.digest, corpus.digest)
     report, rows = evaluate_restoration(loaded, tokenizer, digests, held_out, training, config, looker(context, "gaps"))
@@ -53,7 +53,12 @@ def _books(sample: Any, rows: Sequence[Mapping[str, Any]]) -> Books:
     entries = [
         Entry(disposition="kept", reason="", count=damaged),
         Entry(disposition="dropped", reason=BLANK, count=sum(not each.text.strip() for each in sample.documents)),
-        Entry(disposition="dropped", reason=NOT_CHOSEN, count=sample.of_documents - len(sample.documents)),
+        Entry(disposition="dropped", reason=NOT_ALLOWED, count=sample.not_allowed_documents),
+        Entry(
+            disposition="dropped",
+            reason=NOT_CHOSEN,
+            count=sample.of_documents - sample.not_allowed_documents - len(sample.documents),
+        ),
     ]
     left = tuple(entry for entry in entries if entry.count)
     return Books(accounts=(Account(unit="documents", entered=sample.of_documents, left=left),))
@@ -61,7 +66,7 @@ def _books(sample: Any, rows: Sequence[Mapping[str, Any]]) -> Books:
 
 EVALUATE_RESTORATION = Step(
     name="evaluate-restoration",
-    version=2,
+    version=3,
     summary="Knock characters out of held-out text and have a model restore them, beside an n-gram model.",
     config=RestorationConfig,
     inputs={
