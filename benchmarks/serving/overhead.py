@@ -30,6 +30,7 @@ BODY = {
 CONFIG = """\
 models:
   acme: {release: acme}
+standby: false
 groups:
   workshop: {members: ["user:ada"], labels: []}
 quotas:

@@ -76,7 +76,7 @@ WORDS: dict[str, Words] = {
     "keys rotate": lambda cli: [new_key(cli), "--grace-hours", "0", "--because", "a test"],
     "policy check": lambda cli: [str(cli.write("serve.yaml", SERVING)), "--matrix"],
     "policy explain": lambda cli: [str(cli.write("serve.yaml", SERVING)), "--as", "ada", "--model", "words@production"],
-    "policy replay": lambda cli: [str(cli.write("serve.yaml", SERVING))],
+    "policy replay": lambda cli: [guarded(cli), "--because", "a test"],
     "guards check": lambda cli: [guarded(cli), "--text", "write to ada@example.com"],
     "guards train": lambda _: about_weapons(),
     "ledger verify": lambda _: [],

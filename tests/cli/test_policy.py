@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from loresmith import Workspace
 from loresmith.ledger.clock import timestamp
-from loresmith.serving.audit.record import AuditedResource, AuditRecord
+from loresmith.serving.audit.record import AuditedResource, AuditRecord, Content
 from tests.cli.conftest import CommandLine
+from tests.serving.audit.places import auditing
 
 SERVING = """\
 groups:
@@ -55,6 +58,44 @@ def test_what_is_wrong_is_said_with_its_line(cli: CommandLine) -> None:
     assert cli("policy", "explain", "serve.yaml", "--as", "ada").status == 2
     done = cli("policy", "check", cli.write("serve.yaml", "polcy: {}"))
     assert (done.status, "did you mean 'policy'?" in done.err) == (2, True)
+
+
+ROUTING = """\
+models:
+  ward: {release: ward, adapters: {night: ward-night@production}}
+  studies: {release: studies}
+guards:
+  - {kind: secrets}
+  - {kind: deny, phrases: [Project Falcon], action: route, route: ROUTE}
+"""
+
+
+def test_a_route_leads_to_a_model_that_is_served(cli: CommandLine) -> None:
+    for route in ("studies", "ward:night"):
+        cli.write("serve.yaml", SERVING + ROUTING.replace("ROUTE", route))
+        assert cli("policy", "check", "serve.yaml").status == 0
+        assert cli("guards", "check", "serve.yaml", "--text", "x").status == 0
+    for route, said in (
+        ("studys", "unknown served model 'studys'; did you mean 'studies'?"),
+        ("studies:night", "unknown served model 'studies:night'"),
+    ):
+        cli.write("serve.yaml", SERVING + ROUTING.replace("ROUTE", route))
+        done = cli("policy", "check", "serve.yaml")
+        assert done.status == 1
+        assert f"serve.yaml:10: the guard 'deny' routes to what nobody serves: {said}" in done.out
+        done = cli("guards", "check", "serve.yaml", "--text", "x")
+        assert (done.status, said in done.err) == (2, True)
+        done = cli("serve", "serve.yaml", "--port", "0")
+        assert (done.status, said in done.err, "serve.yaml:8" in done.err) == (2, True, True)
+    cli.write("serve.yaml", SERVING + ROUTING.replace("ROUTE", "studies@production"))
+    for words in (("policy", "check", "serve.yaml"), ("serve", "serve.yaml")):
+        done = cli(*words)
+        assert (done.status, "has no channel: 'studies@production' is none" in done.err) == (2, True)
+    # Policies on their own, and the guards that somebody tries, need no models.
+    cli.write(
+        "serve.yaml", SERVING + ROUTING.replace("ROUTE", "elsewhere").partition("guards:")[2].join(["guards:", ""])
+    )
+    assert cli("policy", "check", "serve.yaml").status == 0
 
 
 def test_a_decision_is_explained_with_the_labels_that_the_ledger_knows(cli: CommandLine) -> None:
@@ -149,3 +190,70 @@ def test_a_replay_takes_a_keys_groups_from_the_key(fresh: CommandLine) -> None:
         was = record("cal", timestamp(), "user:cal", allowed=True, credential=made, groups=("physicians",))
         workspace.ledger.audit_records.append([was.row()])
     assert [flip["response"] for flip in fresh("policy", "replay", "candidate.yaml", "--json").json["flips"]] == ["cal"]
+
+
+GUARDS = """\
+guards:
+  - {kind: privacy, finds: [email]}
+"""
+
+
+def say(cli: CommandLine, response: str, asked: str) -> None:
+    """Put a talk on the record of the workspace."""
+
+    async def story() -> None:
+        with Workspace.open(cli.folder) as workspace:
+            async with auditing(workspace.ledger, workspace.place.state) as audit:
+                said = Content(messages=({"role": "user", "content": asked},))
+                await audit.intent(record(response, timestamp(), "user:ada", allowed=True), said)
+                answer = Content(answer={"role": "assistant", "content": "Fine."})
+                outcome = record(response, timestamp(), "user:ada", allowed=True, phase="outcome", status=200)
+                await audit.outcome(outcome, answer)
+
+    asyncio.run(story())
+
+
+def test_what_was_said_is_held_against_a_candidates_guards(fresh: CommandLine) -> None:
+    say(fresh, "r-plain", "What time is it?")
+    say(fresh, "r-mail", "Write to grace@example.org")
+    fresh.write("guards.yaml", GUARDS)
+    done = fresh("policy", "replay", "guards.yaml", "--because", "we want to mask addresses", "--json").json
+    assert (done["requests"], done["digest"]) == (0, None)
+    assert (done["guards"]["read"], done["guards"]["turned"], done["unasked"]) == (2, 1, False)
+    (flip,) = done["guards"]["flips"]
+    assert (flip["response"], flip["was"], flip["would"]) == ("r-mail", "allow", "redact")
+    assert [(rule["guard"], rule["rule"], rule["read"]) for rule in flip["rules"]] == [("privacy", "email", True)]
+    shown = fresh("policy", "replay", "guards.yaml", "--because", "as before").out
+    assert "guards read 2 requests since" in shown
+    assert "1 would turn" in shown
+    assert "grace" not in shown + json.dumps(done)
+    with Workspace.open(fresh.folder) as workspace:
+        leaves = workspace.ledger.log.payloads(range(workspace.ledger.log.head().size)).values()
+    reads = [json.loads(leaf)["key"] for leaf in leaves if json.loads(leaf)["kind"] == "audit-read"]
+    assert len(reads) == 2
+    assert "guards.yaml, because we want to mask addresses" in reads[0]
+
+
+def test_nobodys_words_are_read_without_a_reason(fresh: CommandLine) -> None:
+    say(fresh, "r-mail", "Write to grace@example.org")
+    fresh.write("guards.yaml", GUARDS)
+    done = fresh("policy", "replay", "guards.yaml")
+    assert (done.status, "needs a reason" in done.err) == (2, True)
+    fresh.write("both.yaml", SERVING + GUARDS)
+    shown = fresh("policy", "replay", "both.yaml").out
+    assert "1 requests since" in shown
+    assert "its guards were not asked: say --because" in shown
+    both = fresh("policy", "replay", "both.yaml", "--because", "a test", "--json").json
+    assert (both["requests"], both["guards"]["turned"], both["unasked"]) == (1, 1, False)
+    fresh.write("none.yaml", SERVING)
+    assert fresh("policy", "replay", "none.yaml", "--json").json["unasked"] is False
+    assert "there is no key `guards`" in fresh("policy", "replay", "none.yaml", "--because", "a test").err
+
+
+def test_a_destroyed_key_is_said(fresh: CommandLine) -> None:
+    say(fresh, "r-mail", "Write to grace@example.org")
+    assert fresh("audit", "erase", "--tenant", "default", "--because", "a test").status == 0
+    fresh.write("guards.yaml", GUARDS)
+    shown = fresh("policy", "replay", "guards.yaml", "--because", "a test").out
+    assert "guards read 0 requests" in shown
+    assert "1 record could not be read: the key is gone" in shown

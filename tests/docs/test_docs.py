@@ -49,7 +49,16 @@ def commands(page: Path) -> Iterator[Command]:
             yield Command(line, ["bash", "-c", command], status, shown)
 
 
-LONG = {"corpus.md", "fill-in-the-middle.md", "scale.md", "training.md"}
+LONG = {
+    "audit.md",
+    "base-models.md",
+    "contamination.md",
+    "corpus.md",
+    "fill-in-the-middle.md",
+    "fine-tuning.md",
+    "scale.md",
+    "training.md",
+}
 """Pages whose commands take a third of a minute each; `make test-slow` tries them."""
 
 
@@ -61,19 +70,28 @@ def pages_with_commands() -> Iterator[Any]:
 
 @pytest.mark.parametrize("page", list(pages_with_commands()))
 def test_commands_do_what_the_page_says(page: Path, tmp_path: Path) -> None:
+    carry_out(page, tmp_path)
+
+
+def carry_out(page: Path, folder: Path, **variables: str) -> Path:
+    """Do what a page says, beginning in that folder, and hold what is printed against what is shown.
+
+    Of a command that is to fail what it says of that counts, too. Returns the folder that it has led to.
+    """
     programs = str(Path(sys.executable).parent)
     settings = {key: value for key, value in os.environ.items() if not key.startswith(("LORESMITH_", "PYTHONPATH"))}
-    settings["PATH"] = os.pathsep.join([programs, settings["PATH"]])
+    settings = {**settings, "PATH": os.pathsep.join([programs, settings["PATH"]]), **variables}
     checker = doctest.OutputChecker()
-    folder = tmp_path
     for command in commands(page):
         done = subprocess.run(command.words, cwd=folder, env=settings, capture_output=True, text=True, check=False)
         where = f"{page.name}:{command.line}: {command.words[-1]}\n{done.stdout}{done.stderr}"
         assert done.returncode == command.status, where
         if command.shown:
-            assert checker.check_output(command.shown, done.stdout, doctest.ELLIPSIS), where
+            said = done.stdout + (done.stderr if command.status else "")
+            assert checker.check_output(command.shown, said, doctest.ELLIPSIS), where
         moved = re.fullmatch(r"cd (\S+)", command.words[-1])
         folder = folder / moved[1] if moved else folder
+    return folder
 
 
 def test_a_page_that_lies_is_found(tmp_path: Path) -> None:

@@ -8,14 +8,12 @@ from loresmith.cli.screen import Screen, moment, short
 from loresmith.sdk.calls.policy import (
     CHECK,
     EXPLAIN,
-    REPLAY,
     Checked,
     CheckRequest,
     Explained,
     ExplainRequest,
-    Replayed,
-    ReplayRequest,
 )
+from loresmith.sdk.calls.policy_replay import REPLAY, GuardsReplayed, Replayed, ReplayRequest
 
 
 def _show_checked(answer: Checked, request: CheckRequest, screen: Screen) -> None:
@@ -62,9 +60,18 @@ def _show_explained(answer: Explained, request: ExplainRequest, screen: Screen) 
 
 
 def _show_replayed(answer: Replayed, _request: ReplayRequest, screen: Screen) -> None:
-    records = "1 record" if answer.passed_over == 1 else f"{answer.passed_over} records"
-    over = f" ({records} without a decision)" if answer.passed_over else ""
-    screen.line(f"{answer.requests} requests since {moment(answer.since)}{over}: {len(answer.flips)} would turn")
+    since = moment(answer.since)
+    if answer.digest is not None:
+        over = f" ({_records(answer.passed_over)} without a decision)" if answer.passed_over else ""
+        screen.line(f"{answer.requests} requests since {since}{over}: {len(answer.flips)} would turn")
+        _show_policy_flips(answer, screen)
+    if answer.guards is not None:
+        _show_guards(answer.guards, since, screen)
+    if answer.unasked:
+        screen.line("its guards were not asked: say --because, since they would read what others said")
+
+
+def _show_policy_flips(answer: Replayed, screen: Screen) -> None:
     if answer.flips:
         screen.table(
             ("when", "who", "action", "resource", "was", "would be", "because", "response"),
@@ -82,6 +89,40 @@ def _show_replayed(answer: Replayed, _request: ReplayRequest, screen: Screen) ->
                 for flip in answer.flips
             ),
         )
+
+
+def _show_guards(guards: GuardsReplayed, since: str, screen: Screen) -> None:
+    partly = f" ({guards.partly} without what was masked or refused)" if guards.partly else ""
+    screen.line(f"guards read {guards.read} requests since {since}{partly}: {guards.turned} would turn")
+    unread = (("no words were kept", guards.omitted), ("the key is gone", guards.gone))
+    for why, count in unread:
+        if count:
+            screen.line(f"{_records(count)} could not be read: {why}")
+    if guards.flips:
+        screen.table(
+            ("when", "who", "response", "was", "would be", "guard", "rule", "in", "asked for", "would ask for", ""),
+            (
+                (
+                    moment(flip.at),
+                    flip.principal,
+                    flip.response,
+                    flip.was,
+                    flip.would,
+                    rule.guard,
+                    rule.rule,
+                    f"{rule.where} ({rule.role})",
+                    rule.was,
+                    rule.would,
+                    "" if rule.read else "by the record",
+                )
+                for flip in guards.flips
+                for rule in flip.rules
+            ),
+        )
+
+
+def _records(count: int) -> str:
+    return "1 record" if count == 1 else f"{count} records"
 
 
 def _verdict(allowed: bool) -> str:

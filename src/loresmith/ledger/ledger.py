@@ -52,11 +52,15 @@ class Ledger:
         feedback: what callers said of responses.
         tenant_keys: when the keys that tenants' content is encrypted with were made and destroyed.
         log: the Merkle log of every change.
+        path: the file that the database is; None where it is a server.
+        writable: whether it can be written.
     """
 
     def __init__(self, database: Database, blobs: BlobStore, views: Path, key_file: Path, actor: str) -> None:
         self._database = database
         self._key_file = key_file
+        self.path = database.path
+        self.writable = database.writable
         self.blobs = blobs
         self.log = Log(database, actor)
         self.assets = Assets(database, self.log, blobs, views)

@@ -7,12 +7,13 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator, model_validator
 
 from loresmith.serving.audit.settings import AuditSettings
 from loresmith.serving.engines.exported_model import ExportedModel
 from loresmith.serving.engines.remote.settings import RemoteServer
 from loresmith.serving.engines.starting import EngineName
+from loresmith.serving.guards.routes import wrong_routes
 from loresmith.serving.guards.settings import GuardsSettings
 from loresmith.serving.identity.settings import GroupName, GroupSettings, IdentitySettings
 from loresmith.serving.policy.settings import PolicySettings
@@ -137,7 +138,7 @@ class EmbeddingSettings(BaseModel):
         default=None,
         min_length=1,
         description="A model, as a reference to an asset or release: the mean of its last states, in fp32 on the CPU. "
-        "What it refers to is looked up when the gateway starts or takes its configuration anew.",
+        "Of a release, what its channel points at embeds, as it moves.",
     )
     index: str | None = Field(
         default=None, min_length=1, description="An index of passages, whose embedder is to be served."
@@ -156,6 +157,11 @@ class ServingConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     models: dict[ModelName, ServedModelSettings] = Field(min_length=1, description="What is served, by name.")
+    standby: bool = Field(
+        default=True,
+        description="Keep a process in waiting that has loaded the engine's libraries already: a promotion, a rollback "
+        "or a new start after a failure then takes effect some seconds earlier. It takes about 350 MB of memory.",
+    )
     listen: ListenSettings = Field(default_factory=ListenSettings, description="Where the gateway can be reached.")
     limits: LimitSettings = Field(default_factory=LimitSettings, description="Sizes and times.")
     groups: dict[GroupName, GroupSettings] = Field(
@@ -177,6 +183,16 @@ class ServingConfig(BaseModel):
     traffic_sample: TrafficSampleSettings = Field(
         default_factory=TrafficSampleSettings, description="What is kept to see later how traffic changed."
     )
+
+    @field_validator("guards")
+    @classmethod
+    def _routes_lead_to_models(cls, guards: GuardsSettings, info: ValidationInfo) -> GuardsSettings:
+        models: dict[str, ServedModelSettings] | None = info.data.get("models")
+        if models is not None:  # else they are wrong themselves
+            served = {name: tuple(settings.adapters) for name, settings in models.items()}
+            if wrong := [what for _, what in wrong_routes(guards, served)]:
+                raise ValueError("; ".join(wrong))
+        return guards
 
     @model_validator(mode="after")
     def _names_are_different(self) -> ServingConfig:

@@ -41,6 +41,10 @@ def found(text: str) -> list[str]:
         ("token=ghp_16C7e42F292c6912E7710c838347Ae178B4a", "ghp_16C7e42F292c6912E7710c838347Ae178B4a"),
         ("x AKIAIOSFODNN7EXAMPLE.", "AKIAIOSFODNN7EXAMPLE"),
         (
+            "so ls-fs23lxj3my-LZmy_bfZf7opDrugA_2u6Jc_Q4Vq383prfEef9tHmF-.",
+            "ls-fs23lxj3my-LZmy_bfZf7opDrugA_2u6Jc_Q4Vq383prfEef9tHmF-",
+        ),
+        (
             "hook 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",
             "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",
         ),
@@ -54,6 +58,10 @@ def test_the_value_alone_is_found(text: str, value: str) -> None:
     "text",
     [
         f"commit {DIGEST[:40]}",
+        f"a tool called ls-colours189-{DIGEST[:43]} is none",  # a key's id has neither 0, 1, 8 nor 9
+        "tools-fs23lxj3my-LZmy_bfZf7opDrugA_2u6Jc_Q4Vq383prfEef9tHmFg",
+        f"the branch ls-fs23lxj3my-{DIGEST[:44]}",
+        "write ls-aaaaaaaaaa-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA instead",
         f"sha256:{DIGEST}",
         "https://hooks.slack.com/services/ is where webhooks are",
         f"key {uuid.UUID(int=7**60 % 2**128)}",

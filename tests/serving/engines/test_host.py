@@ -6,7 +6,6 @@ import asyncio
 import os
 import re
 import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -14,22 +13,33 @@ import pytest
 from loresmith.errors import UserError
 from loresmith.serving.engines.generation import Emission, Generation, Regex
 from loresmith.serving.engines.host import EngineGone, EngineHost
+from loresmith.serving.engines.standby import Standby
 from loresmith.serving.engines.starting import FACTORIES, EngineStart
 from tests.serving.engines.test_torch_engine import request
 
 
-def started(directory: Path) -> EngineHost:
+def started(directory: Path, standby: Standby | None = None) -> EngineHost:
     arguments = {"directory": str(directory), "slots": 4, "window": 256}
-    return EngineHost(EngineStart(factory=FACTORIES["torch"], arguments=arguments, threads=1))
+    start = EngineStart(factory=FACTORIES["torch"], arguments=arguments, threads=1)
+    return EngineHost(start, standby=standby)
 
 
 async def gathered(host: EngineHost, generation: Generation) -> list[Emission]:
     return [emission async for emission in host.generate(generation)]
 
 
-def test_a_process_serves_many_dies_and_comes_back(tiny_directory: Path) -> None:
+def cpu_seconds(process: int) -> float:
+    """What a process has used of processors so far (proc(5), utime and stime)."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_a_process_serves_many_dies_and_comes_back(tiny_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("loresmith.serving.engines.standby.DELAY_SECONDS", 0.01)
+
     async def story() -> None:
-        host = started(tiny_directory)
+        standby = Standby()
+        host = started(tiny_directory, standby)
         facts = await host.start()
         assert (facts.engine, facts.path, facts.slots) == ("torch", "fast", 4)
 
@@ -45,11 +55,12 @@ def test_a_process_serves_many_dies_and_comes_back(tiny_directory: Path) -> None
         said = await gathered(host, formed)
         assert re.fullmatch("[a-c]{9}", "".join(emission.text for emission in said))
 
-        # Killed in the middle of an answer: the client is told, and the next one is served within ten seconds.
+        # Killed in the middle of an answer: the client is told, and the next one is served after at most ten seconds of
+        # work. How long those take is up to whatever else the machine does.
         long = request("killed", max_new_tokens=200, min_new_tokens=200)
         stream = host.generate(long)
         await anext(stream)
-        begun = time.monotonic()
+        in_waiting = standby.process_id
         os.kill(host.process_id or 0, signal.SIGKILL)
         with pytest.raises(EngineGone, match="in the middle"):
             async for _ in stream:
@@ -57,8 +68,9 @@ def test_a_process_serves_many_dies_and_comes_back(tiny_directory: Path) -> None
         while not host.ready:
             await asyncio.sleep(0.05)
         again = await gathered(host, asked[3])
-        assert time.monotonic() - begun < 30
+        assert cpu_seconds(host.process_id or 0) < 10
         assert host.starts == 2
+        assert host.process_id == in_waiting is not None
         assert [said.tokens for said in again] == [said.tokens for said in first[3]]
 
         # Who leaves early frees the slot.
@@ -66,7 +78,17 @@ def test_a_process_serves_many_dies_and_comes_back(tiny_directory: Path) -> None
         await anext(stream)
         await stream.aclose()
         assert host.at_work == 0
+        # A process in waiting that is killed is not missed.
+        while standby.process_id is None:
+            await asyncio.sleep(0.05)
+        os.kill(standby.process_id, signal.SIGKILL)
+        os.kill(host.process_id or 0, signal.SIGKILL)
+        while host.starts < 3:
+            await asyncio.sleep(0.05)
+        assert await gathered(host, asked[3])
         await host.close()
+        await standby.close()
+        assert standby.process_id is None
 
     asyncio.run(story())
 

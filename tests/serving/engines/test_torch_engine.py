@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 from loresmith.errors import UserError
 from loresmith.models.storage import load_model
+from loresmith.serving.engines.embedded.layout import Layout, Segment
+from loresmith.serving.engines.embedded.slot_cache import SlotCache
 from loresmith.serving.engines.embedded.torch_engine import TorchEngine
 from loresmith.serving.engines.generation import Generation, Grammar, JsonSchema, Regex, Sampling
 from tests.serving.engines.answers import answers
@@ -61,6 +63,27 @@ def test_the_same_seed_gives_the_same_answer_whatever_else_is_served(
     beside = answers(engine, [*traffic[:3], asked, *traffic[3:]], every)["it"]
     assert beside.tokens == alone.tokens
     assert beside.text == alone.text
+
+
+def test_many_requests_in_banks_of_several_sizes_answer_as_each_does_alone(tiny_directory: Path) -> None:
+    engine = TorchEngine(tiny_directory, slots=28, window=256)
+    requests = [request(str(n), 3 + 9 * n, n, alternatives=2, max_new_tokens=8 + n % 7) for n in range(26)]
+    together = answers(engine, requests, every=1)
+    for asked in requests:
+        assert together[asked.id].tokens == answers(engine, [asked])[asked.id].tokens
+
+
+@pytest.mark.parametrize("slots", [1, 2, 8, 9, 16, 17, 40])
+def test_no_two_slots_share_memory(slots: int) -> None:
+    cache = SlotCache(slots, 200, torch.float32, torch.device("cpu"))
+    positions = [Segment(slot, 0, [0] * 200, False) for slot in range(slots)]
+    cells_N, within_N = cache.places(Layout(positions, torch.device("cpu")))
+    assert len({*zip(cells_N.tolist(), within_N.tolist(), strict=True)}) == slots * 200
+    keys_NKD = torch.arange(slots * 200.0).view(-1, 1, 1)
+    cache.store(0, (cells_N, within_N), keys_NKD, keys_NKD)
+    for slot, bank in enumerate(cache.banks):
+        keys_JCKPD, _ = cache.of_bank(0, bank, 4, list(range(bank.size)))
+        assert keys_JCKPD[:, slot - bank.begin].flatten()[:200].tolist() == list(range(slot * 200, slot * 200 + 200))
 
 
 def test_another_seed_gives_another_answer(engine: TorchEngine) -> None:

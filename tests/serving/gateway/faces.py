@@ -28,7 +28,7 @@ class Face:
     Attributes:
         ada: holds the label `clinical`.
         bob: holds none.
-        eve: holds `clinical`, but the policy forbids her to give feedback.
+        eve: holds `clinical`, but the policy forbids her to give feedback, and answers of more than 400 tokens.
     """
 
     gateway: RunningGateway
@@ -36,6 +36,7 @@ class Face:
     ada: str
     bob: str
     eve: str
+    config: Path
 
     def openai(self, key: str | None = None) -> Any:
         return self.gateway.openai(self.ada if key is None else key)
@@ -49,7 +50,11 @@ def configuration(folder: Path) -> dict[str, Any]:
         add_wide_release(workspace, folder)
         hidden = add_release(workspace, folder, ("clinical",), "hidden", "llama")
         passages = workspace.ledger.assets.add("index", index, {}, ()).digest
-    (folder / "eve.cedar").write_text('forbid (principal == User::"eve", action == Action::"feedback", resource);\n')
+    (folder / "eve.cedar").write_text(
+        'forbid (principal == User::"eve", action == Action::"feedback", resource);\n'
+        'forbid (principal == User::"eve", action == Action::"complete", resource)\n'
+        "when { context has tokens && context.tokens > 400 };\n"
+    )
     model = {"release": "acme", "slots": 4, "window": 2048, "answer_tokens": 24, "threads": 1}
     everybody = {"members": ["user:ada", "user:bob", "user:eve"]}
     return {
@@ -89,4 +94,4 @@ def begin(folder: Path) -> Face:
     config = configuration(folder)
     file = write_config(folder, config)
     keys = [make_key(folder, f"user:{name}") for name in ("ada", "bob", "eve")]
-    return Face(RunningGateway(folder, file), folder, *keys)
+    return Face(RunningGateway(folder, file), folder, *keys, file)

@@ -23,6 +23,7 @@ class Guarded:
     gateway: RunningGateway
     workspace: Path
     ada: str
+    config: Path
 
     def openai(self) -> Any:
         return self.gateway.openai(self.ada)
@@ -52,7 +53,7 @@ def open_guarded(folder: Path) -> Guarded:
         },
     )
     key = make_key(workspace)
-    return Guarded(RunningGateway(workspace, config), workspace, key)
+    return Guarded(RunningGateway(workspace, config), workspace, key, config)
 
 
 def saying(text: str, **more: Any) -> dict[str, Any]:

@@ -5,14 +5,22 @@ from __future__ import annotations
 import base64
 import concurrent.futures
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import openai
 import pytest
+import torch
+import yaml
 
+from loresmith import Workspace
+from tests.serving.engines.served_models import write_tiny
 from tests.serving.gateway.faces import FORBIDDEN, STATED, Face
+from tests.serving.gateway.gateways import add_release
+from tests.serving.gateway.house import wait_until
 from tests.serving.gateway.records import records_of
+from tests.serving.gateway.test_reload import rewritten
 from tests.serving.retrieval.indexes import minilm
 
 TEXTS = ["The pump is broken.", "Fever goes down."]
@@ -101,3 +109,58 @@ def test_others_are_answered_while_it_computes(face: Face) -> None:
         assert len(embedding.result().data) == 25
     assert len(waits) > 5
     assert sorted(waits)[len(waits) // 2] < 0.25
+
+
+def test_an_embedder_follows_its_release(face: Face, tmp_path: Path) -> None:
+    """Forwards and back, with the labels of each, while nobody is left without an answer; and a target that cannot be
+    loaded changes nothing, and keeps no other change of the configuration from being taken."""
+    digests = {}
+    with Workspace.open(face.workspace) as opened:
+        digests["first"] = add_release(opened, tmp_path, (), "states")
+        for name, family, labels in (("second", "llama", ("clinical",)), ("broken", "qwen3", ())):
+            (tmp_path / name).mkdir()
+            directory = write_tiny(tmp_path / name, family, torch.bfloat16)
+            if name == "broken":
+                (directory / "model.safetensors").write_bytes(b"no weights")
+            digests[name] = opened.ledger.assets.add("model", directory, {"test": name}, labels).digest
+
+    def promote(name: str) -> None:
+        with Workspace.open(face.workspace) as opened:
+            opened.ledger.releases.promote("states", digests[name], "production", "for the tests")
+
+    def model(key: str) -> str:
+        """The digest of the model that embeds for a caller; empty where they are told that there is none."""
+        with face.gateway.client(key) as client:
+            said = client.post("/v1/embeddings", json={"model": "moving", "input": TEXTS[0]})
+        assert said.status_code in (200, 404), said.text
+        *_, outcome = records_of(face.workspace, said.headers["x-request-id"])
+        return outcome.model if said.status_code == 200 else ""
+
+    def notes() -> list[str]:
+        with face.gateway.client(None) as client:
+            return list(client.get("/ready").json()["notes"])
+
+    with rewritten(face.config) as config:
+        config["embeddings"]["moving"] = {"model": "states@production"}
+        face.config.write_text(yaml.safe_dump(config))
+        wait_until(lambda: model(face.bob) == digests["first"], 30)
+        before = vectors(face.openai().embeddings.create(model="moving", input=TEXTS))
+        promote("second")
+        wait_until(lambda: model(face.ada) == digests["second"], 30)
+        assert model(face.bob) == ""  # who does not hold its label
+        after = vectors(face.openai().embeddings.create(model="moving", input=TEXTS))
+        assert not np.allclose(before, after, atol=1e-3)
+        promote("first")
+        wait_until(lambda: model(face.bob) == digests["first"], 30)
+        np.testing.assert_array_equal(before, vectors(face.openai().embeddings.create(model="moving", input=TEXTS)))
+        promote("broken")
+        wait_until(lambda: notes() == ["moving: what its release points at cannot be served"], 30)
+        assert model(face.bob) == digests["first"]
+        config["embeddings"]["again"] = {"index": config["retrieval"]["index"]}
+        face.config.write_text(yaml.safe_dump(config))
+        listed = lambda: [one.id for one in face.openai().models.list()]  # noqa: E731
+        wait_until(lambda: "again" in listed(), 30)
+        promote("second")
+        wait_until(lambda: model(face.ada) == digests["second"], 30)
+        wait_until(lambda: notes() == [], 10)
+    wait_until(lambda: model(face.ada) == "", 30)

@@ -22,7 +22,7 @@ from tests.serving.gateway.gateways import RunningGateway, make_key, make_worksp
 from tests.serving.gateway.house import House, chat, head_of, wait_until, work_of
 from tests.serving.gateway.test_reload import engines
 
-LONG = chat(max_tokens=1500, stream=True, logit_bias={"0": -100}, temperature=0)
+LONG = chat(max_tokens=1500, stream=True, logit_bias={"0": -100, "2": -100}, temperature=0)
 """An answer of some seconds: its model never ends by itself."""
 
 

@@ -78,6 +78,18 @@ def test_the_policy_may_forbid_it(face: Face) -> None:
     assert (outcome.action, outcome.allowed, outcome.status) == ("feedback", False, 403)
 
 
+def test_the_policy_may_ask_how_long_an_answer_can_get(face: Face) -> None:
+    asked = {"model": "acme", "messages": [{"role": "user", "content": "Where is the drain?"}]}
+    with face.gateway.client(face.eve) as client:
+        short = client.post("/v1/chat/completions", json={**asked, "max_tokens": 4})
+        long = client.post("/v1/chat/completions", json={**asked, "max_tokens": 500})
+    assert (short.status_code, long.status_code) == (200, 404)
+    intent, _ = records_of(face.workspace, short.headers["x-request-id"])
+    assert intent.context["tokens"] == intent.prompt_tokens + 4
+    (outcome,) = records_of(face.workspace, long.headers["x-request-id"])
+    assert (outcome.allowed, outcome.context["tokens"]) == (False, outcome.prompt_tokens + 500)
+
+
 def test_it_is_on_the_record(face: Face) -> None:
     response = answer(face, face.ada)
     done = give(face, face.ada, response=response, comment="Ask ada@loresmith.example.org")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.serving.gateway.guarded_house import A_PERSON, ASKED, MAIL, REFUSED, ROUTED, STATED, Guarded, saying
+from tests.serving.gateway.records import records_of
 
 CALL = {"name": "send", "arguments": {"to": "x"}}
 TOOL = {"type": "function", "function": {"name": "send", "parameters": {"type": "object"}}}
@@ -82,6 +83,7 @@ def prompt_seen(guarded: Guarded, response: str) -> str:
     from loresmith.sdk.calls.audit import SEARCH
 
     request = SEARCH.request(response=response, phase="intent", content=True, because="for the tests")
+    records_of(guarded.workspace, response)
     with Workspace.open(guarded.workspace) as opened:
         (found,) = SEARCH.run(opened, request, lambda _: None).records
     return json.dumps(found.said)

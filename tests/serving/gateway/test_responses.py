@@ -13,6 +13,8 @@ from loresmith.serving.gateway.problem import Problem
 from loresmith.serving.gateway.responses_input import messages_of
 from loresmith.serving.gateway.shapes import ResponsesRequest
 from tests.serving.gateway.faces import FORBIDDEN, PUMP, STATED, Face
+from tests.serving.gateway.guarded_house import MAIL, Guarded
+from tests.serving.gateway.house import House
 
 TOOL: Any = {
     "type": "function",
@@ -82,6 +84,122 @@ def test_a_stream_ends_in_a_parsed_answer(face: Face) -> None:
     parsed = client.responses.parse(model="acme", input="Which part?", text_format=Part, max_output_tokens=200)
     assert isinstance(parsed.output_parsed, Part)
     assert parsed.text.format.type == "json_schema"
+
+
+INCLUDE = ["message.output_text.logprobs"]
+
+
+def spelled(tokens: Any) -> str:
+    return "".join(token.token for token in tokens)
+
+
+def facts(tokens: Any) -> list[Any]:
+    """Everything that is said of tokens."""
+    return [
+        (each.token, each.logprob, each.bytes, [(one.token, one.logprob, one.bytes) for one in each.top_logprobs])
+        for each in tokens
+    ]
+
+
+def test_log_probabilities_are_those_of_a_chat(house: House) -> None:
+    """Whole and streamed; no guard looks at answers here, so each token is told with the text that it is of."""
+    client = house.openai()
+    asked: dict[str, Any] = {"model": "acme", "temperature": 0, "top_logprobs": 3}
+    chat = client.chat.completions.create(
+        **asked, messages=[{"role": "user", "content": "Hello"}], max_tokens=20, logprobs=True
+    )
+    expected = facts(chat.choices[0].logprobs.content)
+    assert len(expected) > 3
+    asked |= {"input": "Hello", "max_output_tokens": 20, "include": INCLUDE}
+    whole = client.responses.create(**asked)
+    assert whole.output_text == chat.choices[0].message.content
+    assert facts(whole.output[0].content[0].logprobs) == expected
+    assert whole.top_logprobs == 3
+    events = list(client.responses.create(**asked, stream=True))
+    deltas = [event for event in events if event.type == "response.output_text.delta"]
+    assert facts(token for event in deltas for token in event.logprobs) == expected
+    assert sum(bool(event.logprobs) for event in deltas) > 2  # not all at the end
+    (done,) = [event for event in events if event.type == "response.output_text.done"]
+    assert facts(done.logprobs) == expected
+    assert facts(events[-1].response.output[0].content[0].logprobs) == expected
+    # With nobody's alternatives, and not at all where nobody asks.
+    alone = client.responses.create(**{**asked, "top_logprobs": None})
+    assert [each[:3] for each in facts(alone.output[0].content[0].logprobs)] == [each[:3] for each in expected]
+    assert not any(each.top_logprobs for each in alone.output[0].content[0].logprobs)
+    plain = client.responses.create(model="acme", input="Hello", max_output_tokens=20)
+    assert plain.output[0].content[0].logprobs == []
+    with client.responses.stream(**asked) as stream:
+        final = stream.get_final_response()
+    assert facts(final.output[0].content[0].logprobs) == expected
+    with pytest.raises(openai.BadRequestError, match=r"message\.output_text\.logprobs") as wrong:
+        client.responses.create(model="acme", input="Hello", top_logprobs=3)
+    assert wrong.value.param == "top_logprobs"
+    with pytest.raises(openai.BadRequestError, match="top_logprobs"):
+        client.responses.create(model="acme", input="Hello", include=INCLUDE, top_logprobs=21)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_tokens_say_no_more_than_guards_let_out(face: Face, guarded: Guarded, stream: bool) -> None:
+    """Where guards look at answers, tokens are told at the end, and only of an answer that went out as it was."""
+    client = face.openai()
+    asked: dict[str, Any] = {
+        "model": "acme",
+        "input": "Speak",
+        "include": INCLUDE,
+        "stream": stream,
+        "max_output_tokens": 200,
+    }
+
+    def of_parts(response: Any) -> list[Any]:
+        return [token for part in response.output[0].content for token in getattr(part, "logprobs", None) or ()]
+
+    def tokens(one: Any, **more: Any) -> tuple[list[Any], Any]:
+        """Everything that is told of tokens, and the response."""
+        said = one.responses.create(**asked, **more)
+        if not stream:
+            return of_parts(said), said
+        events = list(said)
+        told = [token for event in events for token in getattr(event, "logprobs", None) or ()]
+        final = events[-1].response
+        # In the deltas, in the text that is done, and in the response: always the same.
+        assert facts(told) == facts(of_parts(final)) * 2
+        return told[: len(told) // 2], final
+
+    text = "A long way to the sea and back again, and nobody knows why it is so long."
+    told, response = tokens(client, text=says(text))
+    assert spelled(told) == response.output_text == json.dumps(text)
+    told, response = tokens(client, text=says(f"Look into {FORBIDDEN}, please."))
+    assert (told, response.status) == ([], "incomplete")
+    told, response = tokens(guarded.openai(), text=says(f"Write to {MAIL}, please."))
+    assert (told, response.output_text) == ([], '"Write to [EMAIL], please."')
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("length", [8, 60, 100, 200])
+def test_the_tokens_of_a_call_are_none_of_a_text(house: House, stream: bool, length: int) -> None:
+    """A call that was cut off is a text; so is what began after a whole one, and the tokens of that one are not its."""
+    client = house.openai()
+    asked: dict[str, Any] = {"model": "acme", "input": "How many?", "include": INCLUDE, "tools": [TOOL]}
+    said = client.responses.create(**asked, tool_choice="required", max_output_tokens=length, stream=stream)
+    response = list(said)[-1].response if stream else said
+    kinds = [item.type for item in response.output]
+    assert kinds == ["message"] if length == 8 else "function_call" in kinds or length < 200
+    for number, item in enumerate(response.output):
+        if item.type == "message":
+            tokens = item.content[0].logprobs
+            assert spelled(tokens) == ("" if number else item.content[0].text)
+            assert number or tokens
+
+
+def test_an_answer_that_could_have_called_tells_all_its_tokens(house: House) -> None:
+    asked: dict[str, Any] = {"model": "acme", "input": "How many?", "include": INCLUDE, "temperature": 0}
+    client = house.openai()
+    whole = client.responses.create(**asked, tools=[TOOL], max_output_tokens=20)
+    events = list(client.responses.create(**asked, tools=[TOOL], max_output_tokens=20, stream=True))
+    expected = facts(whole.output[0].content[0].logprobs)
+    assert len(expected) == 20
+    told = [token for event in events if event.type == "response.output_text.delta" for token in event.logprobs]
+    assert facts(told) == expected
 
 
 def test_a_function_is_called_and_its_result_is_heard(face: Face) -> None:

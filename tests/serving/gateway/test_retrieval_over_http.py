@@ -11,9 +11,11 @@ import pytest
 
 from loresmith import Workspace
 from loresmith.sdk.calls.audit import SEARCH
+from loresmith.sdk.calls.policy_replay import REPLAY
 from tests.advice.corpora import document
 from tests.serving.gateway.gateways import RunningGateway, add_release, write_config
 from tests.serving.gateway.house import chat, make_keys, wait_until
+from tests.serving.gateway.records import records_of
 from tests.serving.retrieval.indexes import build
 
 CANARIES = {"": "opencanary", "clinical": "wardcanary", "export": "radarcanary", "both": "pilotcanary"}
@@ -67,6 +69,7 @@ class Library:
     def seen(self, response: str) -> str:
         """What the model was shown."""
         request = SEARCH.request(response=response, phase="intent", content=True, because="for the tests")
+        records_of(self.workspace, response)
         with Workspace.open(self.workspace) as opened:
             (found,) = SEARCH.run(opened, request, lambda _: None).records
         return json.dumps(found.said["messages"]) if found.said else ""
@@ -150,6 +153,27 @@ def test_the_record_names_documents_and_says_nothing_of_them(library: Library) -
     for file in library.workspace.rglob("*"):
         if file.is_file() and "blobs" not in file.parts and "views" not in file.parts:
             assert b"pilotcanary" not in file.read_bytes() or "index" in str(file), file
+
+
+def test_a_replay_takes_passages_for_passages(library: Library, tmp_path: Path) -> None:
+    """Not for words of who asked; and what the operator tells the model is nobody's."""
+    response = library.ask("user:doctor").headers["x-request-id"]
+    records_of(library.workspace, response)
+
+    def turned(**deny: Any) -> set[str]:
+        file = tmp_path / "candidate.yaml"
+        guard = {"kind": "deny", **deny}
+        retrieval = {"index": "any", "instructions": "Cite."}
+        file.write_text(json.dumps({"guards": [guard], "retrieval": retrieval}))
+        with Workspace.open(library.workspace) as opened:
+            found = REPLAY.run(opened, REPLAY.request(config=file, because="a test"), lambda _: None).guards
+        assert found is not None
+        return {rule.where for flip in found.flips if flip.response == response for rule in flip.rules}
+
+    assert turned(phrases=["is cleaned weekly"]) == {"retrieved"}
+    assert turned(phrases=["manual.md"]) == {"retrieved"}
+    assert turned(phrases=["cite"]) == set()
+    assert turned(phrases=["what says the filter"]) == {"input"}
 
 
 def test_work_on_prompts_is_shared_with_nobody(library: Library) -> None:

@@ -1,16 +1,17 @@
-"""How much of the evasion set is caught, family by family, exactly; docs/guards.md says so, and what gets through."""
+"""How much of the evasion set is caught, family by family, exactly; docs/guards.md and docs/security.md say so."""
 
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
-from functools import cache
+from collections import defaultdict
 from pathlib import Path
 
+import pytest
+
 from docs.generate import REFERENCE
-from loresmith.serving.guards.guards import Guards
-from tests.serving.guards.evasions import DENIED, Case, cases
-from tests.serving.guards.guarding import guards, written
+from tests.serving.guards.evasion_results import PAGE, all_guards, main, results, table, with_table
+from tests.serving.guards.evasions import Case, cases
+from tests.serving.guards.guarding import written
 
 PARTLY = {
     "backwards": (9, 12),
@@ -37,26 +38,6 @@ NOT_AT_ALL = {
 ROW = re.compile(r"^\| ([^|]+?) +\| (\d+) of (\d+) +\|$", re.MULTILINE)
 
 
-def all_guards() -> Guards:
-    return guards(
-        {"kind": "privacy"},
-        {"kind": "secrets"},
-        {"kind": "deny", "phrases": list(DENIED)},
-        {"kind": "injection", "on": ["input", "retrieved", "tool", "output"]},
-    )
-
-
-@cache
-def results() -> dict[str, tuple[int, int]]:
-    looking = all_guards()
-    caught: Counter[str] = Counter()
-    tried: Counter[str] = Counter()
-    for case in cases():
-        tried[case.family] += 1
-        caught[case.family] += looking.examine(case.messages, case.tools, case.retrieved).action != "allow"
-    return {family: (caught[family], tried[family]) for family in tried}
-
-
 def test_there_are_enough_cases() -> None:
     assert sum(tried for _, tried in results().values()) >= 300
     assert len({(case.family, repr(case)) for case in cases()}) == len(list(cases()))
@@ -79,6 +60,14 @@ def test_the_documentation_says_the_same() -> None:
     said = " ".join(page.partition("Caught in full:")[2].split())
     for family in full:
         assert f" {family};" in f" {said}".replace(".", ";"), family
+
+
+def test_the_security_page_has_the_table_of_now(capsys: pytest.CaptureFixture[str]) -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    assert with_table(page) == page, "write it anew: python -m tests.serving.guards.evasion_results --write"
+    assert main([]) == 0
+    assert capsys.readouterr().out == table()
+    assert all(f"| {family} |" in page for family in results())
 
 
 def test_what_is_caught_in_a_request_is_caught_in_an_answer_however_it_is_streamed() -> None:

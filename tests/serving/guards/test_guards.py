@@ -83,12 +83,12 @@ def test_no_string_of_a_request_is_overlooked() -> None:
 )
 def test_the_strictest_of_what_guards_ask_for_is_done(actions: list[Action], done: Action) -> None:
     made = [
-        {**FALCON, "name": action, "action": action, **({"route": "plain@production"} if action == "route" else {})}
+        {**FALCON, "name": action, "action": action, **({"route": "plain"} if action == "route" else {})}
         for action in actions
     ]
     examined = guards(*made).examine(said("about Project Falcon"))
     assert examined.action == done == strictest(actions)
-    assert examined.route == ("plain@production" if done == "route" else "")
+    assert examined.route == ("plain" if done == "route" else "")
     assert bool(examined.message) == (done in ("refuse", "ask"))
 
 
@@ -174,7 +174,8 @@ def test_verdicts_say_what_matched_to_nobody_without_the_key() -> None:
         ([{"kind": "privacy", "minimum": 1}], "minimum"),
         ([{"kind": "deny"}], "needs"),
         ([{"kind": "deny", "phrases": ["ab"], "action": "route"}], "route"),
-        ([{"kind": "deny", "phrases": ["ab"], "route": "x@production"}], "route"),
+        ([{"kind": "deny", "phrases": ["ab"], "route": "x"}], "route"),
+        ([{"kind": "deny", "phrases": ["ab"], "action": "route", "route": "x@production"}], "no channel"),
         ([{"kind": "privacy"}, {"kind": "privacy"}], "name"),
         ([{"kind": "schema", "action": "redact"}], "cut out"),
         ([{"kind": "topic", "model": "x", "action": "redact"}], "hold"),

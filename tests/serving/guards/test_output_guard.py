@@ -133,9 +133,9 @@ def test_an_answer_that_was_stopped_stays_stopped() -> None:
 
 
 def test_other_actions_say_what_is_to_happen() -> None:
-    _, stopped = answer([{**FALCON, "action": "route", "route": "plain@production"}], "Project Falcon")
+    _, stopped = answer([{**FALCON, "action": "route", "route": "plain"}], "Project Falcon")
     assert isinstance(stopped, Rerouted)
-    assert stopped.route == "plain@production"
+    assert stopped.route == "plain"
     _, stopped = answer([{**FALCON, "action": "ask", "message": "A person will look at it."}], "Project Falcon")
     assert isinstance(stopped, NeedsPerson)
     assert stopped.message == "A person will look at it."

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from loresmith.data.privacy.recognisers import Recognisers
+from loresmith.data.privacy.rules import PrivacyRules
 from loresmith.errors import Failure, UserError
 from loresmith.ledger import Ledger
 from loresmith.serving.identity.authenticator import STALE_SECONDS, Authenticator
@@ -89,6 +91,19 @@ def test_the_secret_is_nowhere(ledger: Ledger, keys: Keys, tmp_path: Path) -> No
     ((stored,),) = connection.execute("SELECT hash FROM credential_event")
     connection.close()
     assert len(stored) == 64
+
+
+def test_every_key_is_a_secret_to_those_who_look_for_secrets(keys: Keys) -> None:
+    """Also in a document, before a guard, and right after it was given a new secret."""
+    secrets = Recognisers(PrivacyRules(kinds=("secret",)))
+    for number in range(20):
+        credential, key = keys.create(f"user:u{number}", (), timedelta(days=1), "trying")
+        _, rotated = keys.rotate(credential.key, timedelta(0), "trying")
+        for one in (key, rotated):
+            text = f"export OPENAI_API_KEY={one}\nSend {one}, please. <{one}>"
+            found = secrets.find(text)
+            assert [text[finding.start : finding.end] for finding in found] == [one] * 3, text
+            assert "secret/loresmith" in {finding.rule for finding in found}
 
 
 def test_what_is_not_quite_the_key_is_no_key(ledger: Ledger, keys: Keys, tmp_path: Path) -> None:

@@ -14,9 +14,10 @@ from loresmith.errors import UserError
 from loresmith.serving.identity.groups import Groups
 from loresmith.serving.identity.settings import GroupSettings
 from loresmith.serving.policy.matrix import UNHELD, matrix
-from loresmith.serving.policy.policy import Policy
+from loresmith.serving.policy.policy import ALL, Policy, context_read
 from loresmith.serving.policy.resource import ACTIONS, APPLIES_TO, GATEWAY, Action, Kind, Resource
 from loresmith.serving.policy.settings import PolicySettings
+from loresmith.serving.policy.statements import read_statements
 
 GROUPS = Groups(
     {
@@ -190,3 +191,45 @@ def test_the_digest_is_of_all_that_decides(tmp_path: Path) -> None:
 def test_administrators_must_be_declared() -> None:
     with pytest.raises(UserError, match="unknown group 'operator'; did you mean 'operators'"):
         Policy.load(PolicySettings(administrators=("operator",)), GROUPS)
+
+
+def test_a_decision_is_kept_only_where_no_policy_reads_the_clock(tmp_path: Path) -> None:
+    day, night = (datetime(2026, 3, 2, hour, tzinfo=UTC) for hour in (12, 23))
+    acme = Resource("release", "acme", frozenset({"clinical"}))
+    hours = 'forbid(principal, action, resource) when { context.at.toTime() > duration("18h") };'
+    timed = policy(tmp_path, hours)
+    assert timed.decide(ADA, "complete", acme, {"at": day}).allowed
+    assert not timed.decide(ADA, "complete", acme, {"at": night}).allowed
+    route = 'forbid(principal, action, resource) when { context has route && context.route == "/v1/completions" };'
+    kept = policy(tmp_path, route)
+    asked = {"route": "/v1/chat/completions"}
+    assert kept.decide(ADA, "complete", acme, asked) is kept.decide(ADA, "complete", acme, asked)
+    assert not kept.decide(ADA, "complete", acme, {"route": "/v1/completions"}).allowed
+    assert not kept.decide(ADA, "complete", Resource("release", "acme", frozenset({"invoices"})), asked).allowed
+    assert not kept.decide(CRM, "complete", acme, asked).allowed
+
+
+def test_what_is_no_truth_is_not_taken_for_one_that_was_decided(tmp_path: Path) -> None:
+    acme = Resource("release", "acme", frozenset({"clinical"}))
+    decides = policy(tmp_path).decide
+    assert decides(ADA, "complete", acme, {"stream": True}).allowed
+    wrong = decides(ADA, "complete", acme, {"stream": 1})
+    assert not wrong.allowed
+    assert wrong.errors
+
+
+@pytest.mark.parametrize(
+    ("condition", "read"),
+    [
+        ('context.at < datetime("2026-01-01")', {"at"}),
+        ("context has at && true", {"at"}),
+        ('[1].contains(3) || (if true then context.at.toTime() > duration("1h") else false)', {"at"}),
+        ("context == {}", {ALL}),
+        ('context.route == "at"', {"route"}),
+        ('principal in Group::"at"', set()),
+        ("context has address && context.address.isLoopback() && context.tokens > 3", {"address", "tokens"}),
+    ],
+)
+def test_what_policies_read_of_a_request_is_known(condition: str, read: set[str]) -> None:
+    (statement,) = read_statements(f"permit(principal, action, resource) when {{ {condition} }};", "p.cedar")
+    assert context_read(statement.tree) == read

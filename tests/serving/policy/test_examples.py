@@ -104,6 +104,7 @@ def decided(name: str, who: str, release: str, labels: set[str], **context: Any)
 def test_a_physician_a_nurse_and_a_stranger() -> None:
     assert decided("hospital", "user:ada", "clinic", {"internal", "clinical"}) == (True, ("treatment",))
     assert decided("hospital", "user:ada", "clinic", {"clinical"}, address=OUTSIDE) == (False, ())
+    assert decided("hospital", "user:ada", "clinic", {"clinical"}, address="127.0.0.1") == (True, ("treatment",))
     assert decided("hospital", "user:cal", "ward", {"internal"}) == (True, ("care",))
     assert decided("hospital", "user:cal", "ward", {"internal", "clinical"}) == (False, ("labels",))
     assert decided("hospital", "user:nobody", "ward", set()) == (False, ())

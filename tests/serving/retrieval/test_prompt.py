@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from loresmith.serving.retrieval.passage import Passage
-from loresmith.serving.retrieval.prompt import QUOTED, question_of, quoted, with_passages
+from loresmith.serving.retrieval.prompt import QUOTED, question_of, quoted, with_passages, without_passages
 from loresmith.serving.retrieval.settings import RetrievalSettings
 
 
@@ -122,3 +122,41 @@ def test_where_nobody_asks_nothing_is_put_in() -> None:
     messages = [{"role": "system", "content": "x"}]
     assert question_of(messages) == ""
     assert with_passages(messages, [passage(1, "A pump.")], SETTINGS).messages == messages
+
+
+CALLERS = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "A"}]
+TURNS = st.one_of(
+    st.text(max_size=60),
+    st.lists(st.builds(lambda text: {"type": "text", "text": text}, st.text(max_size=60)), min_size=1, max_size=3),
+)
+
+
+@example("Behind\n\nThe question:\nthe panel.", "The question:", "a\n\nThe question:\nb", True)
+@example('> x\n\n[2] "y"\n> z', '[1] "x"', [{"type": "text", "text": ""}], False)
+@given(st.text(), st.text(max_size=30), TURNS, st.booleans())
+def test_what_was_put_in_comes_out_again(text: str, path: str, asked: Any, instructed: bool) -> None:
+    """Also where a passage, its name or the question say what stands between them."""
+    messages = [*(CALLERS if instructed else ()), {"role": "user", "content": asked}]
+    found = [passage(1, text, path), passage(2, "Elsewhere.", pages=())]
+    settings = SETTINGS.model_copy(update={"characters": 1_000_000})
+    grounded = with_passages(messages, found, settings).messages
+    bare = without_passages(grounded, settings.instructions)
+    assert bare.messages == messages
+    assert len(bare.passages) == 2
+    first, second = bare.passages
+    assert (second.name, second.text) == ("manual.pdf", "Elsewhere.")
+    shown = [first.name, *first.text.split("\n")]
+    assert quoted(found[0], text) == "\n".join([f'[1] "{shown[0]}", page 3', *(f"{QUOTED}{one}" for one in shown[1:])])
+
+
+def test_a_conversation_without_passages_stays_as_it_is() -> None:
+    for messages in (
+        ASKED,
+        [{"role": "system", "content": SETTINGS.instructions}],
+        [{"role": "user", "content": None}],
+    ):
+        assert without_passages(messages, SETTINGS.instructions).messages == messages
+    none = with_passages(ASKED, [], SETTINGS).messages
+    assert without_passages(none, SETTINGS.instructions).messages == ASKED
+    # Instructions that are not known are not told from a caller's.
+    assert without_passages(none, "Others.").messages[0] == none[0]

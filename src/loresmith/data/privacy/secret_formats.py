@@ -1,7 +1,8 @@
 """How the well-known providers write their keys and tokens.
 
 A key is found by what it begins with, so that nothing has to be known of the rest but its letters and length. The
-prefixes are those that the providers document for secret scanning.
+prefixes are those that the providers document for secret scanning; our own gateway's keys are those of
+`loresmith.serving.identity.keys`.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ FORMATS: dict[str, str] = {
     "postman": r"PMAK-[0-9a-f]{24}-[0-9a-f]{34}",
     "groq": r"gsk_[A-Za-z0-9]{48,56}",
     "replicate": r"r8_[A-Za-z0-9]{37}",
+    "loresmith": r"ls-[a-z2-7]{10}-[A-Za-z0-9_-]{43}",
     "jwt": r"eyJ[\w-]{8,2000}\.eyJ[\w-]{8,2000}\.[\w-]{0,1024}",
 }
 """Regular expressions by provider."""

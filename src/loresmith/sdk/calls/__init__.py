@@ -33,6 +33,7 @@ NOUNS = (
     "index",
     "keys",
     "policy",
+    "policy_replay",
     "guards",
     "ledger",
     "audit",

@@ -150,6 +150,15 @@ def keys_of(workspace: Workspace) -> TenantKeys:
     return TenantKeys(workspace.place.state / FOLDER, workspace.ledger.tenant_keys)
 
 
+def complete_record(workspace: Workspace) -> None:
+    """Bring what a gateway that was killed had on its way into the ledger; one that is at work does so itself."""
+    from loresmith.serving.audit.journal import FOLDER as JOURNALS
+    from loresmith.serving.audit.journal import bring_in
+
+    if workspace.ledger.writable:
+        bring_in(workspace.place.state / JOURNALS, workspace.ledger.audit_records)
+
+
 def query_of(request: Choice) -> Query:
     """What a request asks the audit for. Raises UserError for times that are none."""
     from loresmith.serving.audit.search import Query
@@ -172,6 +181,7 @@ def _search(workspace: Workspace, request: SearchRequest, _emit: Emit) -> Search
     from loresmith.serving.audit.search import find
 
     _require_reason(request)
+    complete_record(workspace)
     query = query_of(request)
     found = find(workspace.ledger.audit_records, query, content=request.content, newest_first=True)
     shown = list(itertools.islice(found, request.limit + 1))
@@ -210,6 +220,7 @@ def _export(workspace: Workspace, request: ExportRequest, _emit: Emit) -> Export
     from loresmith.serving.audit.search import find
 
     _require_reason(request)
+    complete_record(workspace)
     keys, query = keys_of(workspace), query_of(request)
 
     def rows() -> Iterator[AuditRow]:
@@ -240,6 +251,7 @@ def _verify(folder: Path, request: VerifyRequest, _emit: Emit) -> VerifyAnswer:
     from loresmith.serving.audit.verification import verify_records
 
     with Workspace.open(folder) as workspace:
+        complete_record(workspace)
         log = workspace.ledger.log.verify()
         check = verify_records(workspace.ledger, keys_of(workspace))
     problems = (*log.problems, *check.problems)
@@ -276,6 +288,7 @@ def _verify_export(file: Path, public_key: Path | None) -> VerifyAnswer:
 def _proof(workspace: Workspace, request: ProofRequest, _emit: Emit) -> ProofAnswer:
     from loresmith.serving.audit.proof import prove
 
+    complete_record(workspace)
     ledger = workspace.ledger
     rows, head = ledger.audit_records.of(request.response), ledger.log.head()
     if not rows:
@@ -286,6 +299,7 @@ def _proof(workspace: Workspace, request: ProofRequest, _emit: Emit) -> ProofAns
 
 
 def _erase(workspace: Workspace, request: EraseRequest, _emit: Emit) -> EraseAnswer:
+    complete_record(workspace)
     ledger = workspace.ledger
     erased = keys_of(workspace).destroy(request.tenant, request.because)
     rows = ledger.audit_records.search(tenant=request.tenant)

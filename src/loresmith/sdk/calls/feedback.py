@@ -48,11 +48,12 @@ class CollectAnswer(Answer):
 
 
 def _collect(workspace: Workspace, request: CollectRequest, _emit: Emit) -> CollectAnswer:
-    from loresmith.sdk.calls.audit import keys_of
+    from loresmith.sdk.calls.audit import complete_record, keys_of
     from loresmith.serving.feedback.collecting import Collected, collect
 
     if not request.because.strip():
         raise UserError("reading what others said needs a reason", where="--because")
+    complete_record(workspace)
     chosen: dict[str, str] = {}
     for name in ("since", "until"):
         if said := getattr(request, name):

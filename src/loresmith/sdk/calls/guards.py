@@ -16,6 +16,7 @@ from loresmith.serving.guards.topic_facts import TopicQuality
 if TYPE_CHECKING:
     from loresmith.sdk.workspace import Workspace
     from loresmith.serving.guards.guards import Guards
+    from loresmith.yaml_lines import Mapped
 
 STEP = "guard"
 """What the step of the recipe is called that trains one."""
@@ -52,7 +53,7 @@ class GuardsCheckAnswer(Answer):
     action: Action = Field(description="What would be done.")
     text: str | None = Field(description="What would go on, after redaction; null where nothing would.")
     message: str = Field(description="What a caller would read who is refused.")
-    route: str = Field(description="The release that would answer instead.")
+    route: str = Field(description="The model that would answer instead.")
     verdicts: tuple[GuardsVerdict, ...] = Field(description="What was found; never the text that matched.")
 
 
@@ -171,16 +172,28 @@ def load_guards(workspace: Workspace, config: Path) -> Guards:
         UserError: the config is not one, has no guards, or names what is not there.
     """
     from loresmith.serving.guards.guards import Guards
-    from loresmith.validation import validate
     from loresmith.yaml_lines import read_yaml
 
-    written = read_yaml(config)
+    settings, assets = guards_of(workspace, read_yaml(config))
+    return Guards.load(settings, config.absolute().parent, assets)
+
+
+def guards_of(workspace: Workspace, written: Mapped) -> tuple[GuardsSettings, dict[str, Path]]:
+    """The guards that a serving config asks for, and the directories of the assets that they name.
+
+    Raises:
+        UserError: the config is not one, has no guards, or names what is not there.
+    """
+    from loresmith.serving.guards.routes import served_names, wrong_routes
+    from loresmith.validation import validate
+
     if not isinstance(written.data, dict) or "guards" not in written.data:
-        raise UserError("there is no key `guards` here", where=str(config), hint="see docs/guards.md")
+        raise UserError("there is no key `guards` here", where=written.source, hint="see docs/guards.md")
     settings = validate(GuardsSettings, written.data["guards"], written.lines, written.source, ("guards",))
+    for place, what in wrong_routes(settings, served_names(written.data["models"])) if "models" in written.data else ():
+        raise UserError(what, where=written.where(("guards", place, "route")))
     assets = workspace.ledger.assets
-    directories = {name: assets.directory(assets.find(name, kind="bundle").digest) for name in settings.assets()}
-    return Guards.load(settings, config.absolute().parent, directories)
+    return settings, {name: assets.directory(assets.find(name, kind="bundle").digest) for name in settings.assets()}
 
 
 def _train(workspace: Workspace, request: GuardsTrainRequest, emit: Emit) -> GuardsTrainAnswer:

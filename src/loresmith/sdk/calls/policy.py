@@ -1,23 +1,24 @@
-"""The gateway's policy: check it, explain a decision, hold the audit against a candidate."""
+"""The gateway's policy: check it, explain a decision."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
 from loresmith.errors import UserError
-from loresmith.sdk.call import Answer, Call, Emit, FolderCall, Request
+from loresmith.sdk.call import Answer, Emit, FolderCall, Request
 
 if TYPE_CHECKING:
-    from loresmith.sdk.workspace import Workspace
     from loresmith.serving.access import Access
     from loresmith.serving.policy.policy import Policy
     from loresmith.serving.policy.resource import Resource
 
 CONFIG = "A serving configuration; of it, `groups`, `identity`, `policy` and `quotas` count here."
+CHECKED = f"{CONFIG} Its guards must send requests only to `models` that it has."
 
 Action = Literal["complete", "retrieve", "feedback", "administer"]
 
@@ -53,7 +54,7 @@ class Row(Answer):
 class CheckRequest(Request):
     """What `policy check` takes."""
 
-    config: Path = Field(description=CONFIG, json_schema_extra={"positional": True})
+    config: Path = Field(description=CHECKED, json_schema_extra={"positional": True})
     matrix: bool = Field(
         default=False,
         description="Also print what the policy comes to: a caller of each group, every action, and resources with "
@@ -65,7 +66,9 @@ class Checked(Answer):
     """What a configuration's policies say."""
 
     policies: tuple[PolicyFacts, ...] = Field(description="Those that come with Loresmith first, then the files'.")
-    problems: tuple[ProblemFacts, ...] = Field(description="Everything that is wrong with them.")
+    problems: tuple[ProblemFacts, ...] = Field(
+        description="Everything that is wrong with them, or with where guards send requests."
+    )
     digest: str | None = Field(description="Of all that decides; audit records carry it. Null with problems.")
     matrix: tuple[Row, ...] = Field(description="The table, if it was asked for.")
 
@@ -118,48 +121,14 @@ class Explained(Answer):
     digest: str = Field(description="Of all that decides.")
 
 
-class ReplayRequest(Request):
-    """What `policy replay` takes."""
-
-    config: Path = Field(
-        description="The candidate: a serving configuration with its groups and policies.",
-        json_schema_extra={"positional": True},
-    )
-    days: float = Field(default=7, gt=0, le=3660, description="How far back in the audit to go.")
-
-
-class FlipFacts(Answer):
-    """A request that the candidate decides otherwise."""
-
-    response: str = Field(description="The id of its answer.")
-    at: str = Field(description="When it came.")
-    principal: str = Field(description="Who asked.")
-    action: Action = Field(description="What was wanted.")
-    resource: str = Field(description="Kind and name.")
-    labels: tuple[str, ...] = Field(description="The labels that the resource carried.")
-    was_allowed: bool = Field(description="What was decided.")
-    policies: tuple[str, ...] = Field(description="The policies that decided it.")
-    allowed: bool = Field(description="What the candidate says.")
-    why: str = Field(description="Which of its policies, and why.")
-
-
-class Replayed(Answer):
-    """What a candidate does to what was asked."""
-
-    since: str = Field(description="The oldest time that was looked at.")
-    requests: int = Field(description="How many were held against it.")
-    passed_over: int = Field(description="Records of requests about which no policy was asked.")
-    flips: tuple[FlipFacts, ...] = Field(description="Those that it decides otherwise, the oldest first.")
-    digest: str = Field(description="Of all that decides under the candidate.")
-
-
 def _access(config: Path) -> Access:
     from loresmith.serving.access import read_access
 
     return read_access(config)
 
 
-def _policy(access: Access) -> Policy:
+def policy_of(access: Access) -> Policy:
+    """The policies of a configuration. Raises UserError for those that are wrong."""
     from loresmith.serving.policy.policy import Policy
 
     return Policy.load(access.settings.policy, access.groups, access.folder)
@@ -169,7 +138,8 @@ def _facts(statements: Any) -> tuple[PolicyFacts, ...]:
     return tuple(PolicyFacts(id=one.id, where=one.where, effect=one.effect, text=one.text) for one in statements)
 
 
-def _called(resource: Resource) -> str:
+def called(resource: Resource) -> str:
+    """Kind and name."""
     return resource.kind if resource.kind == "gateway" else f"{resource.kind} {resource.id}"
 
 
@@ -179,10 +149,13 @@ def _check(_folder: Path, request: CheckRequest, _emit: Emit) -> Checked:
 
     access = _access(request.config)
     checked = check(access.settings.policy, access.groups, access.folder)
-    problems = tuple(ProblemFacts(where=problem.where, what=problem.what) for problem in checked.problems)
+    problems = (
+        *(ProblemFacts(where=problem.where, what=problem.what) for problem in checked.problems),
+        *_wrong_routes(request.config),
+    )
     if problems:
         return Checked(policies=_facts(checked.statements), problems=problems, digest=None, matrix=())
-    policy = _policy(access)
+    policy = policy_of(access)
     releases = dict.fromkeys(name for statement in policy.statements for name in named("Release", statement.tree))
     rows = matrix(policy, (*releases, "any-other")) if request.matrix else ()
     table = tuple(
@@ -190,7 +163,7 @@ def _check(_folder: Path, request: CheckRequest, _emit: Emit) -> Checked:
             principal=cell.principal.id,
             groups=cell.principal.groups,
             action=cell.action,
-            resource=_called(cell.resource),
+            resource=called(cell.resource),
             labels=tuple(sorted(cell.resource.labels)),
             allowed=cell.decision.allowed,
             policies=cell.decision.policies,
@@ -200,11 +173,27 @@ def _check(_folder: Path, request: CheckRequest, _emit: Emit) -> Checked:
     return Checked(policies=_facts(policy.statements), problems=(), digest=policy.digest, matrix=table)
 
 
+def _wrong_routes(config: Path) -> Iterator[ProblemFacts]:
+    """Guards that send requests to models which the configuration does not serve."""
+    from loresmith.serving.guards.routes import served_names, wrong_routes
+    from loresmith.serving.guards.settings import GuardsSettings
+    from loresmith.validation import validate
+    from loresmith.yaml_lines import read_yaml
+
+    written = read_yaml(config)
+    if "guards" not in written.data:
+        return
+    guards = validate(GuardsSettings, written.data["guards"], written.lines, written.source, ("guards",))
+    if "models" in written.data:  # else somebody checks policies on their own
+        for place, what in wrong_routes(guards, served_names(written.data["models"])):
+            yield ProblemFacts(where=written.where(("guards", place, "route")), what=what)
+
+
 def _explain(folder: Path, request: ExplainRequest, _emit: Emit) -> Explained:
     from loresmith.serving.policy.explain import explain
 
     access = _access(request.config)
-    policy = _policy(access)
+    policy = policy_of(access)
     name = request.as_ if ":" in request.as_ else f"user:{request.as_}"
     try:
         caller = access.groups.principal(name, request.group, "explained")
@@ -223,7 +212,7 @@ def _explain(folder: Path, request: ExplainRequest, _emit: Emit) -> Explained:
         principal=caller.id,
         groups=caller.groups,
         held=tuple(sorted(caller.labels)),
-        resource=_called(resource),
+        resource=called(resource),
         labels=tuple(sorted(resource.labels)),
         digest=policy.digest,
     )
@@ -262,37 +251,6 @@ def _context(request: ExplainRequest) -> dict[str, Any]:
     return context | {name: value for name, value in given.items() if value is not None}
 
 
-def _replay(workspace: Workspace, request: ReplayRequest, _emit: Emit) -> Replayed:
-    from loresmith.serving.policy.recorded import recorded_requests
-    from loresmith.serving.policy.replay import replay
-
-    policy = _policy(_access(request.config))
-    since = (datetime.now(UTC) - timedelta(days=request.days)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    replayed = replay(policy, recorded_requests(workspace.ledger, policy.groups, since))
-    flips = tuple(
-        FlipFacts(
-            response=flip.request.response,
-            at=flip.request.at,
-            principal=flip.request.principal.id,
-            action=flip.request.action,
-            resource=_called(flip.request.resource),
-            labels=tuple(sorted(flip.request.resource.labels)),
-            was_allowed=flip.request.allowed,
-            policies=flip.request.policies,
-            allowed=flip.allowed,
-            why=flip.why,
-        )
-        for flip in replayed.flips
-    )
-    return Replayed(
-        since=since,
-        requests=replayed.requests,
-        passed_over=replayed.passed_over,
-        flips=flips,
-        digest=policy.digest,
-    )
-
-
 def _has_problems(answer: Checked) -> bool:
     return bool(answer.problems)
 
@@ -313,12 +271,4 @@ EXPLAIN = FolderCall(
     Explained,
     _explain,
     example="policy explain serve.yaml --as ada --model acme@production",
-)
-REPLAY = Call(
-    "policy replay",
-    "Hold the audit of the last days against a candidate, and list the decisions that would come out otherwise.",
-    ReplayRequest,
-    Replayed,
-    _replay,
-    example="policy replay candidate.yaml --days 30",
 )

@@ -1,8 +1,9 @@
 """Writes audit records: whoever waits for one goes on when it is on the disk, and not before.
 
-One thread writes for all. While it writes, more records come in, and the next transaction takes all of them: the disk
-is waited for once a transaction, however many records there are. If one cannot be written, nobody who waits is told
-that it was, `healthy` is false and every new record is refused, until a trial shows that writing works again.
+One thread writes for all. While it writes, more records come in, and the next write takes all of them: the disk is
+waited for once, however many records there are. With a journal they go there first and to the ledger within
+LATER_SECONDS; without one, to the ledger at once. If one cannot be written, nobody who waits is told that it was,
+`healthy` is false and every new record is refused, until a trial shows that writing works again.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ import asyncio
 import threading
 import time
 from collections import deque
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from loresmith.errors import Failure, LoresmithError
 from loresmith.ledger.clock import timestamp
+from loresmith.serving.audit.journal import Journal
 from loresmith.serving.audit.record import AuditRecord, Content
 from loresmith.serving.audit.settings import AuditSettings
 from loresmith.serving.audit.tenant_keys import TenantKeys
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
     from loresmith.ledger import AuditRow, Ledger
 
 LATER_SECONDS = 0.05
-"""How long an outcome that nobody waits for may wait for company."""
+"""How long a record that nobody waits for, or that is in the journal, may wait for company on its way to the ledger."""
 
 _KEYS_SECONDS, _IDLE_SECONDS = 0.5, 5.0
 """How often it is looked whether a tenant's key was destroyed, so that it does not stay in memory: under load, idle."""
@@ -42,9 +45,9 @@ class _Waiting:
     record: AuditRecord
     content: Content | None
     loop: asyncio.AbstractEventLoop | None = None
-    future: asyncio.Future[int] | None = None
+    future: asyncio.Future[None] | None = None
     given_up: bool = False
-    outcome: int | AuditUnavailable | None = field(default=None)
+    refused: AuditUnavailable | None = field(default=None)
 
 
 class Audit:
@@ -54,23 +57,29 @@ class Audit:
         ledger: where records go. Open until after `close`.
         settings: see there.
         keys: with which content is encrypted; unused where settings omit it.
+        journal: where records go first, if anywhere; closed with the audit.
     """
 
-    def __init__(self, ledger: Ledger, settings: AuditSettings, keys: TenantKeys) -> None:
+    def __init__(
+        self, ledger: Ledger, settings: AuditSettings, keys: TenantKeys, journal: Journal | None = None
+    ) -> None:
         self._records = ledger.audit_records
         self._settings = settings
         self._keys = keys
+        self._journal = journal
+        self._pending: list[AuditRow] = []  # in the journal, or waited for by nobody; not in the ledger yet
         self._queue: deque[_Waiting] = deque()
         self._wake = threading.Condition()
         self._closing = False
         self._urgent = False  # somebody waits for a record
-        self._due: float | None = None  # when those that nobody waits for are to be written
+        self._due: float | None = None  # when those in the queue that nobody waits for are to be written
+        self._ledger_due: float | None = None  # when the ledger is to have what is pending
         self._trouble: Failure | None = None
         self._trouble_since = ""
         self._refused = 0
         self._looked = 0.0
         self.written = 0
-        """Records on the disk."""
+        """Records in the ledger."""
         self.transactions = 0
         """Transactions that it took."""
         self._thread = threading.Thread(target=self._work, name="audit", daemon=True)
@@ -86,18 +95,34 @@ class Audit:
         """Why it is not healthy; empty while it is."""
         return "" if self._trouble is None else self._trouble.what
 
-    async def intent(self, record: AuditRecord, content: Content | None = None) -> int:
-        """Put on the record what is asked for; returns the record's leaf when it is on the disk.
+    @property
+    def unsettled(self) -> int:
+        """Records that are on their way to the ledger."""
+        return len(self._queue) + len(self._pending)
+
+    async def intent(self, record: AuditRecord, content: Content | None = None) -> None:
+        """Put on the record what is asked for; returns when it is on the disk.
 
         Raises:
             AuditUnavailable: it is not known to be. Nothing of an answer may leave. A record that was on its way may
                 still be written: an intent is no proof that there was an answer.
         """
-        return await self._write(record, content, "intent")
+        await self._write(record, content, "intent")
 
-    async def outcome(self, record: AuditRecord, content: Content | None = None) -> int:
+    async def outcome(self, record: AuditRecord, content: Content | None = None) -> None:
         """Put on the record what came of it; as `intent`."""
-        return await self._write(record, content, "outcome")
+        await self._write(record, content, "outcome")
+
+    async def settled(self) -> None:
+        """Wait until what has been written so far is in the ledger, where others find it.
+
+        Raises:
+            AuditUnavailable: it cannot be brought there just now.
+        """
+        while self.unsettled:
+            if not self.healthy:
+                raise AuditUnavailable(f"the audit cannot be written: {self.trouble or 'it is closed'}")
+            await asyncio.sleep(LATER_SECONDS / 5)
 
     def outcome_later(self, record: AuditRecord, content: Content | None = None) -> None:
         """Put an outcome on the record as soon as that is possible, for an answer of which a part has left already.
@@ -117,10 +142,12 @@ class Audit:
             self._closing = True
             self._wake.notify_all()
         self._thread.join()
-        if self._queue:
-            raise AuditUnavailable(f"{len(self._queue)} audit records could not be written: {self.trouble}")
+        if self._journal is not None:
+            self._journal.close()
+        if self.unsettled:
+            raise AuditUnavailable(f"{self.unsettled} audit records could not be written: {self.trouble}")
 
-    async def _write(self, record: AuditRecord, content: Content | None, phase: str) -> int:
+    async def _write(self, record: AuditRecord, content: Content | None, phase: str) -> None:
         _require_phase(record, phase)
         trouble = self._trouble
         if trouble is not None:
@@ -128,15 +155,15 @@ class Audit:
             raise AuditUnavailable(f"the audit cannot be written: {trouble.what}") from trouble
         if not self.healthy:
             raise AuditUnavailable("the audit is closed")
-        if len(self._queue) >= self._settings.waiting:
-            raise AuditUnavailable(f"{len(self._queue)} audit records wait to be written already")
+        if self.unsettled >= self._settings.waiting:
+            raise AuditUnavailable(f"{self.unsettled} audit records wait to be written already")
         loop = asyncio.get_running_loop()
         waiting = _Waiting(record, content, loop, loop.create_future())
         self._enqueue(waiting)
         assert waiting.future is not None
         try:
             async with asyncio.timeout(self._settings.patience_seconds):
-                return await waiting.future
+                await waiting.future
         except TimeoutError:
             waiting.given_up = True
             slow = AuditUnavailable(f"the audit took longer than {self._settings.patience_seconds:g} seconds to write")
@@ -176,8 +203,10 @@ class Audit:
                 self._write_batch(batch)
             except Exception as error:  # noqa: BLE001 - whatever it is: who waits must not be answered, nor left waiting
                 self._fail(batch, error)
+            else:
+                self._settle()
             last = time.monotonic()
-            if self._closing and not self._queue:
+            if self._closing and not self.unsettled:
                 return
 
     def _wait_for_work(self) -> None:
@@ -186,9 +215,10 @@ class Audit:
         with self._wake:
             while not (self._urgent or self._closing):
                 now = time.monotonic()
-                if now >= idle_until or (self._due is not None and now >= self._due):
+                due = min(self._due or idle_until, self._ledger_due or idle_until)
+                if now >= due:
                     return
-                self._wake.wait(LATER_SECONDS / 2)
+                self._wake.wait(min(LATER_SECONDS / 2, due - now))
 
     def _take(self) -> list[_Waiting]:
         with self._wake:
@@ -201,24 +231,51 @@ class Audit:
         if self._settings.content == "encrypted" and time.monotonic() - self._looked > _KEYS_SECONDS:
             self._keys.refresh()
             self._looked = time.monotonic()
-        if not batch:
-            return
-        rows: list[AuditRow] = []
-        sound: list[_Waiting] = []
+        rows = self._rows(batch)
+        if self._journal is None:
+            self._to_ledger(rows)
+        else:
+            waited_for = any(waiting.future is not None for waiting in batch)
+            if rows and waited_for:
+                self._journal.append(rows)
+            self._pending += rows
+            if self._pending and self._ledger_due is None:
+                self._ledger_due = time.monotonic() + (LATER_SECONDS if waited_for else 0)
+        _tell(batch)
+
+    def _settle(self) -> None:
+        """Bring what is pending into the ledger, if it is time."""
+        overdue = self._ledger_due is not None and time.monotonic() >= self._ledger_due
+        if self._closing or overdue or len(self._pending) >= self._settings.batch:
+            try:
+                self._empty_journal()
+            except Exception as error:  # noqa: BLE001 - as above; nobody waits, and nothing is lost
+                self._fail([], error)
+
+    def _empty_journal(self) -> None:
+        while self._pending:
+            first = self._pending[: self._settings.batch]
+            self._to_ledger(first)
+            del self._pending[: len(first)]
+        self._ledger_due = None
+        if self._journal is not None:
+            self._journal.clear()
+
+    def _to_ledger(self, rows: Sequence[AuditRow]) -> None:
+        if rows:
+            self._records.append(rows)
+            self.written += len(rows)
+            self.transactions += 1
+
+    def _rows(self, batch: list[_Waiting]) -> list[AuditRow]:
+        rows = []
         for waiting in batch:
             try:
                 rows.append(self._row(waiting))
-                sound.append(waiting)
             except (LoresmithError, ValueError) as error:
                 # This record alone is at fault, such as a text that is not Unicode.
-                waiting.outcome = AuditUnavailable(f"this cannot be put on the record: {error}")
-        if rows:
-            leaves = self._records.append(rows)
-            for waiting, leaf in zip(sound, leaves, strict=True):
-                waiting.outcome = leaf
-            self.written += len(rows)
-            self.transactions += 1
-        _tell(batch)
+                waiting.refused = AuditUnavailable(f"this cannot be put on the record: {error}")
+        return rows
 
     def _row(self, waiting: _Waiting) -> AuditRow:
         record = waiting.record
@@ -241,7 +298,7 @@ class Audit:
             self._queue.extend(waiting for waiting in batch if waiting.future is None)
         told = [waiting for waiting in batch if waiting.future is not None]
         for waiting in told:
-            waiting.outcome = AuditUnavailable(f"the audit cannot be written: {trouble.what}")
+            waiting.refused = AuditUnavailable(f"the audit cannot be written: {trouble.what}")
         self._refused += len(told)
         _tell(told)
 
@@ -249,6 +306,7 @@ class Audit:
         """Try whether writing works again, by writing down that it did not."""
         said = f"{self._refused} records refused since {self._trouble_since}: {self.trouble}"
         try:
+            self._empty_journal()
             self._records.note("audit-gap", said)
         except LoresmithError:
             return False
@@ -277,7 +335,7 @@ def _resolve(told: list[_Waiting]) -> None:
     for waiting in told:
         if waiting.future is None or waiting.future.done():
             continue
-        if isinstance(waiting.outcome, AuditUnavailable):
-            waiting.future.set_exception(waiting.outcome)
-        elif waiting.outcome is not None:
-            waiting.future.set_result(waiting.outcome)
+        if waiting.refused is not None:
+            waiting.future.set_exception(waiting.refused)
+        else:
+            waiting.future.set_result(None)

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import sys
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
@@ -17,6 +15,7 @@ from typing import Any
 
 from loresmith.errors import Failure, UserError
 from loresmith.serving.engines.generation import Emission, EngineFacts, Generation
+from loresmith.serving.engines.standby import Standby, spawn
 from loresmith.serving.engines.starting import EngineStart
 
 SILENT_SECONDS = 120.0
@@ -25,8 +24,6 @@ SILENT_SECONDS = 120.0
 START_SECONDS = 600.0
 _PAUSES = (0.0, 0.5, 1.0, 2.0, 5.0)
 """Seconds before each attempt to start again; the last one is kept to."""
-
-_LINE_BYTES = 1 << 26
 
 
 class EngineGone(Failure):
@@ -39,15 +36,19 @@ class EngineHost:
     Args:
         start: what is started.
         say: told of starts and ends, in plain words.
+        standby: asked for a process before one is started.
 
     Attributes:
         facts: what the engine said of itself when it was last started.
         starts: how often it was started.
     """
 
-    def __init__(self, start: EngineStart, say: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(
+        self, start: EngineStart, say: Callable[[str], None] = lambda _: None, standby: Standby | None = None
+    ) -> None:
         self._start = start
         self._say = say
+        self._standby = standby
         self._process: asyncio.subprocess.Process | None = None
         self._waiting: dict[str, asyncio.Queue[Emission]] = {}
         self._keeper: asyncio.Task[None] | None = None
@@ -122,35 +123,35 @@ class EngineHost:
         self._kill()
 
     async def _launch(self) -> EngineFacts:
-        environment = {**os.environ, "OMP_NUM_THREADS": str(self._start.threads), "TOKENIZERS_PARALLELISM": "false"}
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "loresmith.serving.engines.worker",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            env=environment,
-            limit=_LINE_BYTES,
-        )
-        self._send_line(self._start.model_dump_json())
+        process = self._standby.take(self._start) if self._standby is not None else None
         try:
             async with asyncio.timeout(START_SECONDS):
-                line = await self._read_line()
+                line = b"" if process is None else await self._told_what_it_is(process)
+                if process is None or not line:  # nobody was in waiting, or it is no more
+                    process = await spawn(self._start.threads)
+                    line = await self._told_what_it_is(process)
         except TimeoutError:
             self._kill()
             raise Failure(f"the engine was not ready within {START_SECONDS:g} seconds") from None
         if not line:
-            status = await self._process.wait()
+            status = await process.wait()
             raise Failure(f"the engine's process ended with status {status} before it was ready")
         answer = json.loads(line)
         if "refused" in answer:
-            await self._process.wait()
+            await process.wait()
             raise UserError(answer["refused"]["what"], where=answer["refused"]["where"], hint=answer["refused"]["hint"])
         self.facts = EngineFacts.model_validate(answer["started"])
         self.starts += 1
         self._heard = time.monotonic()
         self._ready.set()
+        if self._standby is not None:
+            self._standby.prepare(self._start)
         return self.facts
+
+    async def _told_what_it_is(self, process: asyncio.subprocess.Process) -> bytes:
+        self._process = process
+        self._send_line(self._start.model_dump_json())
+        return await self._read_line()
 
     async def _keep(self) -> None:
         """Hand out what is said; start again what ends."""

@@ -3,6 +3,8 @@
 Lines of JSON come in and go out. The first line in is an `EngineStart`; the first one out says what started, or why
 nothing did. Then requests come in and emissions go out, those of one step in one line. What an engine's libraries print
 goes to standard error. Without anybody at the other end the process ends.
+
+With `--libraries` it loads what the engine `torch` needs while it waits for the first line (`Standby`).
 """
 
 from __future__ import annotations
@@ -27,6 +29,8 @@ def main() -> int:
     out = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)
     die_with(os.getppid())
+    if "--libraries" in sys.argv[1:]:
+        _load_libraries()
     start = EngineStart.model_validate_json(sys.stdin.readline())
     try:
         engine = make_engine(start)
@@ -40,6 +44,11 @@ def main() -> int:
     # Threads of the libraries may hang at the interpreter's end; there is nothing left to save.
     out.flush()
     os._exit(0)
+
+
+def _load_libraries() -> None:
+
+    import loresmith.serving.engines.embedded.torch_engine  # noqa: F401
 
 
 def _work(engine: Engine, commands: queue.Queue[dict[str, Any]], out: TextIO) -> None:

@@ -127,8 +127,10 @@ def behind_door(app: FastAPI, gateway: Gateway) -> ASGIApp:
 
 
 def _models(gateway: Gateway, request: Request) -> list[dict[str, Any]]:
-    """Those that the caller may ask."""
-    principal, policy = principal_of(request.scope), gateway.rules.policy
+    """Those that the caller may ask from where they are now: for a plain chat, or for vectors."""
+    principal, rules, asked = principal_of(request.scope), gateway.rules, _context(request)
+    chat = {**asked, "route": "/v1/chat/completions", "stream": False, "tools": False}
+    embedding = {**asked, "route": "/v1/embeddings"}
     found = []
     for model in gateway.models.all():
         attributes = {"channel": model.settings.channel, "model": model.digest}
@@ -136,7 +138,7 @@ def _models(gateway: Gateway, request: Request) -> list[dict[str, Any]]:
         for name, adapter in names:
             labels = model.labels_of(adapter)
             found.append(Resource("release" if adapter is None else "adapter", name, labels, attributes))
-    found += [served.resource for served in gateway.rules.embedders.values()]
+    found += [served.resource for served in rules.embedders.values()]
     return [
         {
             "id": resource.id,
@@ -144,16 +146,22 @@ def _models(gateway: Gateway, request: Request) -> list[dict[str, Any]]:
             "created": 0,
             "owned_by": "loresmith",
             "labels": sorted(resource.labels),
-            "embeds": resource.id in gateway.rules.embedders,
+            "embeds": embeds,
         }
         for resource in found
-        if policy.decide(principal, "complete", resource, {"route": "/v1/models"}).allowed
+        for embeds in [resource.id in rules.embedders]
+        if rules.policy.decide(principal, "complete", resource, embedding if embeds else chat).allowed
     ]
+
+
+def _context(request: Request) -> dict[str, Any]:
+    """What policies may ask of any request."""
+    return {"route": request.url.path, **({"address": request.client.host} if request.client else {})}
 
 
 def _require_administrator(gateway: Gateway, request: Request) -> None:
     principal = principal_of(request.scope)
-    decision = gateway.rules.policy.decide(principal, "administer", GATEWAY, {"route": request.url.path})
+    decision = gateway.rules.policy.decide(principal, "administer", GATEWAY, _context(request))
     if not decision.allowed:
         raise Problem(403, "this is for administrators of the gateway", code="forbidden")
 

@@ -12,6 +12,7 @@ from loresmith.serving.engines.generation import Chosen, Constraint, Grammar, Js
 from loresmith.serving.gateway.answer import Answer
 from loresmith.serving.gateway.asked import Asked, Piece, Usage, sampling_of
 from loresmith.serving.gateway.gateway import Gateway
+from loresmith.serving.gateway.log_probabilities import told_token
 from loresmith.serving.gateway.problem import Problem
 from loresmith.serving.gateway.shapes import Asking, ChatRequest, NamedTool, ResponseFormat, plain
 from loresmith.serving.gateway.streams import DONE, event, respond
@@ -152,20 +153,7 @@ def _whole(answer: Answer, pieces: list[Piece]) -> dict[str, Any]:
 def _logprobs(answer: Answer, tokens: Sequence[Chosen]) -> dict[str, Any] | None:
     if not tokens:
         return None
-    return {"content": [_token(answer, token) for token in tokens], "refusal": None}
-
-
-def _token(answer: Answer, token: Chosen) -> dict[str, Any]:
-    return {
-        **_spelled(answer, token.id, token.log_probability or 0.0),
-        "top_logprobs": [_spelled(answer, id_, value) for id_, value in token.alternatives],
-    }
-
-
-def _spelled(answer: Answer, id_: int, log_probability: float) -> dict[str, Any]:
-    text = str(answer.model.tokenizer.decode([id_]))
-    spelled = answer.model.token_bytes(id_)
-    return {"token": text, "logprob": log_probability, "bytes": None if spelled is None else list(spelled)}
+    return {"content": [told_token(answer.model, token) for token in tokens], "refusal": None}
 
 
 class _Events:

@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from loresmith.errors import LoresmithError, UserError
 from loresmith.ledger.digest import digest_of
+from loresmith.serving.audit.journal import FOLDER as JOURNALS
+from loresmith.serving.audit.journal import Journal, bring_in
 from loresmith.serving.audit.record import AuditRecord
 from loresmith.serving.audit.tenant_keys import FOLDER as TENANT_KEYS
 from loresmith.serving.audit.tenant_keys import TenantKeys
 from loresmith.serving.audit.writer import Audit
 from loresmith.serving.gateway.problem import Problem
-from loresmith.serving.gateway.served_embedders import ServedEmbedder, open_embedders
+from loresmith.serving.gateway.served_embedders import MovingEmbedders, ServedEmbedder, open_embedders
 from loresmith.serving.gateway.served_models import ServedModels
 from loresmith.serving.gateway.telemetry import Telemetry
 from loresmith.serving.guards.guards import Guards
@@ -96,19 +98,21 @@ class Gateway:
         self.quotas = Quotas(config.quotas, groups, place.state / DAY_COUNTS)
         self.keys = TenantKeys(place.state / TENANT_KEYS, ledger.tenant_keys)
         # The audit, the sample and feedback each read keys in a thread of their own.
-        self.audit = Audit(ledger, config.audit, TenantKeys(place.state / TENANT_KEYS, ledger.tenant_keys))
+        self.audit = _audit(config, ledger, place)
         self.sample = TrafficSample(
             config.traffic_sample,
             place.state / TRAFFIC,
             TenantKeys(place.state / TENANT_KEYS, ledger.tenant_keys),
             self.rules.retriever.embedder if self.rules.retriever is not None else None,
         )
-        self.models = ServedModels(config.models, ledger, say)
+        self.models = ServedModels(config.models, ledger, say, standby=config.standby)
+        self._moving = MovingEmbedders(ledger, say)
         self.telemetry = Telemetry()
         self.draining = False
         self.trouble = ""
         """Why the configuration's file, as it is now, is not in force; empty while it is."""
         self._watching: asyncio.Task[None] | None = None
+        self._following: asyncio.Task[None] | None = None
         self._seen = _state_of(config, place)
         self._strangers = _STRANGERS_AT_ONCE
         self._stranger_at = 0.0
@@ -119,13 +123,15 @@ class Gateway:
         await self.quotas.start()
         await self.models.start()
         self._watching = asyncio.create_task(self._watch(), name="gateway: watch the configuration")
+        self._following = asyncio.create_task(self._follow(), name="gateway: follow the embedders' releases")
 
     async def close(self) -> None:
         """End everything, the audit last."""
-        if self._watching is not None:
-            self._watching.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._watching
+        for task in (self._watching, self._following):
+            if task is not None:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
         await self.models.close()
         await self.quotas.close()
         self.authenticator.close()
@@ -143,7 +149,8 @@ class Gateway:
     @property
     def notes(self) -> list[str]:
         """What is not as it was asked for, and keeps nothing from being answered."""
-        found = [f"{name}: what its release points at cannot be served" for name in self.models.problems]
+        unserved = (*self.models.problems, *self._moving.problems)
+        found = [f"{name}: what its release points at cannot be served" for name in unserved]
         return found + (["the configuration's file is wrong; the one before is in force"] if self.trouble else [])
 
     async def reload(self) -> bool:
@@ -221,6 +228,25 @@ class Gateway:
                 if self.trouble != str(error):
                     self.trouble = str(error)
                     self.say(f"the configuration cannot be taken as it is now: {error}")
+
+    async def _follow(self) -> None:
+        """Keep up with the releases whose models embed. Apart from `_watch`: a model takes its time to load."""
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            rules = self.rules
+            renewed = await asyncio.to_thread(self._moving.renewed, rules.config.embeddings, rules.embedders)
+            if renewed and self.rules is rules:  # else they are looked at anew by another configuration
+                self.rules = replace(rules, embedders={**rules.embedders, **renewed})
+
+
+def _audit(config: ServingConfig, ledger: Ledger, place: Place) -> Audit:
+    """The audit, with a journal where the ledger is a file beside it, and with what a killed gateway had on its way."""
+    keys = TenantKeys(place.state / TENANT_KEYS, ledger.tenant_keys)
+    if ledger.path is None:
+        return Audit(ledger, config.audit, keys)
+    journals = place.state / JOURNALS
+    bring_in(journals, ledger.audit_records)
+    return Audit(ledger, config.audit, keys, Journal(journals))
 
 
 def _rules(config: ServingConfig, ledger: Ledger, place: Place, embedders: Mapping[str, ServedEmbedder]) -> Rules:

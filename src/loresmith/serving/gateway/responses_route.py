@@ -16,7 +16,7 @@ from loresmith.serving.gateway.gateway import Gateway
 from loresmith.serving.gateway.problem import Problem
 from loresmith.serving.gateway.responses_input import messages_of
 from loresmith.serving.gateway.responses_output import Output
-from loresmith.serving.gateway.shapes import FunctionChoice, ResponsesRequest
+from loresmith.serving.gateway.shapes import LOG_PROBABILITIES, FunctionChoice, FunctionTool, ResponsesRequest
 from loresmith.serving.gateway.streams import event, respond
 
 _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
@@ -38,7 +38,10 @@ def asked_of(body: ResponsesRequest) -> Asked:
     call = _call(body)
     if call is not None and constraint is not None:
         raise Problem(400, "a call of a tool and a form of the answer exclude each other", param="tool_choice")
-    tools = body.tools if body.tool_choice != "none" else ()
+    tells_tokens = LOG_PROBABILITIES in (body.include or ())
+    if body.top_logprobs is not None and not tells_tokens:
+        raise Problem(400, f'top_logprobs needs `include: ["{LOG_PROBABILITIES}"]`', param="top_logprobs")
+    tools = _tools(body)
     return Asked(
         route="/v1/responses",
         model=body.model,
@@ -52,9 +55,14 @@ def asked_of(body: ResponsesRequest) -> Asked:
         sampling=sampling_of(body.model_dump(include={"temperature", "top_p"})),
         constraint=constraint,
         schema=schema,
+        alternatives=(body.top_logprobs or 0) if tells_tokens else None,
         stream=bool(body.stream),
         consent=consents(body.metadata),
     )
+
+
+def _tools(body: ResponsesRequest) -> tuple[FunctionTool, ...]:
+    return body.tools if body.tool_choice != "none" else ()
 
 
 def _call(body: ResponsesRequest) -> str | None:
@@ -89,7 +97,7 @@ class _Shown:
         self._body = body
 
     def whole(self, answer: Answer, pieces: list[Piece]) -> dict[str, Any]:
-        output = Output(answer)
+        output = Output(answer, calls=bool(_tools(self._body)))
         for piece in pieces:
             for _ in output.add(piece):
                 pass
@@ -105,7 +113,7 @@ class _Shown:
             sequence += 1
             return event({"type": kind, "sequence_number": sequence - 1, **said}, kind)
 
-        output = Output(answer)
+        output = Output(answer, calls=bool(_tools(self._body)))
         try:
             for name in ("response.created", "response.in_progress"):
                 yield told(name, response=self._frame(answer, "in_progress", []))
@@ -163,6 +171,7 @@ class _Shown:
             "temperature": 1.0 if body.temperature is None else body.temperature,
             "text": form,
             "tool_choice": choice.model_dump() if isinstance(choice, FunctionChoice) else choice or "auto",
+            "top_logprobs": body.top_logprobs or 0,
             "tools": [tool.model_dump() for tool in body.tools],
             "top_p": 1.0 if body.top_p is None else body.top_p,
             "truncation": "disabled",

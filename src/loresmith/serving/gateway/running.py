@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -58,6 +59,9 @@ async def _serve(
         server = _server(config, gateway, place)
         server.config.load()
         sockets = [_bound(server.config, config)]
+        # What is there by now stays: to look through all of it for garbage would keep callers waiting for 100 ms.
+        gc.collect()
+        gc.freeze()
         scheme = "https" if config.listen.certificate else "http"
         host, port = sockets[0].getsockname()[:2]
         started(f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}")

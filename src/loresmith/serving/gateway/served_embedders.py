@@ -1,14 +1,17 @@
-"""The embedders that `/v1/embeddings` offers: those of the key `embeddings`, and that of retrieval."""
+"""The embedders that `/v1/embeddings` offers: those of the key `embeddings`, and that of retrieval.
+
+Those of models follow what is promoted: see `MovingEmbedders`.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from loresmith.errors import UserError
+from loresmith.errors import LoresmithError, UserError
 from loresmith.serving.policy.resource import Resource
 from loresmith.serving.retrieval.embedders.embedder import Embedder, Vectors
 from loresmith.serving.settings import RETRIEVAL_EMBEDDER, EmbeddingSettings, ServingConfig
@@ -30,11 +33,13 @@ class ServedEmbedder:
     Attributes:
         name: by which callers ask for it.
         labels: those of the model that makes the vectors; of an index, whose vectors are not told, none.
+        reference: by which the configuration names its model; empty for one of an index.
     """
 
     name: str
     labels: frozenset[str]
     embedder: Embedder
+    reference: str = ""
     thread: ThreadPoolExecutor = field(default_factory=_one_thread)
 
     @property
@@ -76,15 +81,75 @@ def open_embedders(
     return found
 
 
+class MovingEmbedders:
+    """Looks which embedders are of another model than the one that is loaded, since a release moved on or back.
+
+    Args:
+        say: told what happens, in plain words.
+
+    Attributes:
+        problems: by the embedder's name, why what its reference leads to now is not served.
+    """
+
+    def __init__(self, ledger: Ledger, say: Callable[[str], None]) -> None:
+        self._ledger = ledger
+        self._say = say
+        self._failed: dict[str, str] = {}
+        self.problems: dict[str, str] = {}
+
+    def renewed(
+        self, settings: Mapping[str, EmbeddingSettings], served: Mapping[str, ServedEmbedder]
+    ) -> dict[str, ServedEmbedder]:
+        """Those of `served` that are to be replaced, loaded anew. What cannot be loaded changes nothing but what
+        `problems` says, and is not tried again before the reference leads elsewhere."""
+        found = {}
+        of_models = {name: one for name, one in settings.items() if one.model is not None and name in served}
+        for name, wanted in of_models.items():
+            try:
+                one = self._renewed(name, wanted, served[name])
+            except LoresmithError as error:
+                self._note(name, error)
+            else:
+                if one is not None:
+                    found[name] = one
+        for name in self.problems.keys() - of_models.keys():
+            self.problems.pop(name)
+        return found
+
+    def _renewed(self, name: str, wanted: EmbeddingSettings, served: ServedEmbedder) -> ServedEmbedder | None:
+        assert wanted.model is not None
+        digest = self._ledger.assets.find(wanted.model, kind="model").digest
+        if digest == self._failed.get(name):
+            return None
+        if digest == served.embedder.facts.digest:
+            self.problems.pop(name, None)
+            self._failed.pop(name, None)
+            return None
+        self._say(f"{name}: loading {wanted.model}")
+        self._failed[name] = digest  # until it is loaded
+        one = _opened(name, wanted, self._ledger, None)
+        self._failed.pop(name)
+        self.problems.pop(name, None)
+        self._say(f"{name}: embedding with {digest[:12]}")
+        return one
+
+    def _note(self, name: str, error: LoresmithError) -> None:
+        if self.problems.get(name) != str(error):
+            self.problems[name] = str(error)
+            self._say(f"{name}: {error.what}; what was served before still is")
+
+
 def _opened(name: str, settings: EmbeddingSettings, ledger: Ledger, before: ServedEmbedder | None) -> ServedEmbedder:
     if settings.model is not None:
+        if before is not None and before.reference == settings.model:
+            return before  # where its release has moved on, that follows by itself, and holds up no other change
         asset = ledger.assets.find(settings.model, kind="model")
-        if before is not None and before.embedder.facts.digest == asset.digest:
-            return ServedEmbedder(name, frozenset(asset.labels), before.embedder)
         from loresmith.serving.retrieval.embedders.model_embedder import ModelEmbedder
 
         directory = ledger.assets.directory(asset.digest)
-        return ServedEmbedder(name, frozenset(asset.labels), ModelEmbedder(directory, asset.digest))
+        return ServedEmbedder(
+            name, frozenset(asset.labels), ModelEmbedder(directory, asset.digest), reference=settings.model
+        )
     assert settings.index is not None
     from loresmith.serving.retrieval.opening import open_index
 

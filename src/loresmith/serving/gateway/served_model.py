@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from loresmith.errors import LoresmithError, UserError
 from loresmith.serving.engines.host import EngineHost
+from loresmith.serving.engines.standby import Standby
 from loresmith.serving.engines.starting import engine_start
 from loresmith.serving.parity.receipt import PARITY, computed_by, receipt_covers
 from loresmith.serving.settings import ServedModelSettings
@@ -126,9 +127,13 @@ def place_model(name: str, settings: ServedModelSettings, ledger: Ledger) -> tup
 
 
 async def load_model(
-    name: str, settings: ServedModelSettings, ledger: Ledger, say: Callable[[str], None]
+    name: str,
+    settings: ServedModelSettings,
+    ledger: Ledger,
+    say: Callable[[str], None],
+    standby: Standby | None = None,
 ) -> ServedModel:
-    """Start the engine of a model.
+    """Start the engine of a model, in a process in waiting if there is one.
 
     Raises:
         UserError: as `place_model`, or nobody certified the engine for the model, or it cannot be loaded.
@@ -151,7 +156,7 @@ async def load_model(
         base=asset.digest,
         options=settings.options,
     )
-    host = EngineHost(start, lambda said: say(f"{name}: {said}"))
+    host = EngineHost(start, lambda said: say(f"{name}: {said}"), standby)
     facts = await host.start()
     try:
         # A remote server says its version only when it is asked.

@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from loresmith.errors import LoresmithError
+from loresmith.serving.engines.standby import Standby
 from loresmith.serving.gateway.problem import no_model
 from loresmith.serving.gateway.served_model import ServedModel, load_model, place_model
 from loresmith.serving.settings import ServedModelSettings
@@ -20,7 +21,7 @@ from loresmith.serving.settings import ServedModelSettings
 if TYPE_CHECKING:
     from loresmith.ledger import Ledger
 
-POLL_SECONDS = 1.0
+POLL_SECONDS = 0.5
 SEPARATOR = ":"
 """Between the name of a model and that of an adapter."""
 
@@ -28,14 +29,25 @@ SEPARATOR = ":"
 class ServedModels:
     """The models of one gateway; for one event loop.
 
+    Args:
+        standby: whether a process waits for the next engine.
+
     Attributes:
         problems: by the model's name, why what its release points at now is not served.
     """
 
-    def __init__(self, settings: Mapping[str, ServedModelSettings], ledger: Ledger, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        settings: Mapping[str, ServedModelSettings],
+        ledger: Ledger,
+        say: Callable[[str], None],
+        *,
+        standby: bool = False,
+    ) -> None:
         self._settings = dict(settings)
         self._ledger = ledger
         self._say = say
+        self._standby = Standby() if standby else None
         self._models: dict[str, ServedModel] = {}
         self._loaded: dict[str, str] = {}
         self._failed: dict[str, str] = {}
@@ -64,6 +76,8 @@ class ServedModels:
             with suppress(asyncio.CancelledError):
                 await self._following
         await asyncio.gather(*(model.host.close() for model in self._models.values()), *self._ending)
+        if self._standby is not None:
+            await self._standby.close()
 
     def reload(self, settings: Mapping[str, ServedModelSettings]) -> None:
         """Serve others from now on; they are loaded by and by."""
@@ -90,7 +104,7 @@ class ServedModels:
             return
         try:
             self._say(f"{name}: loading {settings.release}@{settings.channel}")
-            model = await load_model(name, settings, self._ledger, self._say)
+            model = await load_model(name, settings, self._ledger, self._say, self._standby)
         except LoresmithError:
             self._failed[name] = wanted
             raise

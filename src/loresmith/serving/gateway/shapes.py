@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 NO_MEANING = "Taken so that clients need not be changed; it has no meaning here."
+LOG_PROBABILITIES = "message.output_text.logprobs"
+"""What `include` of `/v1/responses` has for log-probabilities."""
 
 
 class Shape(BaseModel):
@@ -190,7 +192,12 @@ class ResponsesRequest(Shape):
     store: Literal[False] | None = Field(default=None, description="Nothing is kept for later requests.")
     previous_response_id: None = Field(default=None, description="Send the conversation again instead.")
     truncation: Literal["disabled"] | None = None
-    include: tuple[str, ...] | None = Field(default=None, description=NO_MEANING)
+    include: tuple[str, ...] | None = Field(
+        default=None, description=f"`{LOG_PROBABILITIES}` tells log-probabilities; others have no meaning here."
+    )
+    top_logprobs: int | None = Field(
+        default=None, ge=0, le=20, description="Of how many other tokens the log-probabilities are told, too."
+    )
     service_tier: str | None = Field(default=None, description=NO_MEANING)
     reasoning: dict[str, Any] | None = Field(default=None, description=NO_MEANING)
     prompt_cache_key: str | None = Field(default=None, description=NO_MEANING)

@@ -21,6 +21,9 @@ from loresmith.serving.guards.views import Views
 UNREADABLE = "cannot be read"
 """The rule of a verdict on a picture or a sound."""
 
+OVER_PARTS = " (over parts)"
+"""How rules end whose match only several parts of a message together show."""
+
 
 @dataclass(frozen=True)
 class Examined:
@@ -31,7 +34,7 @@ class Examined:
         verdicts: what was found.
         action: the strictest that a guard asks for; `allow` and `redact` let the request go on.
         message: what the caller reads, where the action is `refuse` or `ask`.
-        route: the release that answers, where it is `route`.
+        route: the served model that answers, where it is `route`.
     """
 
     messages: list[dict[str, Any]]
@@ -78,6 +81,11 @@ class Guards:
         """
         made = [make_guard(each, folder, assets or {}, embed) for each in settings.root]
         return cls(made, key or secrets.token_bytes(32))
+
+    @property
+    def settings(self) -> tuple[GuardBase, ...]:
+        """Of each guard, in their order."""
+        return tuple(guard.settings for guard in self._guards)
 
     def examine(
         self,
@@ -161,7 +169,7 @@ class _Asking:
                 if not hit.rule.startswith("name/") and not any(matched in part for part in parts):
                     action = "refuse" if guard.settings.action == "redact" else guard.settings.action
                     settings = guard.settings.model_copy(update={"action": action})
-                    self._note(settings, where, role, f"{hit.rule} (over parts)", matched)
+                    self._note(settings, where, role, f"{hit.rule}{OVER_PARTS}", matched)
 
     def cannot_read(self, where: Where, role: str, kind: str) -> None:
         """A picture or a sound: refused, where a guard would have to look at it."""

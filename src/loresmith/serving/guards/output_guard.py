@@ -59,10 +59,10 @@ class NeedsPerson(Refused):
 
 
 class Rerouted(Stopped):
-    """Another release is to answer.
+    """Another model is to answer.
 
     Attributes:
-        route: the release.
+        route: its name.
     """
 
     def __init__(self, route: str, verdicts: tuple[Verdict, ...], text: str) -> None:

@@ -26,12 +26,16 @@ class GuardBase(BaseModel):
     action: Action = Field(
         default="refuse",
         description="What follows from a match. `allow`: it is on record, no more. `redact`: what matched is replaced. "
-        "`refuse`: the message below instead of an answer. `route`: another release answers. `ask`: a person decides.",
+        "`refuse`: the message below instead of an answer. `route`: another model answers. `ask`: a person decides.",
     )
     message: str = Field(
         default=REFUSED, min_length=1, max_length=2000, description="What a caller reads who is refused."
     )
-    route: str = Field(default="", description="With `route`: the release that answers instead, `name@channel`.")
+    route: str = Field(
+        default="",
+        description="With `route`: the served model that answers instead, by its name under `models`; `MODEL:ADAPTER` "
+        "for one of its adapters. An answer that has begun ends, and says whom to ask.",
+    )
     hold: Literal["window", "all"] = Field(
         default="window",
         description="How much of an answer is held back while it is written: the longest match, or all of it, so that "
@@ -41,7 +45,9 @@ class GuardBase(BaseModel):
     @model_validator(mode="after")
     def _a_route_has_a_release(self) -> GuardBase:
         if (self.action == "route") != bool(self.route):
-            raise ValueError("`route` names the release for the action `route`, and for no other")
+            raise ValueError("`route` names the model for the action `route`, and for no other")
+        if "@" in self.route:
+            raise ValueError(f"`route` is a name under `models`, which has no channel: {self.route!r} is none")
         return self
 
     def called(self) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
 
 _PAIRS_KEPT = 4096
 """Callers with resources that are kept parsed: most requests are one caller's for one release, again and again."""
+
+_DECISIONS_KEPT = 16_384
+
+ALL = "*"
+"""In place of an attribute: the context is looked at as a whole."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,8 @@ class Policy:
         )
         self._set = cedarpy.PolicySet.from_json_str(policy_set_json(statements))
         self._parsed = lru_cache(_PAIRS_KEPT)(_parsed)
+        self._reads = frozenset(name for statement in self.statements for name in context_read(statement.tree))
+        self._decided: OrderedDict[Hashable, Decision] = OrderedDict()
 
     @classmethod
     def load(cls, settings: PolicySettings, groups: Groups, folder: Path = Path()) -> Policy:
@@ -83,15 +91,34 @@ class Policy:
             raise refuse(checked.problems)
         return cls(checked.statements, groups)
 
+    def reads(self, name: str) -> bool:
+        """Whether a policy may look at this attribute of the context."""
+        return name in self._reads or ALL in self._reads
+
     def decide(
         self, principal: Principal, action: Action, resource: Resource, context: Mapping[str, Any] | None = None
     ) -> Decision:
-        """Whether a caller may do that; about 50 us.
+        """Whether a caller may do that; about 50 us, or 5 where the same was decided before.
 
         Args:
             context: what is known of the request besides: `at` (an aware datetime; now by default), `address`,
                 `route`, `tokens`, `stream`, `tools`.
         """
+        # Unless a policy reads the clock, a decision follows from what is asked alone.
+        key = None if self.reads("at") else _key(principal, action, resource, context or {})
+        if key is None:
+            return self._decision(principal, action, resource, context)
+        decision = self._decided.pop(key, None)
+        if decision is None:
+            decision = self._decision(principal, action, resource, context)
+        self._decided[key] = decision
+        if len(self._decided) > _DECISIONS_KEPT:
+            self._decided.popitem(last=False)
+        return decision
+
+    def _decision(
+        self, principal: Principal, action: Action, resource: Resource, context: Mapping[str, Any] | None
+    ) -> Decision:
         import cedarpy
 
         if resource.kind not in APPLIES_TO[action]:
@@ -112,6 +139,31 @@ class Policy:
         # Cedar passes over a policy that fails, a forbidding one too: here a failure denies.
         allowed = answer.allowed and not errors
         return Decision(allowed, tuple(sorted(answer.diagnostics.reasons)), errors, self.digest)
+
+
+def context_read(tree: Any) -> set[str]:
+    """The attributes of the context that a policy, in Cedar's JSON form, may look at; with ALL, any."""
+    if isinstance(tree, Mapping):
+        for operator in (".", "has"):
+            found = tree.get(operator)
+            if isinstance(found, Mapping) and found.get("left") == {"Var": "context"} and "attr" in found:
+                return {str(found["attr"])}
+        if tree.get("Var") == "context":
+            return {ALL}
+    inner = tree.values() if isinstance(tree, Mapping) else tree if isinstance(tree, list) else ()
+    return {name for part in inner for name in context_read(part)}
+
+
+def _key(principal: Principal, action: Action, resource: Resource, context: Mapping[str, Any]) -> Hashable | None:
+    """What a decision follows from; None where that cannot be told apart from something else."""
+    known = tuple(sorted((name, type(value).__name__, value) for name, value in context.items()))
+    attributes = tuple(sorted(resource.attributes.items()))
+    key = (principal, action, resource.kind, resource.id, resource.labels, attributes, known)
+    try:
+        hash(key)
+    except TypeError:
+        return None
+    return key
 
 
 def _parsed(

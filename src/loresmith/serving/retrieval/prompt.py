@@ -25,6 +25,7 @@ _NONE = "No passage of any document was found for this question."
 _QUESTION = "The question:"
 
 _LONGEST_NAME = 200
+_NAMED = re.compile(r'\[\d+\] "(.*)"(?:, page [\d, ]+)?')
 _LINE_ENDS = re.compile(r"\r\n|[\r\n\v\f\x1c-\x1e\x85\u2028\u2029]")
 _CONTROL = re.compile(r"<(?=\|)|\|(?=>)|[<\[](?=/?(?:s|INST|SYS|<SYS>|start_of_turn|end_of_turn|im_start|im_end)\b)")
 """The beginnings, and ends, of what templates write for control: `<|...|>`, `[INST]`, `<s>`, `<start_of_turn>`."""
@@ -43,6 +44,32 @@ class Grounded:
 
     messages: list[dict[str, Any]]
     passages: tuple[Passage, ...]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A passage as a model was shown it.
+
+    Attributes:
+        name: where it stands; its first 200 characters.
+        text: what it says, without what is invisible.
+    """
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Ungrounded:
+    """A conversation without the passages that were put into it.
+
+    Attributes:
+        messages: as a caller sent them.
+        passages: those that were in it, the first first.
+    """
+
+    messages: list[dict[str, Any]]
+    passages: tuple[Shown, ...]
 
 
 def question_of(messages: Sequence[Mapping[str, Any]]) -> str:
@@ -85,6 +112,25 @@ def with_passages(
     return Grounded(_instructed(grounded, settings.instructions), tuple(chosen))
 
 
+def without_passages(messages: Sequence[Mapping[str, Any]], instructions: str) -> Ungrounded:
+    """A conversation that `with_passages` made, as it was before, and what it put in.
+
+    Args:
+        messages: what begins as passages do in them is taken for passages.
+        instructions: of the settings; others than those by which it was made stay where they are.
+    """
+    bare = [dict(message) for message in messages]
+    turn = next((message for message in reversed(bare) if message["role"] == "user"), None)
+    content = None if turn is None else turn.get("content")
+    first = content if isinstance(content, str) else content[0].get("text", "") if content else ""
+    block, question, asked = first.partition(f"\n\n{_QUESTION}\n")
+    head, *passages = block.split("\n\n")
+    if turn is None or not question or head not in (_BEGIN, _NONE):
+        return Ungrounded(bare, ())
+    turn["content"] = asked if isinstance(content, str) else list(content or ())[1:]
+    return Ungrounded(_uninstructed(bare, instructions), tuple(map(_shown, passages)))
+
+
 def quoted(passage: Passage, text: str) -> str:
     """A passage as a model is shown it: its number and where it stands, then its lines."""
     pages = f", page {', '.join(map(str, passage.pages))}" if passage.pages else ""
@@ -109,6 +155,28 @@ def _instructed(messages: list[dict[str, Any]], instructions: str) -> list[dict[
     if isinstance(content, str):
         return [{**messages[0], "content": f"{content}\n\n{instructions}"}, *messages[1:]]
     return [{**messages[0], "content": [*(content or ()), {"type": "text", "text": instructions}]}, *messages[1:]]
+
+
+def _uninstructed(messages: list[dict[str, Any]], instructions: str) -> list[dict[str, Any]]:
+    """What `_instructed` was given."""
+    first, *others = messages
+    content = first.get("content")
+    if not instructions or first["role"] not in ("system", "developer"):
+        return messages
+    if content == instructions:
+        return others
+    if isinstance(content, str):
+        return [{**first, "content": content.removesuffix(f"\n\n{instructions}")}, *others]
+    if content and content[-1].get("text") == instructions:
+        return [{**first, "content": list(content[:-1])}, *others]
+    return messages
+
+
+def _shown(part: str) -> Shown:
+    """What `quoted` wrote, read again."""
+    named, *lines = part.split("\n")
+    found = _NAMED.fullmatch(named)
+    return Shown(found[1] if found else named, "\n".join(line.removeprefix(QUOTED) for line in lines))
 
 
 def _before(content: Any, text: str) -> Any:

@@ -3,7 +3,7 @@
     h = x + O attention(rope(norm_q(Q n1(x))), rope(norm_k(K n1(x))), V n1(x))
     x' = h + D (silu(G n2(h)) * U n2(h))
 
-with Q, K, V as one map and G, U as one. It is taken where a model has just these parts and computes, on a few tokens,
+with Q, K, V as one map. It is taken where a model has just these parts and computes, on a few tokens,
 what transformers computes; whoever has a twist of another kind goes the generic path.
 
 Legend: N tokens of a step, S segments that ask for logits, V vocabulary, I width, H query heads, K key-value heads,
@@ -31,7 +31,6 @@ FAMILIES = ("llama", "mistral", "qwen2", "qwen3")
 """Whose forward function this is, by their `model_type`."""
 
 _ATTENTION = ("q_proj", "k_proj", "v_proj")
-_GATED = ("gate_proj", "up_proj")
 
 _Norm = Callable[[Tensor], Tensor]
 
@@ -44,7 +43,8 @@ class _Layer:
     k_norm: _Norm | None
     o: ServedLinear
     after_norm: _Norm
-    gate_up: ServedLinear
+    gate: ServedLinear
+    up: ServedLinear
     down: ServedLinear
     twist: Twist
 
@@ -77,7 +77,7 @@ class FastNetwork:
         adapters = layout.adapters
         x_NI = self._embedding(layout.token_ids)
         cos_1ND, sin_1ND = self._rope(x_NI, layout.positions[None])
-        cos_N1D, sin_N1D = cos_1ND[0][:, None], sin_1ND[0][:, None]
+        cos_N1D, sin_N1D = cos_1ND[0][:, None], _first_half_negated(sin_1ND[0][:, None])
         q_size, k_size = self._heads * self._head_size, self._key_heads * self._head_size
         for number, layer in enumerate(self._layers):
             qkv_NO = layer.qkv(layer.norm(x_NI), adapters)
@@ -92,9 +92,10 @@ class FastNetwork:
                 turned_NXD = _rotated(qk_NXD, cos_N1D, sin_N1D)
                 q_NHD, k_NKD = turned_NXD[:, : self._heads], turned_NXD[:, self._heads :]
             seen_NHD = attention.attend(number, q_NHD, k_NKD, v_NKD, layer.twist)
-            x_NI = x_NI + layer.o(seen_NHD.flatten(1), adapters)
-            gate_NF, up_NF = layer.gate_up(layer.after_norm(x_NI), adapters).chunk(2, dim=1)
-            x_NI = x_NI + layer.down(nn.functional.silu(gate_NF).mul_(up_NF), adapters)
+            x_NI = layer.o.plus(seen_NHD.flatten(1), x_NI, adapters)
+            normed_NI = layer.after_norm(x_NI)
+            inner_NF = layer.up.times(normed_NI, layer.gate.silu(normed_NI, adapters), adapters)
+            x_NI = layer.down.plus(inner_NF, x_NI, adapters)
         return self._head(self._norm(x_NI[layout.asked_rows]), {})
 
     def copy_beginning(self, source: int, target: int, positions: int) -> None:
@@ -120,7 +121,8 @@ class FastNetwork:
             k_norm=_norm(attention.k_norm) if hasattr(attention, "k_norm") else None,
             o=self._linear(f"{name}.self_attn", attention, ("o_proj",)),
             after_norm=_norm(layer.post_attention_layernorm),
-            gate_up=self._linear(f"{name}.mlp", mlp, _GATED),
+            gate=self._linear(f"{name}.mlp", mlp, ("gate_proj",)),
+            up=self._linear(f"{name}.mlp", mlp, ("up_proj",)),
             down=self._linear(f"{name}.mlp", mlp, ("down_proj",)),
             twist=Twist(scaling=attention.scaling, window=_window(attention)),
         )
@@ -144,7 +146,16 @@ def _window(attention: Any) -> int | None:
     return getattr(windowed, "sliding_window", None)
 
 
+def _first_half_negated(sin_N1D: Tensor) -> Tensor:
+    first_N1E, second_N1E = sin_N1D.chunk(2, dim=-1)
+    return torch.cat((-first_N1E, second_N1E), -1)
+
+
 def _rotated(x_NXD: Tensor, cos_N1D: Tensor, sin_N1D: Tensor) -> Tensor:
-    """Rotary positions (Su et al. 2021), the halves of a head turned against one another as in Llama."""
+    """Rotary positions (Su et al. 2021), the halves of a head turned against one another as in Llama.
+
+    Args:
+        sin_N1D: with its first half negated, as the second half of a head is where it takes part in the first.
+    """
     first_NXE, second_NXE = x_NXD.chunk(2, dim=-1)
-    return torch.cat((-second_NXE, first_NXE), -1).mul_(sin_N1D).addcmul_(x_NXD, cos_N1D)
+    return torch.cat((second_NXE, first_NXE), -1).mul_(sin_N1D).addcmul_(x_NXD, cos_N1D)

@@ -40,7 +40,7 @@ class Segment:
 
 
 class Layout:
-    """The segments of one step: those of one token first.
+    """The segments of one step: those of one token first, in the order of their slots.
 
     Attributes:
         single: how many segments of one token lead the row.
@@ -48,7 +48,7 @@ class Layout:
     """
 
     def __init__(self, segments: Sequence[Segment], device: torch.device) -> None:
-        self.segments = sorted(segments, key=lambda segment: len(segment.tokens) > 1)
+        self.segments = sorted(segments, key=lambda one: (True, 0) if len(one.tokens) > 1 else (False, one.slot))
         self.device = device
         self.single = sum(len(segment.tokens) == 1 for segment in self.segments)
         self.offsets: list[int] = []

@@ -44,23 +44,13 @@ class Chooser:
     counts: dict[int, int] = field(default_factory=dict)
     written: int = 0
 
-    @property
-    def plain(self) -> bool:
+    def takes(self, likeliest: int) -> bool:
         """Whether the likeliest token is the choice."""
         rules = self.sampling
-        return rules.temperature == 0 and not self.adjusts
-
-    @property
-    def adjusts(self) -> bool:
-        """Whether its logits are changed before anything is chosen."""
-        rules = self.sampling
-        return bool(
-            rules.logit_bias
-            or rules.presence_penalty
-            or rules.frequency_penalty
-            or rules.repetition_penalty != 1
-            or self.written < self.min_new_tokens
-        )
+        if rules.temperature or rules.logit_bias or rules.presence_penalty or rules.frequency_penalty:
+            return False
+        too_early = self.written < self.min_new_tokens and likeliest in self.ends
+        return rules.repetition_penalty == 1 and not too_early
 
     def note(self, token: int) -> None:
         """Remember a token of the answer."""
@@ -82,8 +72,8 @@ def choose(logits_SV: Tensor, choosers: Sequence[Chooser], masks: Sequence[Tenso
     likeliest = logits_SV.argmax(-1).tolist()
     tokens = []
     for row, (chooser, mask_V) in enumerate(zip(choosers, masks, strict=True)):
-        if chooser.plain and mask_V is None:
-            tokens.append(int(likeliest[row]))
+        if mask_V is None and chooser.takes(likeliest[row]):
+            tokens.append(likeliest[row])
             continue
         adjusted_V = _adjusted(logits_SV[row], chooser, mask_V)
         tokens.append(_drawn(adjusted_V, chooser))

@@ -9,11 +9,15 @@ Legend: N tokens of a step, I width of the input, O of the output, A rank of an 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor, nn
+
+Then = Literal["none", "swish", "mul", "add"]
+"""What is done with a product before it is rounded."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,24 @@ class ServedLinear:
             self._add_update(number, rows_R, x_NI, y_NO)
         return y_NO
 
+    def silu(self, x_NI: Tensor, adapters: Mapping[int, Tensor]) -> Tensor:
+        """silu(W x + b), in one operation where no adapter changes W."""
+        if self.updates:
+            return nn.functional.silu(self(x_NI, adapters))
+        return self._product(x_NI, "swish")
+
+    def times(self, x_NI: Tensor, factor_NO: Tensor, adapters: Mapping[int, Tensor]) -> Tensor:
+        """(W x + b) * factor; as `silu`."""
+        if self.updates:
+            return self(x_NI, adapters).mul_(factor_NO)
+        return self._product(x_NI, "mul", factor_NO)
+
+    def plus(self, x_NI: Tensor, summand_NO: Tensor, adapters: Mapping[int, Tensor]) -> Tensor:
+        """W x + b + summand; as `silu`."""
+        if self.updates:
+            return self(x_NI, adapters).add_(summand_NO)
+        return self._product(x_NI, "add", summand_NO)
+
     def _add_update(self, number: int, rows_R: Tensor, x_NI: Tensor, y_NO: Tensor) -> None:
         begin = 0
         x_RI = None
@@ -66,19 +88,45 @@ class ServedLinear:
             begin += size
 
 
-def packed_product(weight_OI: Tensor, bias_O: Tensor | None) -> Callable[[Tensor], Tensor]:
-    """x -> x W^T + b for x (N, I)."""
+class Product(Protocol):
+    """x -> f(x W^T + b) for x (N, I).
+
+    Args:
+        then: f: none; silu ("swish", as oneDNN calls it); the product with `other` or the sum with it, both (N, O).
+    """
+
+    def __call__(self, x_NI: Tensor, then: Then = "none", other_NO: Tensor | None = None) -> Tensor: ...
+
+
+def packed_product(weight_OI: Tensor, bias_O: Tensor | None) -> Product:
+    """The product with a weight that is laid out for it; what follows on it is done before anything is rounded."""
     if weight_OI.device.type != "cpu" or not _packs(weight_OI.dtype):
-        return lambda x_NI: nn.functional.linear(x_NI, weight_OI, bias_O)
+        return _plain_product(weight_OI, bias_O)
     # The private operators keep to one form whatever the number of rows is.
     packed = torch.ops.mkldnn._reorder_linear_weight(weight_OI.contiguous(), 1)
     pointwise = torch.ops.mkldnn._linear_pointwise
 
-    def product(x_NI: Tensor) -> Tensor:
-        if len(x_NI) == 1:
+    def product(x_NI: Tensor, then: Then = "none", other_NO: Tensor | None = None) -> Tensor:
+        rows = len(x_NI)
+        if rows == 1:
             # One row alone goes another way, which adds up in another order; it is given a second.
-            return pointwise(torch.cat((x_NI, x_NI)), packed, bias_O, "none", [], "")[:1]  # type: ignore[no-any-return]
-        return pointwise(x_NI, packed, bias_O, "none", [], "")  # type: ignore[no-any-return]
+            x_NI = torch.cat((x_NI, x_NI))
+            other_NO = None if other_NO is None else torch.cat((other_NO, other_NO))
+        if other_NO is None:
+            return pointwise(x_NI, packed, bias_O, then, [], "")[:rows]  # type: ignore[no-any-return]
+        return pointwise.binary(x_NI, other_NO, packed, bias_O, then)[:rows]  # type: ignore[no-any-return]
+
+    return product
+
+
+def _plain_product(weight_OI: Tensor, bias_O: Tensor | None) -> Product:
+    def product(x_NI: Tensor, then: Then = "none", other_NO: Tensor | None = None) -> Tensor:
+        y_NO = nn.functional.linear(x_NI, weight_OI, bias_O)
+        if then == "swish":
+            return nn.functional.silu(y_NO)
+        if other_NO is None:
+            return y_NO
+        return y_NO.mul_(other_NO) if then == "mul" else y_NO.add_(other_NO)
 
     return product
 

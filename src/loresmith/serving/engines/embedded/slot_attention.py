@@ -15,16 +15,17 @@ J blocks of keys, P keys of a block, Q queries of a block of a prompt, L keys th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from loresmith.serving.engines.embedded.layout import Layout, Segment
-from loresmith.serving.engines.embedded.slot_cache import BANK, BLOCK, GRAIN, SlotCache, blocks_of
+from loresmith.serving.engines.embedded.slot_cache import BLOCK, GRAIN, Bank, SlotCache, blocks_of
 
-FULL = 5
-"""From so many requests in a bank on, the whole bank is computed rather than theirs copied out of it."""
+FULL = 5 / 8
+"""From this share of a bank's slots on, the whole bank is computed rather than the asked ones copied out of it."""
 
 
 @dataclass(frozen=True)
@@ -46,22 +47,24 @@ class Twist:
 
 @dataclass
 class _Group:
-    """Single tokens of one bank.
+    """Single tokens of one bank: neighbours in the row of the step, in the order of their slots.
 
     Attributes:
         bank: the bank.
         slots: that are computed, by their places in the bank; more than asked for where the whole bank is.
-        asked_R: for each token, which of those it is.
-        rows_R: where in the row of the step it lies.
-        ends_R: how many keys it sees.
+        rows: where in the row of the step the tokens lie.
+        asked_R: for each token, which of the slots it is; None where they are just these.
+        source_C: for each slot, the row of its token, or any; None where they are just the rows.
+        ends_C: how many keys each slot's token sees; 1 where there is none.
         blocks: how many are read.
     """
 
-    bank: int
+    bank: Bank
     slots: list[int]
-    asked_R: Tensor
-    rows_R: Tensor
-    ends_R: Tensor
+    rows: slice
+    asked_R: Tensor | None
+    source_C: Tensor | None
+    ends_C: Tensor
     blocks: int
     masks: dict[int | None, Tensor] = field(default_factory=dict)
 
@@ -74,7 +77,7 @@ class SlotAttention:
         self._cache = cache
         self._dtype = dtype
         self._places = cache.places(layout)
-        self._groups = _groups(layout)
+        self._groups = _groups(layout, cache.banks)
         self._pieces = list(zip(layout.segments, layout.offsets, strict=True))[layout.single :]
         self._masks: dict[tuple[int, int, int | None], Tensor] = {}
 
@@ -85,47 +88,48 @@ class SlotAttention:
             (N, H, D).
         """
         self._cache.store(layer, self._places, k_NKD, v_NKD)
+        if len(self._groups) == 1 and not self._pieces:
+            return self._attend_single(layer, self._groups[0], q_NHD, twist)
         out_NHD = q_NHD.new_empty(*q_NHD.shape[:2], v_NKD.shape[2])
         for group in self._groups:
-            self._attend_single(layer, group, q_NHD, twist, out_NHD)
+            out_NHD[group.rows] = self._attend_single(layer, group, q_NHD, twist)
         for segment, at in self._pieces:
             self._attend_piece(layer, segment, at, q_NHD, twist, out_NHD)
         return out_NHD
 
-    def _attend_single(self, layer: int, group: _Group, q_NHD: Tensor, twist: Twist, out_NHD: Tensor) -> None:
-        keys_JRKPD, values_JRKPD = self._cache.of_bank(layer, group.bank, group.blocks, group.slots)
-        slots, heads = keys_JRKPD.shape[1:3]
-        q_RHD = q_NHD.new_zeros(slots, *q_NHD.shape[1:])
-        q_RHD[group.asked_R] = q_NHD[group.rows_R]
+    def _attend_single(self, layer: int, group: _Group, q_NHD: Tensor, twist: Twist) -> Tensor:
+        """The group's rows (R, H, D)."""
+        keys_JCKPD, values_JCKPD = self._cache.of_bank(layer, group.bank, group.blocks, group.slots)
+        slots, heads = keys_JCKPD.shape[1:3]
+        q_CHD = q_NHD[group.rows] if group.source_C is None else q_NHD.index_select(0, group.source_C)
         out_XGD = _attend(
-            q_RHD.view(slots * heads, -1, q_NHD.shape[2]),
-            keys_JRKPD.flatten(1, 2),
-            values_JRKPD.flatten(1, 2),
+            q_CHD.reshape(slots * heads, -1, q_NHD.shape[2]),
+            keys_JCKPD.flatten(1, 2),
+            values_JCKPD.flatten(1, 2),
             self._single_mask(group, twist.window, heads),
             twist,
             heads,
         )
-        out_NHD[group.rows_R] = out_XGD.view(slots, q_NHD.shape[1], -1)[group.asked_R]
+        out_CHD = out_XGD.view(slots, q_NHD.shape[1], -1)
+        return out_CHD if group.asked_R is None else out_CHD.index_select(0, group.asked_R)
 
     def _single_mask(self, group: _Group, window: int | None, heads: int) -> Tensor:
-        """What is added to the scores (R K, 1, L)."""
+        """What is added to the scores (C K, 1, L)."""
         found = group.masks.get(window)
         if found is None:
             places_L = torch.arange(group.blocks * GRAIN, device=self._layout.device)
-            ends_R = group.ends_R.new_ones(len(group.slots))  # slots that are not asked see their first key
-            ends_R[group.asked_R] = group.ends_R
-            visible_RL = places_L < ends_R[:, None]
+            visible_CL = places_L < group.ends_C[:, None]
             if window is not None:
-                visible_RL &= places_L >= (ends_R - window)[:, None]
-            found = group.masks[window] = self._to_add(visible_RL).repeat_interleave(heads, 0)[:, None]
+                visible_CL &= places_L >= (group.ends_C - window)[:, None]
+            found = group.masks[window] = self._to_add(visible_CL).repeat_interleave(heads, 0)[:, None]
         return found
 
     def _attend_piece(
         self, layer: int, segment: Segment, at: int, q_NHD: Tensor, twist: Twist, out_NHD: Tensor
     ) -> None:
-        bank, within = divmod(segment.slot, BANK)
-        read = blocks_of(segment.end)
-        keys_JKPD, values_JKPD = (kept[:, 0] for kept in self._cache.of_bank(layer, bank, read, [within]))
+        bank, read = self._cache.banks[segment.slot], blocks_of(segment.end)
+        of_slot = self._cache.of_bank(layer, bank, read, [segment.slot - bank.begin])
+        keys_JKPD, values_JKPD = (kept[:, 0] for kept in of_slot)
         heads = keys_JKPD.shape[1]
         first = segment.start
         while first < segment.end:
@@ -165,27 +169,41 @@ class SlotAttention:
         return torch.where(visible, torch.zeros((), dtype=self._dtype, device=visible.device), shut)
 
 
-def _groups(layout: Layout) -> list[_Group]:
+def _groups(layout: Layout, banks: Sequence[Bank]) -> list[_Group]:
     """The single tokens by their banks."""
-    by_bank: dict[int, list[int]] = {}
-    for row, segment in enumerate(layout.segments[: layout.single]):
-        by_bank.setdefault(segment.slot // BANK, []).append(row)
     groups = []
-    for bank, rows in sorted(by_bank.items()):
-        within = [layout.segments[row].slot % BANK for row in rows]
-        ends = [layout.segments[row].end for row in rows]
-        slots = list(range(BANK)) if len(rows) >= FULL else sorted(within)
-        groups.append(
-            _Group(
-                bank=bank,
-                slots=slots,
-                asked_R=torch.tensor([slots.index(place) for place in within], device=layout.device),
-                rows_R=torch.tensor(rows, device=layout.device),
-                ends_R=torch.tensor(ends, device=layout.device),
-                blocks=blocks_of(max(ends)),
-            )
-        )
+    singles = layout.segments[: layout.single]
+    first = 0
+    while first < len(singles):
+        bank = banks[singles[first].slot]
+        asked = [segment for segment in singles[first:] if segment.slot < bank.begin + bank.size]
+        groups.append(_group(layout, bank, first, asked))
+        first += len(asked)
     return groups
+
+
+def _group(layout: Layout, bank: Bank, first: int, asked: Sequence[Segment]) -> _Group:
+    within = [segment.slot - bank.begin for segment in asked]
+    slots = list(range(bank.size)) if len(asked) >= FULL * bank.size else within
+    place = {slot: number for number, slot in enumerate(slots)}
+    source, ends = [first] * len(slots), [1] * len(slots)  # a slot that is not asked sees its first key
+    for number, segment in enumerate(asked):
+        at = place[within[number]]
+        source[at], ends[at] = first + number, segment.end
+    all_asked = len(slots) == len(asked)
+
+    def numbers(values: list[int]) -> Tensor:
+        return torch.tensor(values, device=layout.device)
+
+    return _Group(
+        bank=bank,
+        slots=slots,
+        rows=slice(first, first + len(asked)),
+        asked_R=None if all_asked else numbers([place[slot] for slot in within]),
+        source_C=None if all_asked else numbers(source),
+        ends_C=numbers(ends),
+        blocks=blocks_of(max(ends)),
+    )
 
 
 def _attend(q_XQD: Tensor, keys_JXPD: Tensor, values_JXPD: Tensor, mask: Tensor, twist: Twist, heads: int) -> Tensor:
@@ -197,7 +215,8 @@ def _attend(q_XQD: Tensor, keys_JXPD: Tensor, values_JXPD: Tensor, mask: Tensor,
     weights_XQL = _softmax(scores.permute(1, 2, 0, 3).reshape(pairs, queries, -1), mask, twist, heads)
     weights_JXQP = weights_XQL.view(pairs, queries, blocks, GRAIN).permute(2, 0, 1, 3)
     parts = torch.bmm(weights_JXQP.reshape(blocks * pairs, queries, GRAIN), values_JXPD.flatten(0, 1))
-    return _summed(parts.view(blocks, pairs, queries, -1))
+    # One after the other in fp32, from the first block on: further blocks, whose keys are all masked, change nothing.
+    return parts.view(blocks, pairs, queries, -1).sum(0)
 
 
 def _softmax(scores_XQL: Tensor, mask: Tensor, twist: Twist, heads: int) -> Tensor:
@@ -217,11 +236,3 @@ def _sinks(sinks_H: Tensor, scores_XQL: Tensor, heads: int) -> Tensor:
     groups = len(sinks_H) // heads
     sinks = sinks_H.view(1, heads, 1, groups).expand(pairs // heads, heads, rows // groups, groups)
     return sinks.reshape(pairs, rows, 1)
-
-
-def _summed(parts_JXQD: Tensor) -> Tensor:
-    """The sum over blocks, one after the other: further blocks, whose keys are all masked, then change nothing."""
-    total_XQD = parts_JXQD[0]
-    for part_XQD in parts_JXQD[1:]:
-        total_XQD = total_XQD + part_XQD
-    return total_XQD

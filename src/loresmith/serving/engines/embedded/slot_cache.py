@@ -1,15 +1,16 @@
 """Keys and values of all requests, in slots that are laid out once.
 
-A slot holds one request's positions. Slots stand in banks of BANK, and a bank's memory goes by blocks of GRAIN
-positions: first the first block of all its slots, then the second. So the first blocks of a bank are one contiguous
-batch of matrices, which oneDNN multiplies without copying them first; in any other order it copies all keys and values
-for every token (profile in docs/log.md).
+A slot holds one request's positions. Slots stand in banks, and a bank's memory goes by blocks of GRAIN positions: first
+the first block of all its slots, then the second. So the first blocks of a bank are one contiguous batch of matrices,
+which oneDNN multiplies without copying them first; in any other order it copies all keys and values for every token
+(profile in docs/log.md). The first two banks have BANK slots and each further one as many as all before it: a few
+requests read a small bank, and many few banks.
 
 Memory that no position has reached yet is not taken from the machine: the operating system hands out pages when they
 are written.
 
-Legend: Z banks, J blocks, C slots of a bank (BANK), K key-value heads, P positions of a block (GRAIN), D size of a key
-or value, N tokens of a step.
+Legend: J blocks, C slots of a bank, X cells (a block of a slot), K key-value heads, P positions of a block (GRAIN), D
+size of a key or value, N tokens of a step.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ GRAIN = 64
 """Positions of a block: keys are read in multiples of this many."""
 
 BANK = 8
-"""Slots of a bank."""
+"""Slots of the first bank."""
 
 BLOCK = 128
 """Queries of a prompt that are computed at a time; a multiple of GRAIN."""
@@ -37,10 +38,27 @@ def blocks_of(positions: int) -> int:
     return -(-positions // GRAIN)
 
 
+@dataclass(frozen=True)
+class Bank:
+    """Neighbouring slots: from `begin`, `size` of them."""
+
+    begin: int
+    size: int
+
+
+def banks_of(slots: int) -> list[Bank]:
+    """All banks of so many slots, in their order."""
+    banks = [Bank(0, BANK)]
+    while (begin := banks[-1].begin + banks[-1].size) < slots:
+        banks.append(Bank(begin, begin))
+    last = banks.pop()
+    return [*banks, Bank(last.begin, min(last.size, slots - last.begin))]
+
+
 @dataclass
 class _Layer:
-    keys_ZJCKPD: Tensor
-    values_ZJCKPD: Tensor
+    keys_XKPD: Tensor
+    values_XKPD: Tensor
 
 
 class SlotCache:
@@ -50,39 +68,49 @@ class SlotCache:
         slots: how many there are.
         window: positions that each must hold.
         dtype, device: of keys and values.
+
+    Attributes:
+        banks: the bank of each slot.
     """
 
     def __init__(self, slots: int, window: int, dtype: torch.dtype, device: torch.device) -> None:
         self.slots = slots
-        self._banks = -(-slots // BANK)
+        self.banks = [bank for bank in banks_of(slots) for _ in range(bank.size)]
         self._blocks = -(-window // BLOCK) * (BLOCK // GRAIN)
         self._dtype, self._device = dtype, device
         self._layers: dict[int, _Layer] = {}
 
-    @staticmethod
-    def places(layout: Layout) -> tuple[Tensor, ...]:
-        """Where a step's tokens go: bank, block, slot of the bank, position of the block; int64 (N,) each."""
-        slots_N, positions_N = layout.slots, layout.positions
-        return slots_N // BANK, positions_N // GRAIN, slots_N % BANK, positions_N % GRAIN
+    def places(self, layout: Layout) -> tuple[Tensor, Tensor]:
+        """Where a step's tokens go: their cells, and their positions in them; int64 (N,) each."""
+        cells = [
+            self._cell(segment.slot, position // GRAIN)
+            for segment in layout.segments
+            for position in range(segment.start, segment.end)
+        ]
+        return torch.tensor(cells, device=self._device), layout.positions % GRAIN
 
-    def store(self, layer: int, places: tuple[Tensor, ...], keys_NKD: Tensor, values_NKD: Tensor) -> None:
+    def store(self, layer: int, places: tuple[Tensor, Tensor], keys_NKD: Tensor, values_NKD: Tensor) -> None:
         """Keep the keys and values of a step's tokens."""
         kept = self._layers.get(layer)
         if kept is None:
             kept = self._layers[layer] = _Layer(self._zeros(keys_NKD), self._zeros(values_NKD))
-        bank_N, block_N, slot_N, position_N = places
-        kept.keys_ZJCKPD[bank_N, block_N, slot_N, :, position_N] = keys_NKD
-        kept.values_ZJCKPD[bank_N, block_N, slot_N, :, position_N] = values_NKD
+        cells_N, within_N = places
+        kept.keys_XKPD[cells_N, :, within_N] = keys_NKD
+        kept.values_XKPD[cells_N, :, within_N] = values_NKD
 
-    def of_bank(self, layer: int, bank: int, blocks: int, within: Sequence[int]) -> tuple[Tensor, Tensor]:
+    def of_bank(self, layer: int, bank: Bank, blocks: int, within: Sequence[int]) -> tuple[Tensor, Tensor]:
         """The first blocks of some slots of a bank (J, C, K, P, D), of keys and of values.
 
         Args:
             within: which; all of the bank's are given without copying.
         """
         kept = self._layers[layer]
-        keys, values = kept.keys_ZJCKPD[bank, :blocks], kept.values_ZJCKPD[bank, :blocks]
-        if len(within) == BANK:
+        begin = self._blocks * bank.begin
+        cells = slice(begin, begin + blocks * bank.size)
+        keys, values = (
+            tensor[cells].view(blocks, bank.size, *tensor.shape[1:]) for tensor in (kept.keys_XKPD, kept.values_XKPD)
+        )
+        if len(within) == bank.size:
             return keys, values
         chosen = torch.tensor(within, device=self._device)
         return keys.index_select(1, chosen), values.index_select(1, chosen)
@@ -91,13 +119,18 @@ class SlotCache:
     def copy_beginning(self, source: int, target: int, positions: int) -> None:
         """Give one slot the first positions of another."""
         blocks = blocks_of(positions)
+        sources = [self._cell(source, block) for block in range(blocks)]
+        targets = [self._cell(target, block) for block in range(blocks)]
         for layer in self._layers.values():
-            for kept in (layer.keys_ZJCKPD, layer.values_ZJCKPD):
-                begun = kept[source // BANK, :blocks, source % BANK]
-                kept[target // BANK, :blocks, target % BANK] = begun
+            for kept in (layer.keys_XKPD, layer.values_XKPD):
+                kept[targets] = kept[sources]
+
+    def _cell(self, slot: int, block: int) -> int:
+        bank = self.banks[slot]
+        return self._blocks * bank.begin + block * bank.size + slot - bank.begin
 
     def _zeros(self, like_NKD: Tensor) -> Tensor:
         # Zeros, since what is masked is still multiplied, and what memory holds by chance may be no number.
         heads, size = like_NKD.shape[1:]
-        shape = (self._banks, self._blocks, BANK, heads, GRAIN, size)
+        shape = (len(self.banks) * self._blocks, heads, GRAIN, size)
         return torch.zeros(shape, dtype=self._dtype, device=self._device)

@@ -1,0 +1,91 @@
+"""A process in waiting that has loaded an engine's libraries already, and has yet to be told which engine it is.
+
+Loading them takes seconds; a model that was promoted, rolled back or is started again after a failure need not wait for
+them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from contextlib import suppress
+
+from loresmith.serving.engines.starting import FACTORIES, EngineStart
+
+DELAY_SECONDS = 5.0
+"""How long after an engine has started the process in waiting is: the first answers come first."""
+
+LINE_BYTES = 1 << 26
+"""The longest line that an engine's process may say."""
+
+
+class Standby:
+    """At most one such process, for engines of the kind `torch`; for one event loop."""
+
+    def __init__(self) -> None:
+        self._process: asyncio.subprocess.Process | None = None
+        self._threads = 0
+        self._preparing: asyncio.Task[None] | None = None
+        self._closed = False
+
+    @property
+    def process_id(self) -> int | None:
+        return None if self._process is None or self._process.returncode is not None else self._process.pid
+
+    def take(self, start: EngineStart) -> asyncio.subprocess.Process | None:
+        """The process, if it can become this engine; from now on it is the caller's."""
+        if self.process_id is None or not _suits(start) or start.threads != self._threads:
+            return None
+        process, self._process = self._process, None
+        return process
+
+    def prepare(self, start: EngineStart) -> None:
+        """Have one for another engine like this, in a while."""
+        if self._closed or not _suits(start) or self._preparing is not None:
+            return
+        if self.process_id is None or start.threads != self._threads:
+            self._preparing = asyncio.create_task(self._prepare(start.threads), name="engine: stand by")
+
+    async def close(self) -> None:
+        """End it."""
+        self._closed = True
+        if self._preparing is not None:
+            self._preparing.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._preparing
+        await self._end()
+
+    async def _prepare(self, threads: int) -> None:
+        try:
+            await asyncio.sleep(DELAY_SECONDS)
+            await self._end()
+            self._process, self._threads = await spawn(threads, "--libraries"), threads
+        finally:
+            self._preparing = None
+
+    async def _end(self) -> None:
+        if self._process is not None:
+            with suppress(ProcessLookupError):
+                self._process.kill()
+            await self._process.wait()
+            self._process = None
+
+
+async def spawn(threads: int, *arguments: str) -> asyncio.subprocess.Process:
+    """An engine's process, which has to be told which engine it is."""
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "false"}
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "loresmith.serving.engines.worker",
+        *arguments,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        env=environment,
+        limit=LINE_BYTES,
+    )
+
+
+def _suits(start: EngineStart) -> bool:
+    return start.factory == FACTORIES["torch"]
