@@ -77,13 +77,19 @@ def test_many_requests_in_banks_of_several_sizes_answer_as_each_does_alone(tiny_
 def test_no_two_slots_share_memory(slots: int) -> None:
     cache = SlotCache(slots, 200, torch.float32, torch.device("cpu"))
     positions = [Segment(slot, 0, [0] * 200, False) for slot in range(slots)]
-    cells_N, within_N = cache.places(Layout(positions, torch.device("cpu")))
-    assert len({*zip(cells_N.tolist(), within_N.tolist(), strict=True)}) == slots * 200
-    keys_NKD = torch.arange(slots * 200.0).view(-1, 1, 1)
-    cache.store(0, (cells_N, within_N), keys_NKD, keys_NKD)
+    places = cache.places(Layout(positions, torch.device("cpu")))
+    assert len(set(places.rows(2).tolist())) == slots * 200 * 2
+    keys_NKD = torch.arange(slots * 400.0).view(-1, 2, 1)
+    cache.store(0, places, keys_NKD, -keys_NKD)
     for slot, bank in enumerate(cache.banks):
-        keys_JCKPD, _ = cache.of_bank(0, bank, 4, list(range(bank.size)))
-        assert keys_JCKPD[:, slot - bank.begin].flatten()[:200].tolist() == list(range(slot * 200, slot * 200 + 200))
+        keys_JCKPD, values_JCKPD = cache.of_bank(0, bank, 4, list(range(bank.size)))
+        keys_KLD, values_JKPD = cache.of_slot(0, slot, 4)
+        for head in range(2):
+            there = list(range(slot * 400 + head, slot * 400 + 400, 2))
+            assert keys_JCKPD[:, slot - bank.begin, head].flatten()[:200].tolist() == there
+            assert keys_KLD[head].flatten()[:200].tolist() == there
+        assert torch.equal(values_JKPD, values_JCKPD[:, slot - bank.begin])
+        assert torch.equal(values_JKPD, -keys_JCKPD[:, slot - bank.begin])
 
 
 def test_another_seed_gives_another_answer(engine: TorchEngine) -> None:

@@ -102,14 +102,10 @@ class SlotAttention:
         keys_JCKPD, values_JCKPD = self._cache.of_bank(layer, group.bank, group.blocks, group.slots)
         slots, heads = keys_JCKPD.shape[1:3]
         q_CHD = q_NHD[group.rows] if group.source_C is None else q_NHD.index_select(0, group.source_C)
-        out_XGD = _attend(
-            q_CHD.reshape(slots * heads, -1, q_NHD.shape[2]),
-            keys_JCKPD.flatten(1, 2),
-            values_JCKPD.flatten(1, 2),
-            self._single_mask(group, twist.window, heads),
-            twist,
-            heads,
-        )
+        q_XGD = q_CHD.reshape(slots * heads, -1, q_NHD.shape[2]) * twist.scaling
+        scores_XGL = _scores_by_blocks(q_XGD, keys_JCKPD.flatten(1, 2))
+        weights_XGL = _softmax(scores_XGL, self._single_mask(group, twist.window, heads), twist, heads)
+        out_XGD = _weighted(weights_XGL, values_JCKPD.flatten(1, 2))
         out_CHD = out_XGD.view(slots, q_NHD.shape[1], -1)
         return out_CHD if group.asked_R is None else out_CHD.index_select(0, group.asked_R)
 
@@ -127,10 +123,8 @@ class SlotAttention:
     def _attend_piece(
         self, layer: int, segment: Segment, at: int, q_NHD: Tensor, twist: Twist, out_NHD: Tensor
     ) -> None:
-        bank, read = self._cache.banks[segment.slot], blocks_of(segment.end)
-        of_slot = self._cache.of_bank(layer, bank, read, [segment.slot - bank.begin])
-        keys_JKPD, values_JKPD = (kept[:, 0] for kept in of_slot)
-        heads = keys_JKPD.shape[1]
+        keys_KLD, values_JKPD = self._cache.of_slot(layer, segment.slot, blocks_of(segment.end))
+        heads = len(keys_KLD)
         first = segment.start
         while first < segment.end:
             block = first // BLOCK
@@ -138,15 +132,10 @@ class SlotAttention:
             rows = slice(at + first - segment.start, at + end - segment.start)
             q_KQGD = q_NHD[rows].view(end - first, heads, -1, q_NHD.shape[2]).transpose(0, 1)
             blocks, groups = blocks_of(end), q_KQGD.shape[2]
-            out_KXD = _attend(
-                q_KQGD.reshape(heads, -1, q_NHD.shape[2]),
-                keys_JKPD[:blocks],
-                values_JKPD[:blocks],
-                self._mask(first, end, twist.window, groups),
-                twist,
-                heads,
-            )
-            out_KQGD = out_KXD.view(heads, end - first, groups, -1)
+            q_KXD = q_KQGD.reshape(heads, -1, q_NHD.shape[2]) * twist.scaling
+            scores_KXL = torch.bmm(q_KXD, keys_KLD[:, : blocks * GRAIN].transpose(1, 2))
+            weights_KXL = _softmax(scores_KXL, self._mask(first, end, twist.window, groups), twist, heads)
+            out_KQGD = _weighted(weights_KXL, values_JKPD[:blocks]).view(heads, end - first, groups, -1)
             out_NHD[rows] = out_KQGD.transpose(0, 1).reshape(end - first, q_NHD.shape[1], -1)
             first = end
 
@@ -206,13 +195,19 @@ def _group(layout: Layout, bank: Bank, first: int, asked: Sequence[Segment]) -> 
     )
 
 
-def _attend(q_XQD: Tensor, keys_JXPD: Tensor, values_JXPD: Tensor, mask: Tensor, twist: Twist, heads: int) -> Tensor:
-    """The formula, for X pairs of a request and a key head with Q queries each."""
+def _scores_by_blocks(q_XGD: Tensor, keys_JXPD: Tensor) -> Tensor:
+    """Products of queries and keys (X, G, L), for X pairs of a request and a key head."""
     blocks, pairs = keys_JXPD.shape[:2]
-    queries = q_XQD.shape[1]
-    q_JXQD = (q_XQD * twist.scaling).expand(blocks, -1, -1, -1).reshape(blocks * pairs, queries, -1)
-    scores = torch.bmm(q_JXQD, keys_JXPD.flatten(0, 1).transpose(1, 2)).view(blocks, pairs, queries, GRAIN)
-    weights_XQL = _softmax(scores.permute(1, 2, 0, 3).reshape(pairs, queries, -1), mask, twist, heads)
+    queries = q_XGD.shape[1]
+    q_JXGD = q_XGD.expand(blocks, -1, -1, -1).reshape(blocks * pairs, queries, -1)
+    scores = torch.bmm(q_JXGD, keys_JXPD.flatten(0, 1).transpose(1, 2)).view(blocks, pairs, queries, GRAIN)
+    return scores.permute(1, 2, 0, 3).reshape(pairs, queries, -1)
+
+
+def _weighted(weights_XQL: Tensor, values_JXPD: Tensor) -> Tensor:
+    """The values by their weights (X, Q, D), for X pairs of a request and a key head with Q queries each."""
+    blocks, pairs = values_JXPD.shape[:2]
+    queries = weights_XQL.shape[1]
     weights_JXQP = weights_XQL.view(pairs, queries, blocks, GRAIN).permute(2, 0, 1, 3)
     parts = torch.bmm(weights_JXQP.reshape(blocks * pairs, queries, GRAIN), values_JXPD.flatten(0, 1))
     # One after the other in fp32, from the first block on: further blocks, whose keys are all masked, change nothing.

@@ -16,7 +16,7 @@ size of a key or value, N tokens of a step.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -56,6 +56,28 @@ def banks_of(slots: int) -> list[Bank]:
 
 
 @dataclass
+class Places:
+    """Where the tokens of a step go, in all layers.
+
+    Attributes:
+        cells_N: in which cell each.
+        within_N: at which position of it.
+    """
+
+    cells_N: Tensor
+    within_N: Tensor
+    _rows: dict[int, Tensor] = field(default_factory=dict)
+
+    def rows(self, heads: int) -> Tensor:
+        """The rows of the flat memory of a layer with so many key-value heads; int64 (N K,)."""
+        found = self._rows.get(heads)
+        if found is None:
+            matrices_NK = self.cells_N[:, None] * heads + torch.arange(heads, device=self.cells_N.device)
+            found = self._rows[heads] = (matrices_NK * GRAIN + self.within_N[:, None]).flatten()
+        return found
+
+
+@dataclass
 class _Layer:
     keys_XKPD: Tensor
     values_XKPD: Tensor
@@ -80,23 +102,31 @@ class SlotCache:
         self._dtype, self._device = dtype, device
         self._layers: dict[int, _Layer] = {}
 
-    def places(self, layout: Layout) -> tuple[Tensor, Tensor]:
-        """Where a step's tokens go: their cells, and their positions in them; int64 (N,) each."""
+    def places(self, layout: Layout) -> Places:
+        """Where a step's tokens go."""
         cells = [
             self._cell(segment.slot, position // GRAIN)
             for segment in layout.segments
             for position in range(segment.start, segment.end)
         ]
-        return torch.tensor(cells, device=self._device), layout.positions % GRAIN
+        return Places(torch.tensor(cells, device=self._device), layout.positions % GRAIN)
 
-    def store(self, layer: int, places: tuple[Tensor, Tensor], keys_NKD: Tensor, values_NKD: Tensor) -> None:
+    def store(self, layer: int, places: Places, keys_NKD: Tensor, values_NKD: Tensor) -> None:
         """Keep the keys and values of a step's tokens."""
         kept = self._layers.get(layer)
         if kept is None:
             kept = self._layers[layer] = _Layer(self._zeros(keys_NKD), self._zeros(values_NKD))
-        cells_N, within_N = places
-        kept.keys_XKPD[cells_N, :, within_N] = keys_NKD
-        kept.values_XKPD[cells_N, :, within_N] = values_NKD
+        rows = places.rows(keys_NKD.shape[1])
+        kept.keys_XKPD.view(-1, keys_NKD.shape[2]).index_copy_(0, rows, keys_NKD.flatten(0, 1))
+        kept.values_XKPD.view(-1, values_NKD.shape[2]).index_copy_(0, rows, values_NKD.flatten(0, 1))
+
+    def of_slot(self, layer: int, slot: int, blocks: int) -> tuple[Tensor, Tensor]:
+        """The first positions of one slot: its keys (K, J P, D) in one run, and its values (J, K, P, D) by blocks."""
+        kept = self._layers[layer]
+        bank = self.banks[slot]
+        first = self._blocks * bank.begin + slot - bank.begin
+        cells = slice(first, first + (blocks - 1) * bank.size + 1, bank.size)
+        return kept.keys_XKPD[cells].transpose(0, 1).flatten(1, 2), kept.values_XKPD[cells].contiguous()
 
     def of_bank(self, layer: int, bank: Bank, blocks: int, within: Sequence[int]) -> tuple[Tensor, Tensor]:
         """The first blocks of some slots of a bank (J, C, K, P, D), of keys and of values.
