@@ -162,6 +162,12 @@ class ServingConfig(BaseModel):
         description="Keep a process in waiting that has loaded the engine's libraries already: a promotion, a rollback "
         "or a new start after a failure then takes effect some seconds earlier. It takes about 350 MB of memory.",
     )
+    keep_previous_seconds: float = Field(
+        default=600,
+        ge=0,
+        description="How long a model stays loaded after its release has moved on: a rollback within that time takes "
+        "effect at once. It takes the model's memory once more; 0 ends it with its last answer.",
+    )
     listen: ListenSettings = Field(default_factory=ListenSettings, description="Where the gateway can be reached.")
     limits: LimitSettings = Field(default_factory=LimitSettings, description="Sizes and times.")
     groups: dict[GroupName, GroupSettings] = Field(

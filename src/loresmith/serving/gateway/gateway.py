@@ -105,7 +105,9 @@ class Gateway:
             TenantKeys(place.state / TENANT_KEYS, ledger.tenant_keys),
             self.rules.retriever.embedder if self.rules.retriever is not None else None,
         )
-        self.models = ServedModels(config.models, ledger, say, standby=config.standby)
+        self.models = ServedModels(
+            config.models, ledger, say, standby=config.standby, keep_previous=config.keep_previous_seconds
+        )
         self._moving = MovingEmbedders(ledger, say)
         self.telemetry = Telemetry()
         self.draining = False
@@ -168,7 +170,7 @@ class Gateway:
         rules, state = prepared
         self.authenticator.reload(rules.config.identity, rules.groups, self.place.folder)
         self.quotas.reload(rules.config.quotas, rules.groups)
-        self.models.reload(rules.config.models)
+        self.models.reload(rules.config.models, rules.config.keep_previous_seconds)
         self.rules, self._seen = rules, state
         self.say(f"the configuration was taken anew: policy {rules.policy.digest[:12]}")
         return True
@@ -208,7 +210,7 @@ class Gateway:
             return None
         # Where it listens is said on the command line too, and is looked at when the gateway starts.
         config = config.model_copy(update={"listen": self.rules.config.listen})
-        fixed = ("audit", "traffic_sample")
+        fixed = ("audit", "traffic_sample", "standby")
         if changed := [name for name in fixed if getattr(config, name) != getattr(self.rules.config, name)]:
             raise UserError(
                 f"{', '.join(changed)} cannot change while the gateway works",

@@ -1,8 +1,9 @@
 """All models that are served, each as its release moves.
 
 Every POLL_SECONDS the ledger is asked what the releases point at. What changed is loaded beside what is served, takes
-its place at once for new requests, and what was there before ends when its last answer has. A target that cannot be
-loaded changes nothing but what `/ready` says.
+its place at once for new requests. What was there before is kept for a while, so that a rollback need not load it
+again; it ends then, or when a third is to be loaded, as soon as its last answer has. A target that cannot be loaded
+changes nothing but what `/ready` says.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from loresmith.errors import LoresmithError
 from loresmith.serving.engines.standby import Standby
 from loresmith.serving.gateway.problem import no_model
-from loresmith.serving.gateway.served_model import ServedModel, load_model, place_model
+from loresmith.serving.gateway.served_model import ServedModel, load_model, place_model, require_parity
 from loresmith.serving.settings import ServedModelSettings
 
 if TYPE_CHECKING:
@@ -26,11 +28,25 @@ SEPARATOR = ":"
 """Between the name of a model and that of an adapter."""
 
 
+@dataclass(frozen=True)
+class _Kept:
+    """A model whose release has moved on, with what its release pointed at.
+
+    Attributes:
+        until: ends it in a while.
+    """
+
+    wanted: str
+    model: ServedModel
+    until: asyncio.TimerHandle
+
+
 class ServedModels:
     """The models of one gateway; for one event loop.
 
     Args:
         standby: whether a process waits for the next engine.
+        keep_previous: seconds that a model stays loaded after its release has moved on.
 
     Attributes:
         problems: by the model's name, why what its release points at now is not served.
@@ -43,6 +59,7 @@ class ServedModels:
         say: Callable[[str], None],
         *,
         standby: bool = False,
+        keep_previous: float = 0,
     ) -> None:
         self._settings = dict(settings)
         self._ledger = ledger
@@ -50,6 +67,8 @@ class ServedModels:
         self._standby = Standby() if standby else None
         self._models: dict[str, ServedModel] = {}
         self._loaded: dict[str, str] = {}
+        self._keep_previous = keep_previous
+        self._kept: dict[str, _Kept] = {}
         self._failed: dict[str, str] = {}
         self._ending: set[asyncio.Task[None]] = set()
         self._following: asyncio.Task[None] | None = None
@@ -75,13 +94,16 @@ class ServedModels:
             self._following.cancel()
             with suppress(asyncio.CancelledError):
                 await self._following
+        for name in list(self._kept):
+            self._let_go(name)
         await asyncio.gather(*(model.host.close() for model in self._models.values()), *self._ending)
         if self._standby is not None:
             await self._standby.close()
 
-    def reload(self, settings: Mapping[str, ServedModelSettings]) -> None:
+    def reload(self, settings: Mapping[str, ServedModelSettings], keep_previous: float) -> None:
         """Serve others from now on; they are loaded by and by."""
         self._settings = dict(settings)
+        self._keep_previous = keep_previous
 
     def find(self, name: str) -> tuple[ServedModel, str | None]:
         """The model that a name means, and the adapter.
@@ -103,20 +125,54 @@ class ServedModels:
         if self._failed.get(name) == wanted:
             return
         try:
-            self._say(f"{name}: loading {settings.release}@{settings.channel}")
-            model = await load_model(name, settings, self._ledger, self._say, self._standby)
+            model = await self._kept_one(name, wanted)
+            if model is None:
+                self._let_go(name)  # two at a time have room
+                self._say(f"{name}: loading {settings.release}@{settings.channel}")
+                model = await load_model(name, settings, self._ledger, self._say, self._standby)
         except LoresmithError:
             self._failed[name] = wanted
             raise
         before = self._models.get(name)
+        if before is not None:
+            self._keep(name, self._loaded[name], before)
         self._models[name], self._loaded[name] = model, wanted
         self._failed.pop(name, None)
         self.problems.pop(name, None)
         facts = model.host.facts
         assert facts is not None
         self._say(f"{name}: serving {model.digest[:12]} ({facts.engine}, {facts.precision}, {facts.path} path)")
-        if before is not None:
-            self._end(before)
+
+    async def _kept_one(self, name: str, wanted: str) -> ServedModel | None:
+        """What is kept of this name, if it is what is wanted and may still be served."""
+        kept = self._kept.get(name)
+        if kept is None or kept.wanted != wanted:
+            return None
+        model = kept.model
+        facts = model.host.facts
+        if facts is None or not model.host.ready:
+            return None
+        adapters = {adapter: one.digest for adapter, one in model.adapters.items()}
+        await asyncio.to_thread(
+            require_parity, self._ledger, model.digest, adapters, model.settings, facts.version
+        )  # a receipt may have come that says otherwise
+        if self._kept.get(name) is not kept:  # its time came in between
+            return None
+        kept.until.cancel()
+        del self._kept[name]
+        return model
+
+    def _keep(self, name: str, wanted: str, model: ServedModel) -> None:
+        """Have a model at hand for a while after its release has moved on."""
+        self._let_go(name)
+        until = asyncio.get_running_loop().call_later(self._keep_previous, self._let_go, name)
+        self._kept[name] = _Kept(wanted, model, until)
+
+    def _let_go(self, name: str) -> None:
+        kept = self._kept.pop(name, None)
+        if kept is not None:
+            kept.until.cancel()
+            self._end(kept.model)
 
     def _end(self, model: ServedModel) -> None:
         """Close an engine when its last answer has ended."""
@@ -143,4 +199,5 @@ class ServedModels:
             for name in self._models.keys() - self._settings.keys():
                 self._loaded.pop(name, None)
                 self.problems.pop(name, None)
+                self._let_go(name)
                 self._end(self._models.pop(name))
