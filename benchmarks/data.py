@@ -68,7 +68,7 @@ QUICK: dict[str, list[str]] = {
     "near_duplicates": ["--only", "peer", "growth", "--megabytes", "0.3"],
     "tokenizing": ["--megabytes", "0.5", "--vocabulary", "2048"],
     "reading": ["--rounds", "1"],
-    "curation": ["--megabytes", "0.5"],
+    "curation": ["--megabytes", "2"],
 }
 """What each is told with --quick."""
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pickle
 import random
+import struct
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -104,3 +107,22 @@ def test_nothing_is_unpickled(tmp_path: Path) -> None:
     assert [each.text for each in found] == ["harmless"]
     pickle.loads(trap)  # noqa: S301 - the trap works
     assert (tmp_path / "sprung").exists()
+
+
+@pytest.mark.parametrize("form", ["stream", "file"])
+def test_lists_that_lead_out_of_the_file_do_not_end_the_process(form: str, tmp_path: Path) -> None:
+    whole = written(pa.table({"text": ["one"] * 18, "labels": [["x"]] * 18}), form)
+    ends = struct.pack("<18i", *range(1, 19))  # where the lists end, and their labels too
+    assert whole.count(ends) == 2
+    begin = whole.index(ends) + len(ends) - 4
+    damaged = whole[:begin] + struct.pack("<i", 500_000_000) + whole[begin + 4 :]
+    (tmp_path / "damaged").write_bytes(damaged)
+    script = (
+        "import pathlib, sys\n"
+        "from loresmith.data.readers.arrow import read_arrow\n"
+        "from loresmith.data.readers.record import ReadingRules\n"
+        "print([each.reason for each in read_arrow(pathlib.Path(sys.argv[1]).read_bytes(), ReadingRules())])\n"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "damaged")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stdout.strip()) == (0, "['damaged']"), done.stderr

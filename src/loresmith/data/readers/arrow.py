@@ -91,8 +91,8 @@ class ArrowRows:
                 if found is None:
                     return
                 batch, end = found
+                batch.validate(full=True)  # first: to count the bytes of a damaged batch can end the process
                 self._allowance.count(batch.nbytes + _ROW_COST * batch.num_rows)
-                batch.validate(full=True)
             yield batch, end
 
 
