@@ -10,6 +10,7 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from loresmith.serving.gateway.answer import Answer
 from loresmith.serving.gateway.asked import Asked, Piece
@@ -50,10 +51,19 @@ async def respond(gateway: Gateway, request: Request, asked: Asked, events: Even
     )
     if asked.stream:
         await answer.open()
-        return StreamingResponse(
+        return _Stream(
             _streamed(answer, events), media_type="text/event-stream", headers={"x-accel-buffering": "no"}
         )
     return await unless_gone(request, _answered(answer, whole))
+
+
+class _Stream(StreamingResponse):
+    """Ends what it tells with itself: who stops reading must not hold a slot until Python collects its garbage."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        assert isinstance(self.body_iterator, AsyncGenerator)
+        async with aclosing(self.body_iterator):
+            await super().__call__(scope, receive, send)
 
 
 async def _answered(answer: Answer, whole: Whole) -> Response:
