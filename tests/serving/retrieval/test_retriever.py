@@ -248,7 +248,8 @@ ONE = {"labels": [], "documents": 1, "passages": 1}
 @pytest.mark.parametrize(
     ("wrong", "refusal"),
     [
-        ({"format": 2}, "format 2"),
+        ({"format": 3}, "format 3"),
+        ({"format": 1}, "format 1"),
         ({"partitions": [{"folder": "../../elsewhere", "labels": [], "documents": 1, "passages": 1}]}, "elsewhere"),
         (
             {"partitions": [{"folder": partition_name(["secret"]), "labels": [], "documents": 1, "passages": 1}]},

@@ -31,7 +31,7 @@ from loresmith.serving.retrieval.layout import (
     PartitionFacts,
     partition_name,
 )
-from loresmith.serving.retrieval.passage_table import PassageTable, PassageWriter
+from loresmith.serving.retrieval.passage_table import OF_DOCUMENTS, PassageTable, PassageWriter
 from loresmith.serving.retrieval.terms import terms_of
 from loresmith.serving.retrieval.vector_index import VECTORS, write_graph
 from loresmith.serving.retrieval.word_index import write_word_index
@@ -43,7 +43,7 @@ may raise to stop."""
 PIECE = 256
 """Passages that are embedded before they are written down."""
 
-_COLUMNS = (*PLACE_COLUMNS, "id", "labels", "uses", "retain_until")
+_COLUMNS = tuple(dict.fromkeys((*PLACE_COLUMNS, "id", "labels", "uses", *OF_DOCUMENTS)))
 
 MAY_NOT, EMPTY = "may not be used to retrieve", "no text"
 
@@ -172,7 +172,7 @@ def _passages(row: Mapping[str, Any], cut: Cut) -> Iterator[tuple[dict[str, Any]
         passage = {
             "document": row["id"],
             "path": row["path"],
-            "retain_until": row["retain_until"] or "",
+            **{name: row[name] or "" for name in OF_DOCUMENTS},
             "start": start,
             "end": end,
             "byte_start": place.start,

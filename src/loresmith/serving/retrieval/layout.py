@@ -14,7 +14,8 @@ from loresmith.serving.retrieval.embedders.embedder import EmbedderFacts
 
 INDEX, PARTITIONS, EMBEDDER, WORDS = "index.json", "partitions", "embedder", "words"
 
-FORMAT = 1
+FORMAT = 2
+"""2: passages have their documents' media type, language and licence, which policies decide by."""
 
 
 class PartitionFacts(BaseModel):
@@ -64,7 +65,11 @@ def read_facts(directory: Path) -> IndexFacts:
     except ValidationError as error:
         raise Failure(f"the index cannot be read: {error.errors()[0]['msg']}", where=str(file)) from None
     if facts.format != FORMAT:
-        raise UserError(f"the index has format {facts.format}, and this Loresmith reads {FORMAT}", where=str(file))
+        raise UserError(
+            f"the index has format {facts.format}, and this Loresmith reads {FORMAT}",
+            where=str(file),
+            hint="`loresmith index build CORPUS` makes it anew" if facts.format < FORMAT else "a newer Loresmith made it",
+        )
     for each in facts.partitions:
         if each.folder != partition_name(each.labels):  # an index may come from somebody who does not mean well
             raise Failure(f"a partition's folder is not that of its labels: {each.folder!r}", where=str(file))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from loresmith.serving.policy.resource import ATTRIBUTES
+
 
 @dataclass(frozen=True)
 class PassageRef:
@@ -17,6 +19,7 @@ class PassageRef:
         byte_start, byte_end: bytes byte_start .. byte_end - 1 of the file.
         exact: whether these are the bytes of this passage alone, and not of the whole document.
         labels: of the document, sorted.
+        media_type, language, licence: of the document; empty where they are not known.
         retain_until: the last day (YYYY-MM-DD) on which the document may be kept; empty: no such day is set.
     """
 
@@ -29,7 +32,15 @@ class PassageRef:
     byte_end: int
     exact: bool
     labels: tuple[str, ...]
+    media_type: str
+    language: str
+    licence: str
     retain_until: str
+
+    @property
+    def attributes(self) -> dict[str, str]:
+        """What policies may ask of the document, as far as it is known."""
+        return {name: value for name in ATTRIBUTES["document"] if (value := getattr(self, name))}
 
 
 @dataclass(frozen=True)

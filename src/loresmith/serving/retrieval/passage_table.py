@@ -16,7 +16,10 @@ from loresmith.serving.retrieval.passage import PassageRef
 
 TABLE, TEXTS, ENDS = "passages.parquet", "texts.bin", "texts.npy"
 
-_TEXTS: list[tuple[str, pa.DataType]] = [(name, pa.string()) for name in ("document", "path", "retain_until")]
+OF_DOCUMENTS = ("media_type", "language", "licence", "retain_until")
+"""Texts that a passage has from its document as they are; empty where they are not known."""
+
+_TEXTS: list[tuple[str, pa.DataType]] = [(name, pa.string()) for name in ("document", "path", *OF_DOCUMENTS)]
 _NUMBERS: list[tuple[str, pa.DataType]] = [(name, pa.int64()) for name in ("start", "end", "byte_start", "byte_end")]
 PASSAGE_COLUMNS = pa.schema([*_TEXTS, *_NUMBERS, ("exact", pa.bool_()), ("pages", pa.list_(pa.int32()))])
 """A row for each passage, in the order of their numbers; their texts stand in texts.bin, where texts.npy says."""

@@ -125,7 +125,7 @@ def _restore(config: IndexConfig, outputs: Mapping[str, Path], _folder: Path) ->
 
 INDEX = Step(
     name="index",
-    version=1,
+    version=2,
     summary="Cut the documents of a corpus into passages and index them, for retrieval.",
     config=IndexConfig,
     inputs={
