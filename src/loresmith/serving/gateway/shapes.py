@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 NO_MEANING = "Taken so that clients need not be changed; it has no meaning here."
+AS_ANSWERED = "As a grounded answer had it; not read again."
 LOG_PROBABILITIES = "message.output_text.logprobs"
 """What `include` of `/v1/responses` has for log-probabilities."""
 
@@ -71,7 +72,7 @@ class Choosing(Shape):
     repetition_penalty: float | None = Field(default=None, gt=0, le=10)
     logit_bias: dict[int, float] | None = Field(default=None, max_length=1024)
     seed: int | None = Field(default=None, ge=-(2**63), lt=2**63)
-    stop: str | tuple[str, ...] | None = Field(default=None, max_length=16)
+    stop: str | Annotated[tuple[str, ...], Field(max_length=16)] | None = None
 
 
 class Asking(Choosing):
@@ -103,10 +104,12 @@ class ChatMessage(Shape):
     tool_call_id: str | None = Field(default=None, max_length=200)
     refusal: str | None = None
     reasoning_content: str | None = None
-    annotations: Any = Field(default=None, description=NO_MEANING)
+    annotations: Any = Field(default=None, exclude=True, description=NO_MEANING)
     audio: None = None
     function_call: None = None
-    citations: Any = Field(default=None, description="As an answer had them; not read again.")
+    sources: Any = Field(default=None, exclude=True, description=AS_ANSWERED)
+    citations: Any = Field(default=None, exclude=True, description=AS_ANSWERED)
+    unknown: Any = Field(default=None, exclude=True, description=AS_ANSWERED)
 
 
 class ChatRequest(Asking):
