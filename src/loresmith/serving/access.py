@@ -13,11 +13,9 @@ from loresmith.serving.identity.groups import Groups
 from loresmith.serving.identity.settings import GroupName, GroupSettings, IdentitySettings
 from loresmith.serving.policy.settings import PolicySettings
 from loresmith.serving.quotas.settings import QuotaSettings
+from loresmith.serving.settings import ServingConfig
 from loresmith.validation import validate
 from loresmith.yaml_lines import Mapped, read_yaml
-
-OTHER_KEYS = ("listen", "models", "guards", "embeddings", "retrieval", "audit", "traffic_sample")
-"""The keys of a serving configuration that say nothing of access."""
 
 
 class AccessSettings(BaseModel):
@@ -55,10 +53,9 @@ def read_access(path: Path) -> Access:
     written = read_yaml(path)
     if not isinstance(written.data, dict):
         raise UserError("a serving configuration is a mapping of keys to values", where=written.source)
-    known = (*AccessSettings.model_fields, *OTHER_KEYS)
     for key in written.data:
-        if key not in known:
-            raise UserError(unknown_name("key", key, known), where=written.where((key,)))
+        if key not in ServingConfig.model_fields:
+            raise UserError(unknown_name("key", key, ServingConfig.model_fields), where=written.where((key,)))
     ours = {key: value for key, value in written.data.items() if key in AccessSettings.model_fields}
     settings = validate(AccessSettings, ours, written.lines, written.source)
     groups = Groups.from_settings(settings.groups)

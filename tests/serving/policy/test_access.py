@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from loresmith.errors import UserError
-from loresmith.serving.access import read_access
+from loresmith.serving.access import AccessSettings, read_access
+from loresmith.serving.settings import ServingConfig
 
 GOOD = """\
 listen: {port: 8000}
@@ -39,6 +41,15 @@ def test_a_sound_one_is_read(tmp_path: Path) -> None:
     access = read_access(tmp_path / "serve.yaml")
     assert access.groups.principal("user:ada", (), "key").labels == {"clinical"}
     assert access.folder == tmp_path
+
+
+def test_all_that_a_serving_configuration_may_have_is_known(tmp_path: Path) -> None:
+    """Whatever is added to it one day."""
+    written = {"models": {"acme": {"release": "acme"}}, "standby": False, "limits": {"depth": 8}}
+    for key in ServingConfig.model_fields:
+        (tmp_path / "serve.yaml").write_text(yaml.safe_dump({key: written.get(key, {})}))
+        read_access(tmp_path / "serve.yaml")
+    assert AccessSettings.model_fields.keys() <= ServingConfig.model_fields.keys()
 
 
 @pytest.mark.parametrize(
