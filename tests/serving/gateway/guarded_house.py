@@ -18,12 +18,13 @@ MAIL = "ada.lovelace@example.com"
 
 @dataclass(frozen=True)
 class Guarded:
-    """A gateway at work; Ada is in no group."""
+    """A gateway at work; Ada is in no group, Grace administers it."""
 
     gateway: RunningGateway
     workspace: Path
     ada: str
     config: Path
+    grace: str
 
     def openai(self) -> Any:
         return self.gateway.openai(self.ada)
@@ -43,6 +44,8 @@ def open_guarded(folder: Path) -> Guarded:
     config = write_config(
         folder,
         {
+            "groups": {"admins": {"members": ["user:grace"]}},
+            "policy": {"administrators": ["admins"]},
             "models": {"acme": {"release": "acme", **model}, "other": {"release": "other", **model}},
             "guards": [
                 {"kind": "privacy", "finds": ["email"]},
@@ -52,8 +55,8 @@ def open_guarded(folder: Path) -> Guarded:
             ],
         },
     )
-    key = make_key(workspace)
-    return Guarded(RunningGateway(workspace, config), workspace, key, config)
+    ada, grace = make_key(workspace), make_key(workspace, "user:grace")
+    return Guarded(RunningGateway(workspace, config), workspace, ada, config, grace)
 
 
 def saying(text: str, **more: Any) -> dict[str, Any]:

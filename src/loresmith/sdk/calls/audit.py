@@ -28,6 +28,9 @@ WHERE = (
     "'clinical' IN resource_labels`; docs/audit.md lists the columns."
 )
 
+ASKS_HUMAN = "'ask' IN guards.action"
+"""The condition for what a guard wants a person to look at."""
+
 
 class Choice(Request):
     """Which records are wanted: those for which all that is given holds."""
@@ -43,6 +46,11 @@ class Choice(Request):
     )
     where: str | None = Field(
         default=None, min_length=1, description=f"Which of them. {WHERE}", json_schema_extra={"metavar": "CONDITION"}
+    )
+    asks_human: bool = Field(
+        default=False,
+        description="Only what a guard wants a person to look at (`action: ask`); of each request one record, its "
+        "outcome, unless --phase says otherwise.",
     )
     content: bool = Field(
         default=False, description="Decrypt what was said. Who did this, and why, goes on the record; see --because."
@@ -164,16 +172,20 @@ def query_of(request: Choice) -> Query:
     from loresmith.serving.audit.search import Query
 
     release, _, channel = (request.release or "").partition("@")
+    where, phase = request.where, request.phase
+    if request.asks_human:
+        where = ASKS_HUMAN if where is None else f"({where}) AND {ASKS_HUMAN}"
+        phase = phase or "outcome"
     return Query(
         since=None if request.since is None else moment_of(request.since, where="--since"),
         until=None if request.until is None else moment_of(request.until, where="--until"),
-        phase=request.phase,
+        phase=phase,
         tenant=request.tenant,
         principal=request.principal,
         release=release or None,
         channel=channel or None,
         response=request.response,
-        where=request.where,
+        where=where,
     )
 
 

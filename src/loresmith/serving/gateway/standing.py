@@ -160,6 +160,8 @@ class Standing:
         for kind, number in tokens.items():
             if number:
                 telemetry.tokens.labels(name, kind).inc(number)
+        if any(verdict.action == "ask" for verdict in verdicts):
+            telemetry.asks_human.labels(name).inc()
         for verdict in verdicts:
             telemetry.verdicts.labels(verdict.guard, verdict.where, verdict.action).inc(verdict.count)
 

@@ -27,6 +27,7 @@ class Telemetry:
         self.rejected = Counter("rejected", "Requests without a good credential.", **here)
         self.tokens = Counter("tokens", "Tokens of prompts and answers.", ["model", "kind"], **here)
         self.verdicts = Counter("guard_verdicts", "What guards found.", ["guard", "where", "action"], **here)
+        self.asks_human = Counter("asks_human", "Requests in which a guard asked for a person.", ["model"], **here)
         self.first_token = Histogram(
             "first_token_seconds", "From a request to its first token.", ["model"], buckets=_SECONDS, **here
         )
