@@ -135,6 +135,48 @@ def test_other_actions_and_circumstances(cli: CommandLine) -> None:
     assert allowed("--action", "administer")
 
 
+SERVED = """\
+models:
+  assistant: {release: words, adapters: {night: words-night@production}}
+"""
+
+
+def test_a_served_name_is_the_release_behind_it(cli: CommandLine) -> None:
+    config = cli.write("serve.yaml", SERVING + SERVED)
+
+    def explained(*words: str) -> tuple[str, tuple[str, ...]]:
+        done = cli("policy", "explain", config, "--as", "ada", *words, "--json")
+        assert done.status == 0, done.err
+        return done.json["resource"], tuple(done.json["labels"])
+
+    assert explained("--model", "words@production") == ("release words", ("internal",))
+    assert explained("--model", "assistant", "--label", "internal") == ("release words", ("internal",))
+    assert explained("--model", "assistant:night", "--label", "internal")[0] == "adapter words:night"
+    assert explained("--model", "other@candidate", "--label", "internal")[0] == "release other"
+    shown = cli("policy", "check", config, "--matrix", "--json").json["matrix"]
+    assert "release words" in {row["resource"] for row in shown}
+
+
+def test_a_rule_that_means_a_served_name_is_refused(cli: CommandLine) -> None:
+    """It would hold for nothing."""
+    for kind, name, right in (("Release", "assistant", "words"), ("Adapter", "assistant:night", "words:night")):
+        rule = f'@id("shut") forbid (principal, action, resource == {kind}::"{name}");'
+        cli.write("ward.cedar", f"// Nobody.\n{rule}\n")
+        config = cli.write("serve.yaml", CLOSED + SERVED)
+        done = cli("policy", "check", config)
+        assert done.status == 1
+        assert "ward.cedar:2: 'assistant' is a name under which something is served" in done.out
+        assert f'write {kind}::"{right}"' in done.out
+        served = cli("serve", config, "--port", "0")
+        assert (served.status, "ward.cedar:2" in served.err, f'{kind}::"{right}"' in served.err) == (2, True, True)
+        cli.write("ward.cedar", rule.replace(name, right))
+        assert cli("policy", "check", config).status == 0
+    # The name of one is the release of another: then it means the release.
+    cli.write("ward.cedar", '@id("shut") forbid (principal, action, resource == Release::"assistant");')
+    both = SERVED + "  other: {release: assistant}\n"
+    assert cli("policy", "check", cli.write("serve.yaml", CLOSED + both)).status == 0
+
+
 SECRET = AuditedResource(kind="release", id="ward", labels=("secret",))
 
 

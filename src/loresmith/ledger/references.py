@@ -8,7 +8,7 @@ import sqlalchemy as sql
 from sqlalchemy.engine import Connection
 
 from loresmith.errors import UserError
-from loresmith.ledger.digest import parse_json
+from loresmith.ledger.digest import is_digest, parse_json
 from loresmith.ledger.schema import ACTION, ASSET, EDGE, RELEASE_CHANNEL, RUN, RUN_EVENT
 from loresmith.nearest import unknown_name
 
@@ -22,6 +22,14 @@ def resolve(connection: Connection, reference: str, kind: str | None = None) -> 
     if _PREFIX.fullmatch(reference):
         return _beginning_with(connection, reference)
     return _released(connection, reference)
+
+
+def release_in(reference: str) -> tuple[str, str] | None:
+    """The release that a reference names, and its channel (empty where it is left open); None where it names none."""
+    if not reference or "/" in reference or is_digest(reference) or _PREFIX.fullmatch(reference):
+        return None
+    name, _, channel = reference.partition("@")
+    return name, channel
 
 
 def _beginning_with(connection: Connection, prefix: str) -> str:

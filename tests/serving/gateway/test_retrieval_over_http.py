@@ -26,7 +26,21 @@ ROWS = [
     ),
     document("radar/radarcanary.md", "The radarcanary says that the filter of the radar is closed.", labels=["export"]),
     document("pilots/pilotcanary.md", "The pilotcanary says the pilot's filter.", labels=["clinical", "export"]),
+    document("bought.md", "The filter of the boughtcanary is not for quoting.", licence="not-for-quoting"),
+    document("brief.md", "The filter of the lettercanary is a letter.", media_type="message/rfc822"),
+    document("polish.md", "The filter of the polishcanary is Polish.", language="pl"),
 ]
+UNQUOTED = ("boughtcanary", "lettercanary", "polishcanary")
+"""In documents that the policy keeps from everybody, by what is known of each."""
+
+RULES = """\
+forbid (principal, action == Action::"retrieve", resource)
+when {
+  resource has licence && resource.licence == "not-for-quoting" ||
+  resource has media_type && resource.media_type == "message/rfc822" ||
+  resource has language && resource.language == "pl"
+};
+"""
 HELD = {
     "user:nobody": {""},
     "user:doctor": {"", "clinical"},
@@ -54,9 +68,10 @@ class Library:
         config = {
             "models": {"acme": model},
             "groups": GROUPS,
-            "policy": {"administrators": ["admins"]},
+            "policy": {"administrators": ["admins"], "files": ["rules.cedar"]},
             "retrieval": {"index": passages, "instructions": "Cite."},
         }
+        (folder / "rules.cedar").write_text(RULES)
         self.keys = make_keys(self.workspace, dict.fromkeys(HELD, ()))
         self.gateway = RunningGateway(self.workspace, write_config(folder, config))
 
@@ -100,6 +115,35 @@ def test_nobody_meets_what_his_labels_do_not_open(library: Library, stream: bool
             assert canary not in said.text, (who, canary)
         # Not even how many there are.
         assert shown.count("canary says") == len(HELD[who])
+
+
+def test_a_document_is_judged_by_all_that_is_known_of_it(library: Library) -> None:
+    with library.gateway.client(library.keys["user:surgeon"]) as client:
+        said = client.post("/v1/chat/completions", json=chat(text=f"The filter of {' '.join(UNQUOTED)}?"))
+    assert {one["path"] for one in said.json()["choices"][0]["message"]["sources"]} <= {str(row["path"]) for row in ROWS[:4]}
+    shown = library.seen(said.headers["x-request-id"])
+    assert "opencanary says" in shown
+    for canary in UNQUOTED:
+        assert f"the {canary} is" not in shown.lower()
+
+
+def test_an_answer_can_be_sent_back_as_it_came(library: Library) -> None:
+    """With everything that stands in it, as applications do that keep a conversation."""
+    client = library.gateway.openai(library.keys["user:doctor"])
+    question = {"role": "user", "content": QUESTION}
+    usual: dict[str, Any] = {"model": "acme", "max_tokens": 60, "seed": 1}
+    extra = {"guided_regex": r"Weekly \[1\] and \[7\]\."}
+    whole = client.chat.completions.create(**usual, messages=[question], extra_body=extra).choices[0].message
+    streamed: dict[str, Any] = {"content": ""}
+    for chunk in client.chat.completions.create(**usual, messages=[question], extra_body=extra, stream=True):
+        said = chunk.choices[0].delta.model_dump(exclude_unset=True)
+        streamed |= {**said, "content": streamed["content"] + (said.get("content") or "")}
+    for message in (whole.model_dump(), whole.model_dump(exclude_unset=True), streamed):
+        assert {"sources", "citations", "unknown"} <= message.keys()
+        again = client.chat.completions.with_raw_response.create(**usual, messages=[question, message, question])
+        kept = library.seen(again.headers["x-request-id"])
+        assert "Weekly [1]" in kept
+        assert "byte_start" not in kept  # nobody reads it again
 
 
 def test_answers_name_their_sources_to_the_character(library: Library) -> None:

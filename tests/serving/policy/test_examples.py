@@ -74,7 +74,7 @@ def test_every_cell_is_as_the_rules_say(name: str) -> None:
     allowed, seen = 0, 0
     for at, address, tools in product((NOON, NIGHT), (WARD, OUTSIDE), (False, True)):
         context: dict[str, Any] = {"at": at, "address": address, "tools": tools}
-        cells = matrix(policy, RELEASES[name], context)
+        cells = matrix(policy, RELEASES[name], context=context)
         members = [member for group in access.settings.groups.values() for member in group.members]
         for member in members:  # people and services by their own names, too
             caller = access.groups.principal(member, (), "key")

@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
+from loresmith.serving.audit.record import AuditedResource, AuditRecord
 from loresmith.serving.identity.groups import Groups
 from loresmith.serving.identity.settings import GroupSettings
 from loresmith.serving.policy.explain import explain
 from loresmith.serving.policy.policy import Policy
+from loresmith.serving.policy.recorded import recorded_resource
 from loresmith.serving.policy.replay import Recorded, replay
 from loresmith.serving.policy.resource import GATEWAY, Resource
 from loresmith.serving.policy.settings import PolicySettings
@@ -99,3 +101,21 @@ def test_replay_lists_exactly_the_decisions_that_turn(tmp_path: Path) -> None:
     ]
     assert all(not flip.allowed and flip.why.startswith("no permit matched") for flip in replayed.flips)
     assert replay(now, requests).flips == ()
+
+
+def test_records_of_earlier_versions_are_about_the_release_too() -> None:
+    """They had the name under which it was served in its place, and the release beside it."""
+
+    def about(kind: str, name: str, release: str = "acme") -> tuple[str, str]:
+        resource = AuditedResource.model_validate({"kind": kind, "id": name, "labels": ["clinical"]})
+        usual = {"response": "r", "phase": "intent", "at": "2026-03-01T12:00:00.000000Z", "tenant": "default"}
+        record = AuditRecord.model_validate({**usual, "principal": "user:ada", "resource": resource, "release": release})
+        found = recorded_resource(record)
+        assert found is not None
+        assert found.labels == {"clinical"}
+        return found.kind, found.id
+
+    assert about("release", "assistant") == about("release", "acme") == ("release", "acme")
+    assert about("adapter", "assistant:night") == about("adapter", "acme:night") == ("adapter", "acme:night")
+    assert about("release", "retrieval", release="") == ("release", "retrieval")
+    assert about("gateway", "gateway", release="") == ("gateway", "gateway")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,8 +16,12 @@ if TYPE_CHECKING:
     from loresmith.serving.access import Access
     from loresmith.serving.policy.policy import Policy
     from loresmith.serving.policy.resource import Resource
+    from loresmith.serving.policy.statements import Statement
 
-CONFIG = "A serving configuration; of it, `groups`, `identity`, `policy` and `quotas` count here."
+CONFIG = (
+    "A serving configuration; of it, `groups`, `identity`, `policy` and `quotas` count here, and what it serves under "
+    "which names."
+)
 CHECKED = f"{CONFIG} Its guards must send requests only to `models` that it has."
 
 Action = Literal["complete", "retrieve", "feedback", "administer"]
@@ -85,8 +89,9 @@ class ExplainRequest(Request):
     action: Action = Field(default="complete", description="What the caller wants.")
     model: str | None = Field(
         default=None,
-        description="What it is wanted of: `release@channel` or another reference to a model or adapter of the "
-        "workspace, whose labels the ledger knows.",
+        description="What it is wanted of: a name under `models` (`NAME:ADAPTER` for an adapter) or `embeddings` of the "
+        "configuration, `release@channel`, or another reference to a model or adapter of the workspace. The ledger "
+        "knows its labels.",
     )
     label: tuple[str, ...] = Field(
         default=(), description="A label of the document, or of a model that no workspace has yet; may be repeated."
@@ -152,12 +157,17 @@ def _check(_folder: Path, request: CheckRequest, _emit: Emit) -> Checked:
     problems = (
         *(ProblemFacts(where=problem.where, what=problem.what) for problem in checked.problems),
         *_wrong_routes(request.config),
+        *_misnamed(request.config, checked.statements),
     )
     if problems:
         return Checked(policies=_facts(checked.statements), problems=problems, digest=None, matrix=())
     policy = policy_of(access)
-    releases = dict.fromkeys(name for statement in policy.statements for name in named("Release", statement.tree))
-    rows = matrix(policy, (*releases, "any-other")) if request.matrix else ()
+    trees = [statement.tree for statement in policy.statements]
+    releases, adapters = (
+        dict.fromkeys(name for tree in trees for name in named(kind, tree)) for kind in ("Release", "Adapter")
+    )
+    releases |= dict.fromkeys(_names(request.config).values())
+    rows = matrix(policy, (*releases, "any-other"), (*adapters, "adapter")) if request.matrix else ()
     table = tuple(
         Row(
             principal=cell.principal.id,
@@ -187,6 +197,24 @@ def _wrong_routes(config: Path) -> Iterator[ProblemFacts]:
     if "models" in written.data:  # else somebody checks policies on their own
         for place, what in wrong_routes(guards, served_names(written.data["models"])):
             yield ProblemFacts(where=written.where(("guards", place, "route")), what=what)
+
+
+def _names(config: Path) -> dict[str, str]:
+    """What the configuration serves: the names, and those by which policies speak of it."""
+    from loresmith.serving.policy.meant import Served
+    from loresmith.serving.policy.served import release_names
+    from loresmith.yaml_lines import read_yaml
+
+    served = Served.read(read_yaml(config))
+    return release_names(served.models, served.embeddings)
+
+
+def _misnamed(config: Path, statements: Iterable[Statement]) -> Iterator[ProblemFacts]:
+    """Policies that speak of a served name, where they should of the release."""
+    from loresmith.serving.policy.served import misnamed
+
+    for problem in misnamed(statements, _names(config)):
+        yield ProblemFacts(where=problem.where, what=problem.what)
 
 
 def _explain(folder: Path, request: ExplainRequest, _emit: Emit) -> Explained:
@@ -220,7 +248,9 @@ def _explain(folder: Path, request: ExplainRequest, _emit: Emit) -> Explained:
 
 def _resource(folder: Path, request: ExplainRequest) -> Resource:
     from loresmith.sdk.workspace import Workspace
+    from loresmith.serving.policy.meant import Served, labelled, meant
     from loresmith.serving.policy.resource import GATEWAY, Resource
+    from loresmith.yaml_lines import read_yaml
 
     labels = frozenset(request.label)
     if request.action == "administer":
@@ -229,15 +259,11 @@ def _resource(folder: Path, request: ExplainRequest) -> Resource:
         return Resource("document", "document", labels)
     if request.model is None:
         return Resource("release", "any-release", labels)
-    name, _, channel = request.model.partition("@")
+    served = Served.read(read_yaml(request.config))
     if request.label:
-        return Resource("release", name, labels, {"channel": channel or "production"})
+        return labelled(request.model, served, labels)
     with Workspace.open(folder) as workspace:
-        asset = workspace.ledger.assets.find(request.model)
-    carried = frozenset(asset.labels)
-    if asset.kind == "adapter" and not channel:
-        return Resource("adapter", request.model, carried)
-    return Resource("release", name, carried, {"channel": channel or "production", "model": asset.digest})
+        return meant(request.model, served, workspace.ledger)
 
 
 def _context(request: ExplainRequest) -> dict[str, Any]:

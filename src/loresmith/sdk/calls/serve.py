@@ -87,7 +87,7 @@ def _config(request: ServeRequest) -> tuple[ServingConfig, Path | None]:
         listen = ListenSettings.model_validate({**config.listen.model_dump(), **given})
     except ValueError as error:
         raise UserError(str(error).split("Value error, ")[-1].partition(" [type=")[0], where="--host") from None
-    # What was said on the command line stays: the file is not followed, since it says otherwise.
+    # The file is followed all the same: where it listens is looked at only when the gateway starts.
     return config.model_copy(update={"listen": listen}), path if path.name else None
 
 

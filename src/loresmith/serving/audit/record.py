@@ -34,7 +34,10 @@ class GuardVerdict(BaseModel):
 
 
 class AuditedResource(BaseModel):
-    """What a request was about, as the policy saw it."""
+    """What a request was about, as the policy saw it: a release by its own name, an adapter as `RELEASE:NAME`.
+
+    Records of earlier versions have the name under which it was served; see `policy.recorded.recorded_resource`.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", from_attributes=True)
 
@@ -59,6 +62,7 @@ class AuditRecord(BaseModel):
     principal: str = Field(description="Who asks: `user:ada`; empty for somebody whose credential was no good.")
     release: str = Field(default="", description="The release that was asked for, without its channel.")
 
+    served: str = Field(default="", description="The name under which it is served, by which callers ask for it.")
     groups: tuple[str, ...] = Field(default=(), description="The groups that the caller was in.")
     labels: tuple[str, ...] = Field(default=(), description="The labels that the caller held, in order.")
     credential: str = Field(default="", description="The API key's id, or a token's `issuer#jti`.")

@@ -20,7 +20,7 @@ from loresmith.serving.audit.record import AuditRecord, Content
 from loresmith.serving.engines.generation import Emission, Generation
 from loresmith.serving.engines.host import EngineGone
 from loresmith.serving.gateway.asked import Asked, Finish, Piece, Usage
-from loresmith.serving.gateway.gateway import Gateway
+from loresmith.serving.gateway.gateway import Gateway, Rules
 from loresmith.serving.gateway.outgoing import Outgoing
 from loresmith.serving.gateway.problem import Problem, no_model
 from loresmith.serving.gateway.prompting import conversation, generation, prompt_ids
@@ -31,6 +31,7 @@ from loresmith.serving.guards.guards import Examined
 from loresmith.serving.guards.verdict import Verdict
 from loresmith.serving.identity.principal import Principal
 from loresmith.serving.policy.resource import Resource
+from loresmith.serving.policy.served import SEPARATOR, model_resource
 from loresmith.serving.retrieval.citations import Cited, citations
 from loresmith.serving.retrieval.passage import Passage, PassageRef
 from loresmith.serving.retrieval.prompt import question_of, with_passages
@@ -103,6 +104,16 @@ class Answer:
     def cited(self) -> Cited | None:
         """What the marks in the answer stand for; None where nothing was retrieved."""
         return citations(self.text, self.passages) if self.passages else None
+
+    @property
+    def served(self) -> str:
+        """The name under which what answers is served."""
+        return self.model.name if self.adapter is None else f"{self.model.name}{SEPARATOR}{self.adapter}"
+
+    @property
+    def rules(self) -> Rules:
+        """Those by which it is given."""
+        return self._rules
 
     def message(self) -> dict[str, Any]:
         """The assistant's message in OpenAI's form."""
@@ -202,11 +213,8 @@ class Answer:
 
     def _resource(self) -> Resource:
         """What the policy decides about: the release, or the adapter beside it."""
-        attributes = {"channel": self.model.settings.channel, "model": self.model.digest}
-        labels = self.model.labels_of(self.adapter)
-        if self.adapter is None:
-            return Resource("release", self.model.name, labels, attributes)
-        return Resource("adapter", f"{self.model.name}:{self.adapter}", labels, attributes)
+        model = self.model
+        return model_resource(model.settings, model.labels_of(self.adapter), self.adapter, model.digest)
 
     async def _examine(self) -> None:
         """Let the guards look at what is asked; go where they send it."""
@@ -263,7 +271,7 @@ class Answer:
     def _may_retrieve(self, ref: PassageRef) -> bool:
         found = self._documents.get(ref.document)
         if found is None:
-            resource = Resource("document", ref.document, frozenset(ref.labels), {"path": ref.path})
+            resource = Resource("document", ref.document, frozenset(ref.labels), ref.attributes)
             decision = self._rules.policy.decide(self._principal, "retrieve", resource, self._standing.context)
             found = self._documents[ref.document] = decision.allowed
         return found
@@ -298,6 +306,7 @@ class Answer:
         if model is not None:
             facts = {"release": model.settings.release, "channel": model.settings.channel, "model": model.digest}
             facts["adapter"] = "" if self.adapter is None else model.adapters[self.adapter].digest
+            facts["served"] = self.served
         return self._standing.record(
             phase,
             self._verdicts(),

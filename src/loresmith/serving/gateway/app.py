@@ -12,20 +12,22 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
 
+from loresmith.errors import LoresmithError
 from loresmith.serving.feedback.given import GivenFeedback
 from loresmith.serving.gateway.chat_route import chat
 from loresmith.serving.gateway.completion_route import complete
+from loresmith.serving.gateway.deed import Deed
 from loresmith.serving.gateway.door import OPEN, Door, principal_of
 from loresmith.serving.gateway.embeddings_route import embeddings
 from loresmith.serving.gateway.feedback_route import FeedbackDesk
 from loresmith.serving.gateway.gateway import Gateway
 from loresmith.serving.gateway.playground.pages import ROUTES as PLAYGROUND
 from loresmith.serving.gateway.playground.pages import add_playground
-from loresmith.serving.gateway.problem import Problem
+from loresmith.serving.gateway.problem import Problem, no_model
 from loresmith.serving.gateway.responses_route import responses
-from loresmith.serving.gateway.served_models import SEPARATOR
 from loresmith.serving.gateway.shapes import ChatRequest, CompletionRequest, EmbeddingsRequest, ResponsesRequest
 from loresmith.serving.policy.resource import GATEWAY, Resource
+from loresmith.serving.policy.served import SEPARATOR, model_resource
 
 
 def make_app(gateway: Gateway) -> FastAPI:
@@ -74,8 +76,6 @@ def make_app(gateway: Gateway) -> FastAPI:
     async def model(request: Request, name: str) -> Response:
         found = next((one for one in _models(gateway, request) if one["id"] == name), None)
         if found is None:
-            from loresmith.serving.gateway.problem import no_model
-
             raise no_model(name)
         return JSONResponse(found)
 
@@ -93,22 +93,23 @@ def make_app(gateway: Gateway) -> FastAPI:
 
     @app.get("/metrics")
     async def metrics(request: Request) -> Response:
-        _require_administrator(gateway, request)
-        gateway.telemetry.ready.set(0 if gateway.problems else 1)
-        for one in gateway.models.all():
-            gateway.telemetry.engine_starts.labels(one.name).set(one.host.starts)
-        return Response(gateway.telemetry.text(), media_type="text/plain; version=0.0.4")
+        async with Deed(gateway, request, "administer") as deed:
+            deed.decide(GATEWAY, _for_administrators(), looks=True)
+            gateway.telemetry.ready.set(0 if gateway.problems else 1)
+            for one in gateway.models.all():
+                gateway.telemetry.engine_starts.labels(one.name).set(one.host.starts)
+            return Response(gateway.telemetry.text(), media_type="text/plain; version=0.0.4")
 
     @app.post("/admin/reload")
     async def reload(request: Request) -> Response:
-        _require_administrator(gateway, request)
-        from loresmith.errors import LoresmithError
-
-        try:
-            changed = await gateway.reload()
-        except LoresmithError as error:
-            raise Problem(400, str(error), code="configuration") from None
-        return JSONResponse({"changed": changed, "policy": gateway.rules.policy.digest})
+        async with Deed(gateway, request, "administer") as deed:
+            deed.decide(GATEWAY, _for_administrators())
+            await deed.intend()
+            try:
+                changed = await gateway.reload()
+            except LoresmithError as error:
+                raise Problem(400, str(error), code="configuration") from None
+            return JSONResponse({"changed": changed, "policy": gateway.rules.policy.digest})
 
     add_playground(app)
     return app
@@ -131,25 +132,23 @@ def _models(gateway: Gateway, request: Request) -> list[dict[str, Any]]:
     principal, rules, asked = principal_of(request.scope), gateway.rules, _context(request)
     chat = {**asked, "route": "/v1/chat/completions", "stream": False, "tools": False}
     embedding = {**asked, "route": "/v1/embeddings"}
-    found = []
+    found: list[tuple[str, Resource, bool]] = []
     for model in gateway.models.all():
-        attributes = {"channel": model.settings.channel, "model": model.digest}
-        names = [(model.name, None), *((f"{model.name}{SEPARATOR}{adapter}", adapter) for adapter in model.adapters)]
-        for name, adapter in names:
-            labels = model.labels_of(adapter)
-            found.append(Resource("release" if adapter is None else "adapter", name, labels, attributes))
-    found += [served.resource for served in rules.embedders.values()]
+        for adapter in (None, *model.adapters):
+            name = model.name if adapter is None else f"{model.name}{SEPARATOR}{adapter}"
+            resource = model_resource(model.settings, model.labels_of(adapter), adapter, model.digest)
+            found.append((name, resource, False))
+    found += [(name, served.resource, True) for name, served in rules.embedders.items()]
     return [
         {
-            "id": resource.id,
+            "id": name,
             "object": "model",
             "created": 0,
             "owned_by": "loresmith",
             "labels": sorted(resource.labels),
             "embeds": embeds,
         }
-        for resource in found
-        for embeds in [resource.id in rules.embedders]
+        for name, resource, embeds in found
         if rules.policy.decide(principal, "complete", resource, embedding if embeds else chat).allowed
     ]
 
@@ -159,11 +158,8 @@ def _context(request: Request) -> dict[str, Any]:
     return {"route": request.url.path, **({"address": request.client.host} if request.client else {})}
 
 
-def _require_administrator(gateway: Gateway, request: Request) -> None:
-    principal = principal_of(request.scope)
-    decision = gateway.rules.policy.decide(principal, "administer", GATEWAY, _context(request))
-    if not decision.allowed:
-        raise Problem(403, "this is for administrators of the gateway", code="forbidden")
+def _for_administrators() -> Problem:
+    return Problem(403, "this is for administrators of the gateway", code="forbidden")
 
 
 async def _told(_request: Request, problem: Exception) -> Response:

@@ -92,10 +92,11 @@ def sources_of(answer: Answer) -> dict[str, Any]:
 
 
 def fingerprint(answer: Answer) -> str:
-    """Changes whenever the model, the engine or the policy does."""
-    facts = answer.model.host.facts
+    """Changes whenever the model, its adapter, the engine or the policy does."""
+    model, facts = answer.model, answer.model.host.facts
     engine = "" if facts is None else f"{facts.engine}-{facts.precision}"
-    return f"{answer.model.digest[:16]}-{engine}"
+    adapter = "" if answer.adapter is None else f"+{model.adapters[answer.adapter].digest[:8]}"
+    return f"{model.digest[:16]}{adapter}-{engine}-{answer.rules.policy.digest[:8]}"
 
 
 def _call(body: ChatRequest) -> str | None:
@@ -143,7 +144,7 @@ def _whole(answer: Answer, pieces: list[Piece]) -> dict[str, Any]:
         "id": answer.response,
         "object": "chat.completion",
         "created": answer.created,
-        "model": answer.model.name if answer.adapter is None else f"{answer.model.name}:{answer.adapter}",
+        "model": answer.served,
         "system_fingerprint": fingerprint(answer),
         "choices": [choice],
         "usage": usage_of(answer.usage),
@@ -205,6 +206,6 @@ class _Events:
             "id": answer.response,
             "object": "chat.completion.chunk",
             "created": answer.created,
-            "model": answer.model.name if answer.adapter is None else f"{answer.model.name}:{answer.adapter}",
+            "model": answer.served,
             "system_fingerprint": fingerprint(answer),
         }

@@ -71,7 +71,7 @@ class _Shown:
             "id": answer.response,
             "object": "text_completion",
             "created": answer.created,
-            "model": answer.model.name if answer.adapter is None else f"{answer.model.name}:{answer.adapter}",
+            "model": answer.served,
             "system_fingerprint": fingerprint(answer),
             "choices": [choice],
         }

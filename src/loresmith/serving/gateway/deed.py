@@ -56,17 +56,20 @@ class Deed:
         outcome = {"prompt_tokens": self.tokens, "status": status, "error": why, "latency_ms": took}
         # It outlasts whoever cancels this, and trouble with the record.
         self._gateway.audit.outcome_later(self._record("outcome", **outcome))
-        name = "" if self._standing.resource is None else self._standing.resource.id
-        self._standing.count(self._route, name, status, {"prompt": self.tokens}, self._standing.verdicts)
+        self._standing.count(self._route, self._name, status, {"prompt": self.tokens}, self._standing.verdicts)
 
-    def decide(self, resource: Resource, denied: Problem) -> None:
+    def decide(self, resource: Resource, denied: Problem, *, looks: bool = False) -> None:
         """Go on only if the policy lets the caller do this to the resource.
+
+        Args:
+            looks: the caller only looks on, which is possible also while nothing may be done.
 
         Raises:
             Problem: it does not, which is told as `denied`; or nothing may be done just now.
         """
         self._standing.decide(resource, denied)
-        self._standing.require_open()
+        if not looks:
+            self._standing.require_open()
 
     async def examined(self, texts: Sequence[str]) -> list[str]:
         """Texts as the guards let them in.
@@ -99,6 +102,13 @@ class Deed:
             Problem: that cannot be; it must not be done.
         """
         await self._standing.intend(self._record("intent"))
+
+    @property
+    def _name(self) -> str:
+        """What the figures call that which was asked."""
+        resource = self._standing.resource
+        about = "" if resource is None or resource.kind == "gateway" else resource.id
+        return str(self.facts.get("served") or about)
 
     def _record(self, phase: Literal["intent", "outcome"], **outcome: Any) -> AuditRecord:
         resource = self._standing.resource

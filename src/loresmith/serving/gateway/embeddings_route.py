@@ -30,7 +30,7 @@ async def _embedded(gateway: Gateway, request: Request, body: EmbeddingsRequest)
         served = gateway.rules.embedders.get(body.model)
         if served is None:
             raise no_model(body.model)
-        deed.facts["model"] = served.embedder.facts.digest
+        deed.facts |= served.facts
         deed.decide(served.resource, no_model(body.model))
         texts = await deed.examined(_texts(body, served))
         tokens = await served.tokens(texts)

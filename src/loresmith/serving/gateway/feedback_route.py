@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
@@ -20,6 +21,7 @@ from loresmith.serving.gateway.deed import Deed
 from loresmith.serving.gateway.gateway import Gateway
 from loresmith.serving.gateway.problem import Problem
 from loresmith.serving.identity.principal import Principal
+from loresmith.serving.policy.recorded import recorded_resource
 from loresmith.serving.policy.resource import Resource
 
 _WORDS = ("correction", "preferred", "rejected", "comment")
@@ -47,7 +49,7 @@ class FeedbackDesk:
         async with Deed(gateway, request, "feedback") as deed:
             deed.facts["about"] = given.response
             asked, answered = await self._exchange(given.response, deed.principal)
-            deed.facts |= {name: getattr(asked, name) for name in ("release", "channel", "model", "adapter")}
+            deed.facts |= {name: getattr(asked, name) for name in ("release", "served", "channel", "model", "adapter")}
             deed.decide(
                 _resource(asked, answered), Problem(403, "you may not give feedback on this answer", code="forbidden")
             )
@@ -92,11 +94,11 @@ class FeedbackDesk:
 
 def _resource(asked: AuditRecord, answered: AuditRecord) -> Resource:
     """The release or adapter that answered, with every label that the answer carries."""
-    about = answered.resource or asked.resource
+    about = recorded_resource(answered) or recorded_resource(asked)
     if about is None or asked.context.get("route") not in _ANSWERS:
         raise Problem(404, f"{asked.response} is no answer", code="not_found", param="response")
     labels = {*about.labels, *asked.answer_labels, *answered.answer_labels}
-    return Resource(about.kind, about.id, frozenset(labels), about.attributes)
+    return replace(about, labels=frozenset(labels))
 
 
 async def _examined(deed: Deed, given: GivenFeedback) -> GivenFeedback:

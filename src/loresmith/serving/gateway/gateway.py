@@ -26,6 +26,7 @@ from loresmith.serving.identity.authenticator import Authenticator
 from loresmith.serving.identity.groups import Groups
 from loresmith.serving.identity.server_key import make_server_key
 from loresmith.serving.policy.policy import Policy
+from loresmith.serving.policy.served import release_names, require_release_names
 from loresmith.serving.quotas.quotas import Quotas
 from loresmith.serving.retrieval.retriever import Retriever
 from loresmith.serving.settings import ServingConfig, read_config
@@ -262,10 +263,12 @@ def _rules(config: ServingConfig, ledger: Ledger, place: Place, embedders: Mappi
         reference: ledger.assets.directory(ledger.assets.find(reference).digest) for reference in config.guards.assets()
     }
     embed = retriever.embed if retriever is not None and retriever.embedder is not None else None
+    policy = Policy.load(config.policy, groups, place.folder)
+    require_release_names(policy.statements, release_names(config.models, config.embeddings))
     return Rules(
         config=config,
         groups=groups,
-        policy=Policy.load(config.policy, groups, place.folder),
+        policy=policy,
         guards=Guards.load(config.guards, place.folder, assets, embed, make_server_key(place.server_key)),
         retriever=retriever,
         embedders=open_embedders(config, ledger, retriever, embedders),

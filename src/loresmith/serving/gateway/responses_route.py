@@ -163,7 +163,7 @@ class _Shown:
             "instructions": body.instructions,
             "max_output_tokens": body.max_output_tokens,
             "metadata": body.metadata or {},
-            "model": answer.model.name if answer.adapter is None else f"{answer.model.name}:{answer.adapter}",
+            "model": answer.served,
             "output": items,
             "parallel_tool_calls": body.parallel_tool_calls is not False,
             "previous_response_id": None,

@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from loresmith.errors import LoresmithError, UserError
+from loresmith.ledger.references import release_in
 from loresmith.serving.policy.resource import Resource
-from loresmith.serving.retrieval.embedders.embedder import Embedder, Vectors
+from loresmith.serving.policy.served import embedder_resource
+from loresmith.serving.retrieval.embedders.embedder import Embedder, EmbedderFacts, Vectors
 from loresmith.serving.settings import RETRIEVAL_EMBEDDER, EmbeddingSettings, ServingConfig
 
 if TYPE_CHECKING:
@@ -45,7 +47,13 @@ class ServedEmbedder:
     @property
     def resource(self) -> Resource:
         """What the policy decides about."""
-        return Resource("release", self.name, self.labels, {"model": self.embedder.facts.digest})
+        return embedder_resource(self.name, self.reference, self.labels, self.embedder.facts.digest)
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What audit records say of it."""
+        release, channel = release_in(self.reference) or ("", "")
+        return {"release": release, "channel": channel, "served": self.name, "model": self.embedder.facts.digest}
 
     async def tokens(self, texts: Sequence[str]) -> list[int]:
         """How many tokens each text has."""
@@ -77,7 +85,7 @@ def open_embedders(
     taken = {*found, *config.models}
     if retriever is not None and retriever.embedder is not None and RETRIEVAL_EMBEDDER not in taken:
         name = RETRIEVAL_EMBEDDER
-        found[name] = ServedEmbedder(name, _labels_of(retriever.embedder, ledger), retriever.embedder)
+        found[name] = ServedEmbedder(name, embedder_labels(retriever.embedder.facts, ledger), retriever.embedder)
     return found
 
 
@@ -156,11 +164,9 @@ def _opened(name: str, settings: EmbeddingSettings, ledger: Ledger, before: Serv
     embedder = open_index(ledger, settings.index).embedder
     if embedder is None:
         raise UserError(f"the index {settings.index} has no embedder", where=f"embeddings.{name}.index")
-    return ServedEmbedder(name, _labels_of(embedder, ledger), embedder)
+    return ServedEmbedder(name, embedder_labels(embedder.facts, ledger), embedder)
 
 
-def _labels_of(embedder: Embedder, ledger: Ledger) -> frozenset[str]:
+def embedder_labels(facts: EmbedderFacts, ledger: Ledger) -> frozenset[str]:
     """The labels of a model of the workspace; files that came with an index were not made of documents."""
-    if embedder.facts.kind != "model":
-        return frozenset()
-    return frozenset(ledger.assets.find(embedder.facts.digest).labels)
+    return frozenset(ledger.assets.find(facts.digest).labels) if facts.kind == "model" else frozenset()

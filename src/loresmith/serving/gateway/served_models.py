@@ -18,14 +18,13 @@ from loresmith.errors import LoresmithError
 from loresmith.serving.engines.standby import Standby
 from loresmith.serving.gateway.problem import no_model
 from loresmith.serving.gateway.served_model import ServedModel, load_model, place_model, require_parity
+from loresmith.serving.policy.served import SEPARATOR
 from loresmith.serving.settings import ServedModelSettings
 
 if TYPE_CHECKING:
     from loresmith.ledger import Ledger
 
 POLL_SECONDS = 0.5
-SEPARATOR = ":"
-"""Between the name of a model and that of an adapter."""
 
 
 @dataclass(frozen=True)

@@ -38,28 +38,35 @@ def callers(groups: Groups) -> Iterator[Principal]:
     yield groups.principal("user:of-all", tuple(groups.declared), "matrix")
 
 
-def resources(groups: Groups, releases: Iterable[str] = ("release",)) -> Iterator[Resource]:
-    """Releases of these names, an adapter and a document with every set of labels worth telling apart; the gateway."""
+def resources(
+    groups: Groups, releases: Iterable[str] = ("release",), adapters: Iterable[str] = ("adapter",)
+) -> Iterator[Resource]:
+    """Releases and adapters of these names and a document, with every set of labels worth telling apart; the gateway."""
     held = sorted({label for group in groups.declared.values() for label in group.labels})
     sets = {frozenset[str](), frozenset(held), frozenset({UNHELD}), *(frozenset({label}) for label in held)}
     for labels in sorted(sets, key=sorted):
         for name in releases:
             yield Resource("release", name, labels, {"channel": "production"})
-        yield Resource("adapter", "adapter", labels)
+        for name in adapters:
+            yield Resource("adapter", name, labels, {"channel": "production"})
         yield Resource("document", "document", labels)
     yield GATEWAY
 
 
 def matrix(
-    policy: Policy, releases: Iterable[str] = ("release",), context: Mapping[str, Any] | None = None
+    policy: Policy,
+    releases: Iterable[str] = ("release",),
+    adapters: Iterable[str] = ("adapter",),
+    context: Mapping[str, Any] | None = None,
 ) -> list[Cell]:
     """The table of a policy.
 
     Args:
-        releases: names of releases that its policies speak of.
+        releases: names of releases that its policies speak of, or that are served: their own names.
+        adapters: the same of adapters, as `RELEASE:NAME`.
         context: what all requests of the table have in common; see `Policy.decide`.
     """
-    things = list(resources(policy.groups, releases))
+    things = list(resources(policy.groups, releases, adapters))
     return [
         Cell(caller, action, thing, policy.decide(caller, action, thing, context))
         for caller in callers(policy.groups)

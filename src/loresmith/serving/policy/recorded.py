@@ -11,6 +11,7 @@ from loresmith.serving.audit.search import requests
 from loresmith.serving.identity.groups import Groups
 from loresmith.serving.policy.replay import Recorded
 from loresmith.serving.policy.resource import ACTIONS, Action, Resource
+from loresmith.serving.policy.served import SEPARATOR
 
 
 def recorded_requests(ledger: Ledger, groups: Groups, since: str) -> Iterator[Recorded | None]:
@@ -28,20 +29,33 @@ def recorded_requests(ledger: Ledger, groups: Groups, since: str) -> Iterator[Re
 
 
 def _recorded(record: AuditRecord, keys: dict[str, tuple[str, ...]], groups: Groups) -> Recorded | None:
-    action = _action(record.action)
-    if record.resource is None or action is None or not record.principal:
+    action, about = _action(record.action), recorded_resource(record)
+    if about is None or action is None or not record.principal:
         return None
-    about = record.resource
     return Recorded(
         response=record.response,
         at=record.at,
         principal=groups.principal(record.principal, keys.get(record.credential, record.groups), record.credential),
         action=action,
-        resource=Resource(about.kind, about.id, frozenset(about.labels), about.attributes),
+        resource=about,
         allowed=record.allowed,
         policies=record.policies,
         context={**record.context, "at": datetime.fromisoformat(record.at)},
     )
+
+
+def recorded_resource(record: AuditRecord) -> Resource | None:
+    """What a record is about, by the release's own name: earlier versions put down the name under which it was served,
+    beside the release."""
+    about = record.resource
+    if about is None:
+        return None
+    name = about.id
+    if record.release and about.kind == "release":
+        name = record.release
+    elif record.release and about.kind == "adapter":
+        name = f"{record.release}{SEPARATOR}{name.rpartition(SEPARATOR)[2]}"
+    return Resource(about.kind, name, frozenset(about.labels), about.attributes)
 
 
 def _action(name: str) -> Action | None:

@@ -34,7 +34,7 @@ class Resource:
 
     Attributes:
         kind: what it is.
-        id: a release's or adapter's name, a document's id, or `gateway`.
+        id: a release's own name, whatever it is served as; `RELEASE:ADAPTER`; a document's id; `gateway`.
         labels: every label that it carries.
         attributes: texts of `ATTRIBUTES`; one that is not known is left out.
     """

@@ -1,0 +1,122 @@
+"""`/metrics`: what happened is counted once, as what it was; and whoever looks, or is not let look, is on the record."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from loresmith import Workspace
+from loresmith.sdk.calls.audit import SEARCH
+from tests.serving.gateway.gateways import RunningGateway
+from tests.serving.gateway.guarded_house import ASKED, REFUSED, Guarded, saying
+from tests.serving.gateway.house import House, chat, wait_until
+from tests.serving.gateway.records import records_of
+
+CHATS = "/v1/chat/completions"
+
+Figures = Counter[tuple[str, tuple[str, ...]]]
+
+
+def figures(gateway: RunningGateway, key: str) -> Figures:
+    """The counters of a gateway, by names and labels (in the order of the labels' names), without those of looking."""
+    with gateway.client(key) as client:
+        text = client.get("/metrics").raise_for_status().text
+    return Counter(
+        {
+            (sample.name, tuple(value for _, value in sorted(sample.labels.items()))): sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+            if sample.name.endswith(("_total", "_count")) and "/metrics" not in sample.labels.values()
+        }
+    )
+
+
+def named(changed: Figures, name: str) -> dict[tuple[str, ...], float]:
+    return {labels: value for (its_name, labels), value in changed.items() if its_name == f"loresmith_{name}"}
+
+
+def test_each_request_is_counted_once_as_what_it_was(guarded: Guarded) -> None:
+    before = figures(guarded.gateway, guarded.grace)
+    with guarded.client() as client:
+        answered = client.post(CHATS, json=chat(**saying("Fine.")))
+        refused = client.post(CHATS, json=chat(text=f"a {REFUSED}, a {REFUSED}"))
+        asked = client.post(CHATS, json=chat(text=f"a {ASKED}"))
+        denied = client.post(CHATS, json=chat("nothing"))
+    with guarded.gateway.client("ls-x") as client:
+        rejected = client.post(CHATS, json=chat())
+    statuses = [said.status_code for said in (answered, refused, asked, denied, rejected)]
+    assert statuses == [200, 400, 400, 404, 401]
+
+    def changed() -> Figures:
+        found = figures(guarded.gateway, guarded.grace)
+        found.subtract(before)
+        return Counter({key: value for key, value in found.items() if value})
+
+    wait_until(lambda: named(changed(), "requests_total").get(("acme", CHATS, "200")))
+    now = changed()
+    assert named(now, "requests_total") == {
+        ("acme", CHATS, "200"): 1,
+        ("acme", CHATS, "400"): 2,
+        ("", CHATS, "404"): 1,
+    }
+    assert named(now, "rejected_total") == {(): 1}
+    used = answered.json()["usage"]
+    assert named(now, "tokens_total") == {
+        ("prompt", "acme"): used["prompt_tokens"],
+        ("completion", "acme"): used["completion_tokens"],
+    }
+    assert named(now, "guard_verdicts_total") == {
+        ("refuse", "refusing", "input"): 2,
+        ("ask", "asking", "input"): 1,
+    }
+    assert named(now, "asks_human_total") == {("acme",): 1}
+    assert named(now, "first_token_seconds_count") == {("acme",): 1}
+    assert named(now, "request_seconds_count") == {(CHATS,): 4}
+
+
+def test_what_a_guard_asks_a_person_about_can_be_listed(guarded: Guarded) -> None:
+    with guarded.client() as client:
+        responses = [
+            client.post(CHATS, json=chat(text=f"a {ASKED}")),
+            client.post(CHATS, json=chat(**saying(f"One {ASKED} is seen."))),
+            client.post(CHATS, json=chat(text=f"a {REFUSED}")),
+        ]
+    ids = [said.headers["x-request-id"] for said in responses]
+    for one in ids:
+        records_of(guarded.workspace, one)
+
+    def listed(**more: Any) -> set[str]:
+        with Workspace.open(guarded.workspace) as opened:
+            found = SEARCH.run(opened, SEARCH.request(asks_human=True, limit=1000, **more), lambda _: None).records
+        assert len({one.record.response for one in found}) == len(found)
+        return {one.record.response for one in found}
+
+    assert listed() & set(ids) == set(ids[:2])
+    assert listed(where="status = 400") & set(ids) == {ids[0]}
+    assert listed(principal="user:eve") == set()
+
+
+def test_who_administers_is_on_the_record_and_who_may_not(house: House) -> None:
+    ways = (("GET", "/metrics", 1), ("POST", "/admin/reload", 2))
+    before = figures(house.gateway, house.keys["user:of-admins"])
+    for who, status in (("user:of-admins", 200), ("user:stranger", 403)):
+        for method, path, phases in ways:
+            with house.client(who) as client:
+                said = client.request(method, path)
+            assert said.status_code == status
+            found = records_of(house.workspace, said.headers["x-request-id"])
+            # Looking on changes nothing, so nobody waits for the disk.
+            assert len(found) == (phases if status == 200 else 1)
+            for record in found:
+                assert (record.action, record.principal, record.allowed) == ("administer", who, status == 200)
+                assert record.resource is not None
+                assert record.resource.kind == "gateway"
+                assert record.policies == (("administrators:admins",) if status == 200 else ())
+                assert record.context["route"] == path
+            assert (found[-1].phase, found[-1].status) == ("outcome", status)
+    now = figures(house.gateway, house.keys["user:of-admins"])
+    now.subtract(before)
+    counted = {labels: value for labels, value in named(now, "requests_total").items() if value}
+    assert counted == {("", "/admin/reload", "200"): 1, ("", "/admin/reload", "403"): 1}
