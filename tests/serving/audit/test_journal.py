@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
+import time
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from loresmith.ledger import Ledger
 from loresmith.serving.audit.journal import Journal, bring_in
 from loresmith.serving.audit.record import AuditRecord
 from loresmith.serving.audit.settings import AuditSettings
-from loresmith.serving.audit.writer import Audit, AuditUnavailable
+from loresmith.serving.audit.writer import LATER_SECONDS, Audit, AuditUnavailable
 from tests.ledger.places import Place
 from tests.serving.audit.places import ANSWERED, SAID, keys_of, record
 from tests.serving.audit.test_writer import answered_until_killed, phases, until
@@ -46,6 +47,60 @@ def test_records_come_into_the_ledger_together_and_the_journal_is_emptied(ledger
     intent, outcome = ledger.audit_records.of("r-7")
     assert AuditRecord.from_row(intent) == record("r-7")
     assert b"broken leg" in keys_of(ledger, tmp_path).open(outcome.content or b"", "r-7", "outcome")
+
+
+def test_the_disk_is_waited_for_once_for_all_that_came_together(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One fsync a batch: while one is under way, whoever comes gathers for the next, and nobody goes on before it."""
+    waits: list[int] = []
+    sync, going_on = os.fdatasync, 0
+
+    def slowly(file: int) -> None:
+        waits.append(going_on)
+        time.sleep(0.3)
+        sync(file)
+
+    async def intend(audit: Audit, number: int) -> None:
+        nonlocal going_on
+        await audit.intent(record(f"r-{number}"), SAID)
+        going_on += 1
+
+    async def run() -> None:
+        audit = audit_on(ledger, tmp_path, batch=1000)
+        await intend(audit, 0)
+        monkeypatch.setattr(os, "fdatasync", slowly)
+        first = asyncio.create_task(intend(audit, 1))
+        await until(lambda: waits)
+        await asyncio.gather(*(intend(audit, number) for number in range(2, 202)))
+        await first
+        await audit.settled()
+        audit.close()
+
+    asyncio.run(run())
+    assert waits == [1, 2]  # nobody of the 200 went on before the second, and all of them after it
+    assert len(phases(ledger)) == 202
+
+
+def test_a_record_is_in_the_ledger_a_moment_after_its_intent(ledger: Ledger, tmp_path: Path) -> None:
+    async def run() -> list[float]:
+        audit = audit_on(ledger, tmp_path)
+        took = []
+        for number in range(12):
+            await audit.intent(record(f"r-{number}"), SAID)
+            begun = time.monotonic()
+            while audit.written <= number:
+                assert time.monotonic() - begun < 10
+                await asyncio.sleep(0.001)
+            took.append(time.monotonic() - begun)
+        audit.close()
+        return took
+
+    took = sorted(asyncio.run(run()))
+    # It waits for company so long and no longer; what is above is the transaction, and whoever else has the processor.
+    assert LATER_SECONDS == 0.05
+    assert took[0] < LATER_SECONDS + 0.05, took
+    assert took[len(took) // 2] < LATER_SECONDS + 0.3, took
 
 
 def test_what_is_said_is_in_no_journal(place: Place, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ import pytest
 
 from loresmith import Workspace
 from loresmith.sdk.calls.audit import PROOF, SEARCH, VERIFY
+from loresmith.serving.access import read_access
 from loresmith.serving.audit.journal import FOLDER
 from loresmith.serving.audit.record import AuditRecord
+from loresmith.serving.policy.policy import Policy
 from tests.serving.gateway.gateways import RunningGateway, make_key, make_workspace, write_config
 from tests.serving.gateway.guarded_house import REFUSED, Guarded, saying
 from tests.serving.gateway.house import House, chat, wait_until
@@ -32,13 +35,17 @@ def records(workspace: Path, response: str, phases: int = 2) -> dict[str, AuditR
 
 
 def test_every_answer_has_an_intent_and_an_outcome(house: House) -> None:
+    access = read_access(house.config)
+    policy = Policy.load(access.settings.policy, access.groups, access.folder)
     with house.client("user:of-physicians") as client:
         for stream in (False, True):
             for route, body in (
                 ("/v1/chat/completions", chat("ward:clinical", max_tokens=20)),
                 ("/v1/completions", {"model": "ward:clinical", "prompt": "Hi", "max_tokens": 20, "seed": 1}),
             ):
+                begun = time.monotonic()
                 said = client.post(route, json={**body, "stream": stream})
+                took = (time.monotonic() - begun) * 1000 + 1  # they are rounded
                 assert said.status_code == 200
                 found = records(house.workspace, said.headers["x-request-id"])
                 intent, outcome = found["intent"], found["outcome"]
@@ -52,6 +59,9 @@ def test_every_answer_has_an_intent_and_an_outcome(house: House) -> None:
                     assert record.model
                     assert record.adapter
                     assert record.answer_labels == ("clinical",)
+                    assert record.policy == policy.digest
+                assert intent.latency_ms == 0
+                assert 0 < outcome.first_token_ms <= outcome.latency_ms <= took
                 assert (intent.completion_tokens, intent.status) == (0, 0)
                 assert (outcome.completion_tokens, outcome.status) == (20, 200)
                 assert outcome.prompt_tokens == intent.prompt_tokens > 0

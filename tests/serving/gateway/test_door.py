@@ -13,9 +13,12 @@ from fastapi.routing import APIRoute
 
 from loresmith import Workspace
 from loresmith.sdk.calls.keys import REVOKE
+from loresmith.serving.audit.record import AuditRecord
 from loresmith.serving.gateway.app import make_app
 from loresmith.serving.gateway.door import OPEN
-from tests.serving.gateway.house import LIMITS, House, chat, head_of, make_keys, raw, wait_until
+from tests.serving.gateway.house import LIMITS, House, chat, head_of, make_keys, raw, wait_until, work_of
+from tests.serving.gateway.records import records_of
+from tests.serving.gateway.test_figures import figures
 
 SECURE = {
     "x-content-type-options": "nosniff",
@@ -139,15 +142,28 @@ UNKNOWN = [
 ]
 
 
+def recorded(house: House) -> int:
+    """How many records there are, but for those of looking at the figures."""
+    with house.client("user:of-admins") as client:
+        last = client.get("/metrics").headers["x-request-id"]
+    records_of(house.workspace, last)  # what came before it is in the ledger too
+    with Workspace.open(house.workspace) as opened:
+        return sum(AuditRecord.from_row(row).action != "administer" for row in opened.ledger.audit_records.search())
+
+
 def test_what_there_is_not_is_not_found_whoever_asks(house: House) -> None:
+    """And neither an engine, nor a counter, nor the record hears of it."""
+    before, records = figures(house.gateway, house.keys["user:of-admins"]), recorded(house)
     for who in (None, "user:ada", "user:of-admins"):
         with house.client(who) as client:
             for path in UNKNOWN:
                 for method in ("GET", "POST"):
                     said = client.request(method, path, json=chat() if method == "POST" else None)
-                    assert said.status_code in (404, 405), (who, method, path)
-                    if said.status_code == 404:
-                        assert said.json()["error"]["code"] == "not_found"
+                    assert said.status_code == 404, (who, method, path)
+                    assert said.json()["error"]["code"] == "not_found"
+    assert work_of(house) == 0
+    assert figures(house.gateway, house.keys["user:of-admins"]) == before
+    assert recorded(house) == records
 
 
 def test_other_methods_are_not_possible(house: House) -> None:
