@@ -7,7 +7,12 @@ from datetime import UTC, datetime
 
 def timestamp() -> str:
     """Now, in UTC, as ISO 8601 with microseconds and a `Z`."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return written(datetime.now(UTC))
+
+
+def written(moment: datetime) -> str:
+    """A time as the ledger writes it, so that two of them compare as texts."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def seconds_since(moment: str) -> float:

@@ -16,13 +16,15 @@ import sqlalchemy as sql
 from loresmith.ledger import Ledger
 from loresmith.ledger.schema import LOG_HEAD
 from loresmith.serving.audit.record import AuditRecord, Content
+from loresmith.serving.audit.search import Query, find
 from loresmith.serving.audit.settings import AuditSettings
+from loresmith.serving.audit.verification import verify_records
 from loresmith.serving.audit.writer import Audit, AuditUnavailable
 from tests.ledger.disks import small_disk
-from tests.ledger.places import Place
+from tests.ledger.places import AT, Place
 from tests.ledger.postgres import PostgresServer, plain_engine
 from tests.ledger.processes import Child, in_child
-from tests.serving.audit.places import ANSWERED, SAID, auditing, keys_of, record
+from tests.serving.audit.places import ANSWERED, LATER, SAID, auditing, keys_of, record
 
 
 def phases(ledger: Ledger) -> list[tuple[str, str]]:
@@ -67,6 +69,27 @@ def test_records_that_come_together_are_written_together_and_each_gets_its_leaf(
     assert phases(ledger) == [(f"r-{number}", "intent") for number in range(300)]
     assert len({row.leaf for row in ledger.audit_records.search()}) == 300
     assert ledger.log.verify().problems == ()
+
+
+def test_a_clock_that_jumps_leaves_the_order_of_the_record(ledger: Ledger, tmp_path: Path) -> None:
+    """The order is the log's; what was said stays open to who may read it, whatever the times say."""
+    moments = (LATER, "1970-01-01T00:00:00.000000Z", "2999-12-31T23:59:59.999999Z", AT)
+
+    async def run() -> None:
+        async with auditing(ledger, tmp_path) as audit:
+            for number, at in enumerate(moments):
+                await audit.intent(record(f"r-{number}", at=at), SAID)
+                await audit.outcome(record(f"r-{number}", "outcome", at=AT, status=200), ANSWERED)
+
+    asyncio.run(run())
+    assert phases(ledger) == [(f"r-{n}", phase) for n in range(4) for phase in ("intent", "outcome")]
+    keys = keys_of(ledger, tmp_path)
+    assert not verify_records(ledger, keys).problems
+    assert ledger.log.verify().problems == ()
+    for row in ledger.audit_records.search(phase="intent", content=True):
+        assert b"bed 7" in keys.open(row.content or b"", row.response, row.phase)
+    since = [found.record.response for found in find(ledger.audit_records, Query(since=LATER, phase="intent"))]
+    assert since == ["r-0", "r-2"]
 
 
 @pytest.mark.slow

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
-from datetime import timedelta
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -21,6 +21,7 @@ from loresmith.serving.identity.keys import Keys, keyed_hash
 from loresmith.serving.identity.server_key import make_server_key, read_server_key
 from loresmith.serving.identity.settings import GroupSettings, IdentitySettings
 from loresmith.serving.identity.unauthenticated import IdentityUnavailable, Unauthenticated
+from loresmith.serving.wall_clock import WallClock
 
 GROUPS = Groups({"physicians": GroupSettings(labels=("clinical",), tenant="ward")})
 DAY = timedelta(days=1)
@@ -56,10 +57,11 @@ class Clock:
         return self.seconds
 
 
-def gateway(ledger: Ledger, folder: Path, clock: Clock | None = None) -> Authenticator:
-    return Authenticator(
-        IdentitySettings(), GROUPS, ledger.credentials, folder / "credentials.key", clock=clock or time.monotonic
-    )
+def gateway(
+    ledger: Ledger, folder: Path, clock: Clock | None = None, now: Callable[[], datetime] | None = None
+) -> Authenticator:
+    key, seconds = folder / "credentials.key", clock or time.monotonic
+    return Authenticator(IdentitySettings(), GROUPS, ledger.credentials, key, clock=seconds, now=now)
 
 
 def reason(authenticator: Authenticator, secret: str) -> str:
@@ -170,6 +172,42 @@ def test_a_new_secret_lets_the_old_one_live_for_its_grace(ledger: Ledger, keys: 
     keys.revoke(made.key, "leaked again")
     known.read_keys()
     reason(known, third)
+
+
+class MovedClock:
+    """A machine's clock that can be set, and the seconds that pass all the same."""
+
+    def __init__(self) -> None:
+        self.set_by = 0.0
+        self.passed = 0.0
+        self.now = WallClock(lambda: time.time() + self.set_by + self.passed, lambda: self.passed)
+
+
+def test_a_clock_that_is_set_back_brings_no_key_back(ledger: Ledger, keys: Keys, tmp_path: Path) -> None:
+    made, first = keys.create("user:ada", (), DAY, "Ada")
+    _, second = keys.rotate(made.key, timedelta(hours=1), "yearly")
+    clock = MovedClock()
+    known = gateway(ledger, tmp_path, now=clock.now)
+    known.authenticate(f"Bearer {first}")
+    clock.passed = 3700
+    assert "wrong secret" in reason(known, first)
+    clock.set_by = -7 * 86_400  # by a week: the grace is over all the same
+    assert "wrong secret" in reason(known, first)
+    known.authenticate(f"Bearer {second}")
+    clock.passed = 90_000
+    assert "has expired" in reason(known, second)
+
+
+def test_a_clock_that_is_set_forward_ends_keys_until_it_is_right_again(
+    ledger: Ledger, keys: Keys, tmp_path: Path
+) -> None:
+    _, secret = keys.create("user:ada", (), DAY, "Ada")
+    clock = MovedClock()
+    known = gateway(ledger, tmp_path, now=clock.now)
+    clock.set_by = 2 * 86_400
+    assert "has expired" in reason(known, secret)
+    clock.set_by = 0
+    known.authenticate(f"Bearer {secret}")
 
 
 def test_a_running_gateway_knows_within_five_seconds(ledger: Ledger, keys: Keys, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from loresmith.serving.identity.issuer_keys import ASKED_AGAIN_SECONDS, READ_AGA
 from loresmith.serving.identity.settings import GroupSettings, IdentitySettings
 from loresmith.serving.identity.tokens import LARGEST, Tokens
 from loresmith.serving.identity.unauthenticated import Unauthenticated, UnknownSigningKey
-from tests.serving.identity.test_keys import ledger  # noqa: F401
+from tests.serving.identity.test_keys import MovedClock, ledger  # noqa: F401
 
 ISSUER = "https://login.example.org/"
 GROUPS = Groups({"physicians": GroupSettings(members=("user:lee",), labels=("clinical",)), "admins": GroupSettings()})
@@ -199,6 +199,23 @@ def test_clocks_may_differ_by_the_leeway_and_no_more(tmp_path: Path) -> None:
     assert trusted.principal(token(iat=now + 10, nbf=now + 10), GROUPS)
     with pytest.raises(Unauthenticated):
         tokens(tmp_path, leeway_seconds=0).principal(token(exp=now - 10), GROUPS)
+
+
+def test_a_clock_that_is_set_back_brings_no_token_back(tmp_path: Path) -> None:
+    clock = MovedClock()
+    issuer = {"issuer": ISSUER, "audiences": ["gateway"], "keys": "keys.json", "longest_hours": 1}
+    (tmp_path / "keys.json").write_text(json.dumps({"keys": KEYS}))
+    trusted = Tokens(IdentitySettings.model_validate({"tokens": [issuer]}).tokens, tmp_path, clock.now)
+    brief, long = token(), token(exp=int(time.time()) + 10 * 86_400)
+    for one in (brief, long):
+        trusted.principal(one, GROUPS)
+    clock.passed, clock.set_by = 600, -600  # ten minutes later it shows what it showed before
+    with pytest.raises(Unauthenticated):
+        trusted.principal(brief, GROUPS)
+    trusted.principal(long, GROUPS)
+    clock.passed, clock.set_by = 2 * 3600, -2 * 3600
+    with pytest.raises(Unauthenticated):
+        trusted.principal(long, GROUPS)
 
 
 def test_groups_are_those_that_are_mapped_and_declared(tmp_path: Path) -> None:

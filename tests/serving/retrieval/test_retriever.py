@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date
+from datetime import UTC, date, datetime
 from itertools import chain, combinations
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from loresmith.serving.retrieval import retriever as retrieving
 from loresmith.serving.retrieval.layout import INDEX, PARTITIONS, partition_name
 from loresmith.serving.retrieval.passage import Passage, PassageRef
 from loresmith.serving.retrieval.retriever import CANDIDATES, Retriever
+from loresmith.serving.wall_clock import WallClock
 from tests.advice.corpora import document, prose
 from tests.serving.retrieval.indexes import (
     ask,
@@ -168,6 +169,18 @@ def test_a_document_that_may_not_be_kept_any_more_is_not_shown(tmp_path: Path) -
     directory = made.outputs["index"].directory
     for day, shown in ((date(2026, 3, 31), {"old.txt", "new.txt"}), (date(2026, 4, 1), {"new.txt"})):
         assert set(paths(ask(Retriever.open(directory, today=lambda day=day: day), "valve"))) == shown
+
+
+def test_a_clock_that_is_set_back_shows_no_document_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = build(tmp_path, [document("old.txt", "valve", retain_until="2026-03-31"), document("new.txt", "valve")])
+    noon = datetime(2026, 4, 1, 12, tzinfo=UTC).timestamp()
+    clock = {"wall": noon, "elapsed": 0.0}
+    moved = WallClock(lambda: clock["wall"], lambda: clock["elapsed"])
+    monkeypatch.setattr(retrieving, "WallClock", lambda: moved)
+    index = Retriever.open(made.outputs["index"].directory)
+    assert set(paths(ask(index, "valve"))) == {"new.txt"}
+    clock.update(wall=noon - 86_400, elapsed=60.0)
+    assert set(paths(ask(index, "valve"))) == {"new.txt"}
 
 
 def test_equally_good_passages_are_in_a_fixed_order(tmp_path: Path) -> None:

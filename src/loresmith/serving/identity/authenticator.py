@@ -13,10 +13,11 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 
 from loresmith.errors import LoresmithError
-from loresmith.ledger.clock import timestamp
+from loresmith.ledger.clock import written
 from loresmith.ledger.credentials import Credential, Credentials
 from loresmith.serving.identity.groups import Groups
 from loresmith.serving.identity.issuer_keys import IssuerKeys
@@ -26,6 +27,7 @@ from loresmith.serving.identity.server_key import read_server_key
 from loresmith.serving.identity.settings import IdentitySettings
 from loresmith.serving.identity.tokens import Tokens
 from loresmith.serving.identity.unauthenticated import IdentityUnavailable, Unauthenticated, UnknownSigningKey
+from loresmith.serving.wall_clock import WallClock
 
 POLL_SECONDS = 1.0
 STALE_SECONDS = 4.0
@@ -41,6 +43,8 @@ class Authenticator:
         credentials: the ledger's.
         server_key: the file that hashes of API keys are keyed with; needed once there are keys.
         folder: what relative files of the configuration start from.
+        clock: seconds that pass.
+        now: the time of day, by which keys and tokens expire.
 
     Raises:
         UserError: an issuer's keys cannot be read.
@@ -55,6 +59,7 @@ class Authenticator:
         server_key: Path,
         folder: Path = Path(),
         clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] | None = None,
     ) -> None:
         self._settings = settings
         self._groups = groups
@@ -62,7 +67,8 @@ class Authenticator:
         self._server_key_file = server_key
         self._server_key = b""
         self._clock = clock
-        self._tokens = Tokens(settings.tokens, folder)
+        self._now = WallClock() if now is None else now
+        self._tokens = Tokens(settings.tokens, folder, self._now)
         self._keys: Mapping[str, Credential] = {}
         self._version: int | None = None
         self._known_at = float("-inf")
@@ -92,7 +98,7 @@ class Authenticator:
             UserError: an issuer's keys cannot be read; then nothing has changed.
         """
         if settings.tokens != self._settings.tokens:
-            self._tokens = Tokens(settings.tokens, folder)
+            self._tokens = Tokens(settings.tokens, folder, self._now)
         self._settings, self._groups = settings.model_copy(update={"keys": self._settings.keys}), groups
 
     @property
@@ -157,7 +163,7 @@ class Authenticator:
         if self._is_stale():
             raise IdentityUnavailable("the ledger cannot be read")
         key, secret = parts
-        found, now = self._keys.get(key), timestamp()
+        found, now = self._keys.get(key), written(self._now())
         # The same work for every key there is, was or never was: time tells nothing of which.
         given = keyed_hash(self._server_key, key, secret)
         grace = found is not None and found.previous_until is not None and now < found.previous_until

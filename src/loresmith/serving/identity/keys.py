@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from loresmith.errors import UserError
+from loresmith.ledger.clock import written
 from loresmith.ledger.credentials import Credential, Credentials
 from loresmith.serving.identity.principal import is_principal
 from loresmith.serving.identity.server_key import make_server_key, read_server_key
@@ -117,5 +118,4 @@ def _random_id() -> str:
 
 
 def _after(span: timedelta) -> str:
-    """A time of the ledger's form, so that two of them compare as texts."""
-    return (datetime.now(UTC) + span).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return written(datetime.now(UTC) + span)

@@ -7,8 +7,8 @@ algorithm and its key's id are used before its signature holds, and only to choo
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from loresmith.serving.identity.issuer_keys import IssuerKeys
 from loresmith.serving.identity.principal import Principal
 from loresmith.serving.identity.settings import TokenIssuer
 from loresmith.serving.identity.unauthenticated import Unauthenticated, UnknownSigningKey
+from loresmith.serving.wall_clock import WallClock
 
 LARGEST = 16_384
 """Characters of a token; more is not looked at."""
@@ -30,12 +31,16 @@ class Tokens:
 
     Args:
         folder: what relative key files start from.
+        now: the time of day, by which tokens expire.
 
     Raises:
         UserError: an issuer's keys are read from a file that cannot be read, or over something else than https.
     """
 
-    def __init__(self, issuers: tuple[TokenIssuer, ...], folder: Path = Path()) -> None:
+    def __init__(
+        self, issuers: tuple[TokenIssuer, ...], folder: Path = Path(), now: Callable[[], datetime] | None = None
+    ) -> None:
+        self._now = WallClock() if now is None else now
         self._issuers = {settings.issuer: (settings, IssuerKeys(settings.keys, folder)) for settings in issuers}
 
     def principal(self, token: str, groups: Groups) -> Principal:
@@ -73,6 +78,7 @@ class Tokens:
                 leeway=settings.leeway_seconds,
                 options={"require": ["exp", "iat", "iss", "aud", "sub"], "enforce_minimum_key_length": True},
             )
+            _require_time(claims, settings, self._now().timestamp())
             return _caller(claims, token, settings, groups)
         except (jwt.PyJWTError, *_FAULTS) as error:
             raise Unauthenticated(f"a token of {settings.issuer}: {_words(error)}") from None
@@ -104,11 +110,16 @@ class Tokens:
         return self._issuers[claimed]
 
 
+def _require_time(claims: Mapping[str, Any], settings: TokenIssuer, now: float) -> None:
+    """Refuse a token that is over: jwt goes by the machine's clock alone, which may be set back. Raises ValueError."""
+    if now >= float(claims["exp"]) + settings.leeway_seconds:
+        raise ValueError("it has expired")
+    if now - float(claims["iat"]) > settings.longest_hours * 3600 + settings.leeway_seconds:
+        raise ValueError("issued too long ago")
+
+
 def _caller(claims: Mapping[str, Any], token: str, settings: TokenIssuer, groups: Groups) -> Principal:
     """The caller that a token with a good signature stands for. Raises ValueError."""
-    age = datetime.now(UTC).timestamp() - float(claims["iat"])
-    if age > settings.longest_hours * 3600 + settings.leeway_seconds:
-        raise ValueError("issued too long ago")
     name = claims.get(settings.principal_claim)
     if not isinstance(name, str) or not name:
         raise ValueError(f"without a text in {settings.principal_claim!r}")

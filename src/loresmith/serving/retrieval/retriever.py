@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from datetime import UTC, date, datetime
+from datetime import date
 from itertools import islice
 from pathlib import Path
 from threading import Lock
@@ -21,6 +21,7 @@ from loresmith.serving.retrieval.passage import Passage, PassageRef
 from loresmith.serving.retrieval.ranking import best, reciprocal_rank
 from loresmith.serving.retrieval.terms import terms_of
 from loresmith.serving.retrieval.word_index import inverse_frequency
+from loresmith.serving.wall_clock import WallClock
 
 Authorise = Callable[[PassageRef], bool]
 
@@ -33,8 +34,9 @@ MOST_TERMS = 256
 _Hit = tuple[Partition, int]
 
 
-def _today() -> date:
-    return datetime.now(UTC).date()
+def _calendar() -> Callable[[], date]:
+    now = WallClock()
+    return lambda: now().date()
 
 
 class Retriever:
@@ -46,12 +48,12 @@ class Retriever:
     """
 
     def __init__(
-        self, directory: Path, facts: IndexFacts, embedder: Embedder | None, today: Callable[[], date] = _today
+        self, directory: Path, facts: IndexFacts, embedder: Embedder | None, today: Callable[[], date] | None = None
     ) -> None:
         self.facts = facts
         self.embedder = embedder
         self._directory = directory
-        self._today = today
+        self._today = today or _calendar()
         self._opened: dict[str, Partition] = {}
         # One each: nobody waits while a partition is opened that they may not see.
         self._opening = {each.folder: Lock() for each in facts.partitions}
@@ -63,7 +65,7 @@ class Retriever:
         embedder: Embedder | None = None,
         *,
         threads: int = 1,
-        today: Callable[[], date] = _today,
+        today: Callable[[], date] | None = None,
     ) -> Retriever:
         """Open an `index` asset; its partitions are opened when somebody asks who may see them.
 
