@@ -86,7 +86,12 @@ def test_an_answer_ends_before_a_stop_string(house: House) -> None:
         "extra_body": {"guided_regex": "one two three four five six"},
     }
     assert client.chat.completions.create(**asked).choices[0].message.content == "one two three four five six"
-    for stop in (["three"], "three", ["nothing", " three"], "three four five six"):  # the last is longer than there may be strings in a list
+    for stop in (
+        ["three"],
+        "three",
+        ["nothing", " three"],
+        "three four five six",
+    ):  # the last is longer than there may be strings in a list
         for stream in (False, True):
             said = client.chat.completions.create(**asked, stop=stop, stream=stream)
             pieces = [piece.choices[0] for piece in said] if stream else said.choices

@@ -1,4 +1,4 @@
-"""`/metrics`: what happened is counted once, as what it was; and whoever looks, or is not let look, is on the record."""
+"""`/metrics`: what happened is counted once, as what it was; whoever looks, or may not, is on the record."""
 
 from __future__ import annotations
 

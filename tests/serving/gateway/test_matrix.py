@@ -90,7 +90,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
 
 def cells(table: Table) -> Iterator[tuple[str, str, bool]]:
     """Each caller against each set of labels, by its name; there is something of both kinds."""
-    assert {may for may in table.values()} == {True, False}
+    assert set(table.values()) == {True, False}
     for caller in callers(declared()):
         for name, labels in LABEL_SETS.items():
             yield caller.id, name, table[caller.id, frozenset(labels)]

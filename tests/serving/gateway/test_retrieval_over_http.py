@@ -120,7 +120,9 @@ def test_nobody_meets_what_his_labels_do_not_open(library: Library, stream: bool
 def test_a_document_is_judged_by_all_that_is_known_of_it(library: Library) -> None:
     with library.gateway.client(library.keys["user:surgeon"]) as client:
         said = client.post("/v1/chat/completions", json=chat(text=f"The filter of {' '.join(UNQUOTED)}?"))
-    assert {one["path"] for one in said.json()["choices"][0]["message"]["sources"]} <= {str(row["path"]) for row in ROWS[:4]}
+    assert {one["path"] for one in said.json()["choices"][0]["message"]["sources"]} <= {
+        str(row["path"]) for row in ROWS[:4]
+    }
     shown = library.seen(said.headers["x-request-id"])
     assert "opencanary says" in shown
     for canary in UNQUOTED:

@@ -109,7 +109,9 @@ def test_records_of_earlier_versions_are_about_the_release_too() -> None:
     def about(kind: str, name: str, release: str = "acme") -> tuple[str, str]:
         resource = AuditedResource.model_validate({"kind": kind, "id": name, "labels": ["clinical"]})
         usual = {"response": "r", "phase": "intent", "at": "2026-03-01T12:00:00.000000Z", "tenant": "default"}
-        record = AuditRecord.model_validate({**usual, "principal": "user:ada", "resource": resource, "release": release})
+        record = AuditRecord.model_validate(
+            {**usual, "principal": "user:ada", "resource": resource, "release": release}
+        )
         found = recorded_resource(record)
         assert found is not None
         assert found.labels == {"clinical"}

@@ -89,9 +89,9 @@ class ExplainRequest(Request):
     action: Action = Field(default="complete", description="What the caller wants.")
     model: str | None = Field(
         default=None,
-        description="What it is wanted of: a name under `models` (`NAME:ADAPTER` for an adapter) or `embeddings` of the "
-        "configuration, `release@channel`, or another reference to a model or adapter of the workspace. The ledger "
-        "knows its labels.",
+        description="What it is wanted of: a name under `models` (`NAME:ADAPTER` for an adapter) or `embeddings` of "
+        "the configuration, `release@channel`, or another reference to a model or adapter of the workspace. The "
+        "ledger knows its labels.",
     )
     label: tuple[str, ...] = Field(
         default=(), description="A label of the document, or of a model that no workspace has yet; may be repeated."

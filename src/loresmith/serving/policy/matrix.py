@@ -41,7 +41,7 @@ def callers(groups: Groups) -> Iterator[Principal]:
 def resources(
     groups: Groups, releases: Iterable[str] = ("release",), adapters: Iterable[str] = ("adapter",)
 ) -> Iterator[Resource]:
-    """Releases and adapters of these names and a document, with every set of labels worth telling apart; the gateway."""
+    """Releases and adapters of these names, a document, with each set of labels worth telling apart; the gateway."""
     held = sorted({label for group in groups.declared.values() for label in group.labels})
     sets = {frozenset[str](), frozenset(held), frozenset({UNHELD}), *(frozenset({label}) for label in held)}
     for labels in sorted(sets, key=sorted):

@@ -74,7 +74,9 @@ def meant(name: str, served: Served, ledger: Ledger) -> Resource:
     attributes = {"model": asset.digest}
     release, channel = release_in(name) or (name, "")
     if release_in(name) is not None:
-        attributes["channel"] = channel or ("production" if ledger.releases.target(release, "production") else "candidate")
+        attributes["channel"] = channel or (
+            "production" if ledger.releases.target(release, "production") else "candidate"
+        )
     return Resource("release", release, frozenset(asset.labels), attributes)
 
 

@@ -68,7 +68,9 @@ def read_facts(directory: Path) -> IndexFacts:
         raise UserError(
             f"the index has format {facts.format}, and this Loresmith reads {FORMAT}",
             where=str(file),
-            hint="`loresmith index build CORPUS` makes it anew" if facts.format < FORMAT else "a newer Loresmith made it",
+            hint="`loresmith index build CORPUS` makes it anew"
+            if facts.format < FORMAT
+            else "a newer Loresmith made it",
         )
     for each in facts.partitions:
         if each.folder != partition_name(each.labels):  # an index may come from somebody who does not mean well
