@@ -15,6 +15,7 @@ from loresmith.serving.engines.generation import Emission, Generation, Regex
 from loresmith.serving.engines.host import EngineGone, EngineHost
 from loresmith.serving.engines.standby import Standby
 from loresmith.serving.engines.starting import FACTORIES, EngineStart
+from tests.serving.engines.dying_engine import HALF_A_LINE, NO_JSON, OTHER_JSON
 from tests.serving.engines.test_torch_engine import request
 
 
@@ -89,6 +90,27 @@ def test_a_process_serves_many_dies_and_comes_back(tiny_directory: Path, monkeyp
         await host.close()
         await standby.close()
         assert standby.process_id is None
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("prompt", [HALF_A_LINE, NO_JSON, OTHER_JSON])
+def test_an_engine_that_ends_in_the_middle_of_a_line_comes_back(prompt: tuple[int, ...]) -> None:
+    async def story() -> None:
+        said: list[str] = []
+        host = EngineHost(EngineStart(factory="tests.serving.engines.dying_engine:start", threads=1), said.append)
+        await host.start()
+        others = Generation(id="other", prompt=(1,), max_new_tokens=5)
+        assert [emission.text for emission in await gathered(host, others)] == ["a"]
+        with pytest.raises(EngineGone, match="in the middle"):
+            async with asyncio.timeout(20):
+                await gathered(host, Generation(id="last", prompt=prompt, max_new_tokens=5))
+        async with asyncio.timeout(30):
+            while host.starts < 2 or not host.ready:
+                await asyncio.sleep(0.02)
+        assert [emission.text for emission in await gathered(host, others)] == ["a"]
+        assert said[-1] == "the engine is back"
+        await host.close()
 
     asyncio.run(story())
 

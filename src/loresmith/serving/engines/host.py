@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from typing import Any
 
-from loresmith.errors import Failure, UserError
+from loresmith.errors import Failure, LoresmithError, UserError, os_failure
 from loresmith.serving.engines.generation import Emission, EngineFacts, Generation
 from loresmith.serving.engines.standby import Standby, spawn
 from loresmith.serving.engines.starting import EngineStart
@@ -123,24 +123,18 @@ class EngineHost:
         self._kill()
 
     async def _launch(self) -> EngineFacts:
-        process = self._standby.take(self._start) if self._standby is not None else None
         try:
             async with asyncio.timeout(START_SECONDS):
-                line = b"" if process is None else await self._told_what_it_is(process)
-                if process is None or not line:  # nobody was in waiting, or it is no more
-                    process = await spawn(self._start.threads)
-                    line = await self._told_what_it_is(process)
+                self.facts = await self._started()
         except TimeoutError:
             self._kill()
             raise Failure(f"the engine was not ready within {START_SECONDS:g} seconds") from None
-        if not line:
-            status = await process.wait()
-            raise Failure(f"the engine's process ended with status {status} before it was ready")
-        answer = json.loads(line)
-        if "refused" in answer:
-            await process.wait()
-            raise UserError(answer["refused"]["what"], where=answer["refused"]["where"], hint=answer["refused"]["hint"])
-        self.facts = EngineFacts.model_validate(answer["started"])
+        except OSError as error:
+            self._kill()
+            raise os_failure(error, where="the engine's process") from None
+        except BaseException:
+            self._kill()  # whatever it was: nobody else knows of the process
+            raise
         self.starts += 1
         self._heard = time.monotonic()
         self._ready.set()
@@ -148,28 +142,53 @@ class EngineHost:
             self._standby.prepare(self._start)
         return self.facts
 
+    async def _started(self) -> EngineFacts:
+        process = self._standby.take(self._start) if self._standby is not None else None
+        line = b"" if process is None else await self._told_what_it_is(process)
+        if process is None or not line:  # nobody was in waiting, or it is no more
+            process = await spawn(self._start.threads)
+            line = await self._told_what_it_is(process)
+        if not line:
+            status = await process.wait()
+            raise Failure(f"the engine's process ended with status {status} before it was ready")
+        try:
+            answer = json.loads(line)
+            refused = answer.get("refused")
+            facts = None if refused else EngineFacts.model_validate(answer["started"])
+        except (ValueError, KeyError, AttributeError):
+            raise Failure("the engine's process does not say what an engine says") from None
+        if facts is None:
+            await process.wait()
+            raise UserError(refused["what"], where=refused["where"], hint=refused["hint"])
+        return facts
+
     async def _told_what_it_is(self, process: asyncio.subprocess.Process) -> bytes:
         self._process = process
         self._send_line(self._start.model_dump_json())
         return await self._read_line()
 
     async def _keep(self) -> None:
-        """Hand out what is said; start again what ends."""
+        """Hand out what is said; start again what ends, however it ends."""
         attempt = 0
         while True:
-            await self._listen()
+            ended = "the engine's process ended"
+            try:
+                await self._listen()
+            except Exception as error:  # noqa: BLE001 - whatever it is: who waits is told, and another one is started
+                ended = f"the engine's process said what cannot be read ({type(error).__name__}), and was ended"
             self._ready.clear()
             self._tell_gone()
             if self._closing:
                 return
-            self._say("the engine's process ended; it is started again")
+            self._say(f"{ended}; it is started again")
             while not self._ready.is_set() and not self._closing:
                 await asyncio.sleep(_PAUSES[min(attempt, len(_PAUSES) - 1)])
                 attempt += 1
                 try:
                     await self._launch()
-                except (Failure, UserError) as error:
-                    self._say(f"the engine could not be started again: {error.what}")
+                except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again
+                    what = error.what if isinstance(error, LoresmithError) else repr(error)
+                    self._say(f"the engine could not be started again: {what}")
             if self._ready.is_set():
                 attempt = 0
                 self._say("the engine is back")
@@ -209,9 +228,11 @@ class EngineHost:
             )
 
     async def _read_line(self) -> bytes:
+        """The next line; none where the process ended, also in the middle of one."""
         assert self._process is not None
         assert self._process.stdout is not None
-        return await self._process.stdout.readline()
+        line = await self._process.stdout.readline()
+        return line if line.endswith(b"\n") else b""
 
     def _send(self, message: dict[str, Any]) -> None:
         self._send_line(json.dumps(message, separators=(",", ":")))
