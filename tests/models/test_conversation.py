@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -225,3 +227,16 @@ def test_a_template_of_others_is_rendered_as_it_is() -> None:
 def test_the_private_characters_of_rendering_are_refused() -> None:
     with pytest.raises(UserError, match="private character"):
         RENDERER.render(conversation(["s", "u\U000f0000", "a"]))
+
+
+def test_threads_render_side_by_side() -> None:
+    messages = conversation(["Be brief.", *(["A word.", "Another."] * 1000)])
+    expected = RENDERER.prompt(messages).tolist()
+    switched = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        with ThreadPoolExecutor(4) as threads:
+            rendered = list(threads.map(RENDERER.prompt, [messages] * 8))
+    finally:
+        sys.setswitchinterval(switched)
+    assert [ids.tolist() for ids in rendered] == [expected] * 8

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,9 @@ Message = Mapping[str, Any]
 
 Span = tuple[int, int]
 """Characters start .. end - 1 of a text."""
+
+RENDERING = threading.Lock()
+"""Held while a template is rendered: what transformers keeps of a template, all threads of a process share."""
 
 
 class TemplateRefusalError(Exception):
@@ -57,14 +61,15 @@ def template_text(
 
     given = [{key: value for key, value in message.items() if value is not None} for message in messages]
     try:
-        (text,), (spans,) = transformers.utils.chat_template_utils.render_jinja_template(
-            conversations=[given],
-            tools=[dict(tool) for tool in tools] or None,
-            chat_template=template,
-            return_assistant_tokens_mask=True,
-            add_generation_prompt=generation_prompt,
-            **(variables or {}),
-        )
+        with RENDERING:
+            (text,), (spans,) = transformers.utils.chat_template_utils.render_jinja_template(
+                conversations=[given],
+                tools=[dict(tool) for tool in tools] or None,
+                chat_template=template,
+                return_assistant_tokens_mask=True,
+                add_generation_prompt=generation_prompt,
+                **(variables or {}),
+            )
     except (jinja2.TemplateError, TypeError, AttributeError, KeyError, IndexError, ValueError) as error:
         # Jinja lets through what Python says of an operation that a value does not have.
         raise TemplateRefusalError(str(error)) from error

@@ -21,9 +21,10 @@ from loresmith.serving.engines.generation import Emission, Generation
 from loresmith.serving.engines.host import EngineGone
 from loresmith.serving.gateway.asked import Asked, Finish, Piece, Usage
 from loresmith.serving.gateway.gateway import Gateway, Rules
+from loresmith.serving.gateway.long_text import is_long, worked
 from loresmith.serving.gateway.outgoing import Outgoing
 from loresmith.serving.gateway.problem import Problem, no_model
-from loresmith.serving.gateway.prompting import conversation, generation, prompt_ids
+from loresmith.serving.gateway.prompting import conversation, generation, prompt_ids, takes_long
 from loresmith.serving.gateway.served_model import ServedModel
 from loresmith.serving.gateway.standing import Standing, ended_by, unrecorded
 from loresmith.serving.guards.guard import Context
@@ -36,9 +37,6 @@ from loresmith.serving.retrieval.citations import Cited, citations
 from loresmith.serving.retrieval.passage import Passage, PassageRef
 from loresmith.serving.retrieval.prompt import question_of, with_passages
 from loresmith.serving.traffic_sample.traffic import Outcome, Traffic
-
-_LONG_TEXT = 20_000
-"""Characters from which on guards look at a request outside of the event loop."""
 
 
 class Answer:
@@ -167,7 +165,7 @@ class Answer:
         self._standing.require_open()
         await self._examine()
         await self._retrieve()
-        asked_for = self._generation()
+        asked_for = await self._generation()
         tokens = len(asked_for.prompt) + asked_for.max_new_tokens
         if self._rules.policy.reads("tokens"):
             self._standing.context["tokens"] = tokens
@@ -218,7 +216,8 @@ class Answer:
 
     async def _examine(self) -> None:
         """Let the guards look at what is asked; go where they send it."""
-        examined = await self._looked_at(conversation(self._asked, self.model), self._asked.tools)
+        messages = await worked(is_long(self._asked.prompt), conversation, self._asked, self.model)
+        examined = await self._looked_at(messages, self._asked.tools)
         self._standing.verdicts += examined.verdicts
         if examined.action in ("refuse", "ask"):
             code = "needs_person" if examined.action == "ask" else "content_filter"
@@ -235,9 +234,8 @@ class Answer:
     ) -> Examined:
         retrieved = () if passage is None else (passage,)
         guards, context = self._rules.guards, Context(labels=self._principal.labels)
-        if sum(len(str(message.get("content") or "")) for message in messages) + len(passage or "") < _LONG_TEXT:
-            return guards.examine(messages, tools, retrieved, context)
-        return await asyncio.to_thread(guards.examine, messages, tools, retrieved, context)
+        aside = is_long(messages, tools, retrieved)
+        return await worked(aside, guards.examine, messages, tools, retrieved, context)
 
     async def _retrieve(self) -> None:
         settings, retriever = self._rules.config.retrieval, self._rules.retriever
@@ -276,10 +274,11 @@ class Answer:
             found = self._documents[ref.document] = decision.allowed
         return found
 
-    def _generation(self) -> Generation:
+    async def _generation(self) -> Generation:
         """The request in tokens."""
         assert self._messages is not None
-        self._prompt_ids = prompt_ids(self._asked, self.model, self._messages, self._tools)
+        aside = takes_long(self._asked, self.model, self._messages, self._tools)
+        self._prompt_ids = await worked(aside, prompt_ids, self._asked, self.model, self._messages, self._tools)
         self.usage.prompt = len(self._prompt_ids)
         return generation(
             self._asked,
