@@ -26,7 +26,8 @@ from loresmith.serving.gateway.outgoing import Outgoing
 from loresmith.serving.gateway.problem import Problem, no_model
 from loresmith.serving.gateway.prompting import conversation, generation, prompt_ids, takes_long
 from loresmith.serving.gateway.served_model import ServedModel
-from loresmith.serving.gateway.standing import Standing, ended_by, unrecorded
+from loresmith.serving.gateway.standing import Standing, unrecorded
+from loresmith.serving.gateway.time_limit import TimeLimit
 from loresmith.serving.guards.guard import Context
 from loresmith.serving.guards.guards import Examined
 from loresmith.serving.guards.verdict import Verdict
@@ -47,6 +48,7 @@ class Answer:
         principal: by whom.
         response: the id that the answer carries.
         address: the caller's.
+        limit: of the time that it may take.
 
     Attributes:
         response: that id.
@@ -59,11 +61,13 @@ class Answer:
 
     model: ServedModel
 
-    def __init__(self, gateway: Gateway, asked: Asked, principal: Principal, response: str, address: str) -> None:
+    def __init__(
+        self, gateway: Gateway, asked: Asked, principal: Principal, response: str, address: str, limit: TimeLimit
+    ) -> None:
         context = {"route": asked.route, "address": address, "stream": asked.stream, "tools": bool(asked.tools)}
         self._gateway = gateway
         self._asked = asked
-        self._standing = Standing(gateway, principal, "complete", response, context)
+        self._standing = Standing(gateway, principal, "complete", response, limit, context)
         self._rules = self._standing.rules
         self._principal = principal
         self._first_token_ms = 0
@@ -126,7 +130,7 @@ class Answer:
         try:
             await self._open()
         except BaseException as error:
-            await self._end(*ended_by(error))
+            await self._end(*self._standing.ended_by(error))
             raise
 
     async def pieces(self) -> AsyncGenerator[Piece]:
@@ -154,10 +158,15 @@ class Answer:
         except UserError as error:
             raise Problem(400, str(error), code="bad_request") from None
 
-    async def close(self, status: int = 200, error: str = "") -> None:
+    async def close(self, error: BaseException | None = None) -> None:
         """The end of it, also where it was left in the middle: the slot is freed, tokens are settled, the outcome is
-        put on the record."""
-        await self._end(status, error or self._error)
+        put on the record. Only the first call does something.
+
+        Args:
+            error: by which it ended.
+        """
+        status, why = self._standing.ended_by(error)
+        await self._end(status, self._error or why)
 
     async def _open(self) -> None:
         self._find_model(self._asked.model)

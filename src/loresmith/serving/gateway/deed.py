@@ -14,10 +14,10 @@ from typing import Any, Literal, Self
 from starlette.requests import Request
 
 from loresmith.serving.audit.record import AuditRecord
-from loresmith.serving.gateway.door import principal_of
+from loresmith.serving.gateway.door import limit_of, principal_of
 from loresmith.serving.gateway.gateway import Gateway
 from loresmith.serving.gateway.problem import Problem
-from loresmith.serving.gateway.standing import Standing, ended_by
+from loresmith.serving.gateway.standing import Standing
 from loresmith.serving.guards.guard import Context
 from loresmith.serving.policy.resource import Action, Resource
 
@@ -40,7 +40,8 @@ class Deed:
         self._gateway = gateway
         self._route = request.url.path
         self.principal = principal_of(request.scope)
-        self._standing = Standing(gateway, self.principal, action, request.scope["state"]["response_id"], context)
+        response, limit = request.scope["state"]["response_id"], limit_of(request.scope)
+        self._standing = Standing(gateway, self.principal, action, response, limit, context)
         self.facts: dict[str, Any] = {}
         self.tokens = 0
 
@@ -51,7 +52,7 @@ class Deed:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._standing.leave(self.tokens)
-        status, why = ended_by(error)
+        status, why = self._standing.ended_by(error)
         took = self._standing.milliseconds
         outcome = {"prompt_tokens": self.tokens, "status": status, "error": why, "latency_ms": took}
         # It outlasts whoever cancels this, and trouble with the record.

@@ -19,6 +19,7 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from loresmith.serving.gateway.problem import Problem, not_found
+from loresmith.serving.gateway.time_limit import TimeLimit
 from loresmith.serving.identity.principal import Principal
 from loresmith.serving.identity.unauthenticated import IdentityUnavailable, Unauthenticated
 from loresmith.serving.settings import LimitSettings
@@ -80,13 +81,14 @@ class Door:
         response_id = ID_PREFIX + secrets.token_hex(16)
         limits = self._limits()
         tell = _Telling(send, response_id, limits.write_seconds)
+        limit = TimeLimit(limits.request_seconds)
+        scope.setdefault("state", {})["limit"] = limit
         try:
-            async with asyncio.timeout(limits.request_seconds):
+            async with limit:
                 await self._pass(scope, receive, tell, response_id, limits)
         except TimeoutError:
             if not tell.begun:
-                late = Problem(408, f"this took longer than {limits.request_seconds:g} seconds", code="timeout")
-                await late.response()(scope, receive, tell)
+                await limit.problem().response()(scope, receive, tell)
         except Problem as problem:
             if not tell.begun:
                 await problem.response()(scope, receive, tell)
@@ -98,8 +100,8 @@ class Door:
         _require_sound_head(scope)
         _require_route(scope, self._routes)
         if scope["path"] not in self._open:
-            scope.setdefault("state", {})["principal"] = await self._caller(scope, headers, response_id)
-        scope.setdefault("state", {})["response_id"] = response_id
+            scope["state"]["principal"] = await self._caller(scope, headers, response_id)
+        scope["state"]["response_id"] = response_id
         if scope["method"] in _BODY_METHODS:
             body = await _read_body(headers, receive, limits)
             receive = _again(body, receive)
@@ -269,3 +271,10 @@ def principal_of(scope: Any) -> Principal:
     principal = scope["state"]["principal"]
     assert isinstance(principal, Principal)
     return principal
+
+
+def limit_of(scope: Any) -> TimeLimit:
+    """The time that a request has, in a route behind the door."""
+    limit = scope["state"]["limit"]
+    assert isinstance(limit, TimeLimit)
+    return limit

@@ -13,6 +13,7 @@ from loresmith.serving.audit.record import AuditedResource, AuditRecord, Content
 from loresmith.serving.audit.writer import AuditUnavailable
 from loresmith.serving.gateway.gateway import Gateway
 from loresmith.serving.gateway.problem import Problem
+from loresmith.serving.gateway.time_limit import TimeLimit
 from loresmith.serving.guards.verdict import Verdict
 from loresmith.serving.identity.principal import Principal
 from loresmith.serving.policy.policy import Decision
@@ -30,6 +31,7 @@ class Standing:
         principal: who asks.
         action: what for.
         response: the id that its answer carries.
+        limit: of the time that it may take.
         context: what policies may know of it; what is added to it later, they know later.
 
     Attributes:
@@ -42,10 +44,17 @@ class Standing:
     """
 
     def __init__(
-        self, gateway: Gateway, principal: Principal, action: Action, response: str, context: dict[str, Any]
+        self,
+        gateway: Gateway,
+        principal: Principal,
+        action: Action,
+        response: str,
+        limit: TimeLimit,
+        context: dict[str, Any],
     ) -> None:
         self._gateway = gateway
         self._action: Action = action
+        self._limit = limit
         self._begun = time.monotonic()
         self._grant: Any = None
         self.rules = gateway.rules
@@ -115,6 +124,16 @@ class Standing:
             raise unrecorded(error.what) from None
         self.intended = True
 
+    def ended_by(self, error: BaseException | None) -> tuple[int, str]:
+        """The status of a request that ended by this, and why, as on the record."""
+        if isinstance(error, asyncio.CancelledError) and self._limit.passed:
+            error = self._limit.problem()
+        if isinstance(error, Problem):
+            return error.status, error.reason or error.code or ""
+        if isinstance(error, asyncio.CancelledError | GeneratorExit):
+            return GONE, "the caller went away"
+        return (200, "") if error is None else (500, type(error).__name__)
+
     async def leave(self, tokens: int) -> None:
         """Settle what it took, and undo what is to be undone."""
         if self._grant is not None:
@@ -164,15 +183,6 @@ class Standing:
             telemetry.asks_human.labels(name).inc()
         for verdict in verdicts:
             telemetry.verdicts.labels(verdict.guard, verdict.where, verdict.action).inc(verdict.count)
-
-
-def ended_by(error: BaseException | None) -> tuple[int, str]:
-    """The status of a request that ended by this, and why, as on the record."""
-    if isinstance(error, Problem):
-        return error.status, error.reason or error.code or ""
-    if isinstance(error, asyncio.CancelledError):
-        return GONE, "the caller went away"
-    return (200, "") if error is None else (500, type(error).__name__)
 
 
 def unrecorded(reason: str = "") -> Problem:

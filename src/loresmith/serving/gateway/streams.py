@@ -14,9 +14,11 @@ from starlette.types import Receive, Scope, Send
 
 from loresmith.serving.gateway.answer import Answer
 from loresmith.serving.gateway.asked import Asked, Piece
-from loresmith.serving.gateway.door import principal_of
+from loresmith.serving.gateway.door import limit_of, principal_of
 from loresmith.serving.gateway.gateway import Gateway
 from loresmith.serving.gateway.problem import Problem
+from loresmith.serving.gateway.standing import GONE
+from loresmith.serving.gateway.time_limit import TimeLimit
 
 Events = Callable[[Answer, AsyncGenerator[Piece]], AsyncGenerator[str]]
 """Makes the events of a stream of what is said."""
@@ -25,8 +27,6 @@ Whole = Callable[[Answer, list[Piece]], dict[str, Any]]
 """Makes a whole answer's JSON."""
 
 DONE = "data: [DONE]\n\n"
-
-_CLOSED = 499
 
 
 def event(data: Any, name: str | None = None) -> str:
@@ -42,61 +42,80 @@ async def respond(gateway: Gateway, request: Request, asked: Asked, events: Even
         Problem: it is not answered.
     """
     client = request.client
+    limit = limit_of(request.scope)
     answer = Answer(
         gateway,
         asked,
         principal_of(request.scope),
         request.scope["state"]["response_id"],
         client.host if client else "",
+        limit,
     )
-    if asked.stream:
-        await answer.open()
-        return _Stream(
-            _streamed(answer, events), media_type="text/event-stream", headers={"x-accel-buffering": "no"}
-        )
-    return await unless_gone(request, _answered(answer, whole))
-
-
-class _Stream(StreamingResponse):
-    """Ends what it tells with itself: who stops reading must not hold a slot until Python collects its garbage."""
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        assert isinstance(self.body_iterator, AsyncGenerator)
-        async with aclosing(self.body_iterator):
-            await super().__call__(scope, receive, send)
+    if not asked.stream:
+        return await unless_gone(request, _answered(answer, whole))
+    try:
+        response = await unless_gone(request, _opened(answer, events, limit))
+    except BaseException as error:
+        await answer.close(error)  # it may have been opened when this came
+        raise
+    if isinstance(response, _Stream):
+        limit.take_over()
+    return response
 
 
 async def _answered(answer: Answer, whole: Whole) -> Response:
     await answer.open()
-    status = 500
     try:
         async with aclosing(answer.pieces()) as pieces:
             said = [piece async for piece in pieces]
-        status = 200
-        return JSONResponse(whole(answer, said))
-    except Problem as problem:
-        status = problem.status
+        response = JSONResponse(whole(answer, said))
+    except BaseException as error:
+        await answer.close(error)
         raise
-    except asyncio.CancelledError:
-        status = _CLOSED
-        raise
-    finally:
-        await answer.close(status)
+    await answer.close()
+    return response
 
 
-async def _streamed(answer: Answer, events: Events) -> AsyncGenerator[str]:
-    status = _CLOSED
+async def _opened(answer: Answer, events: Events, limit: TimeLimit) -> Response:
+    await answer.open()
+    return _Stream(answer, _streamed(answer, events, limit))
+
+
+async def _streamed(answer: Answer, events: Events, limit: TimeLimit) -> AsyncGenerator[str]:
+    ended: BaseException | None = None
     try:
-        async with aclosing(answer.pieces()) as pieces, aclosing(events(answer, pieces)) as said:
+        async with (
+            aclosing(answer.pieces()) as pieces,
+            aclosing(limit.keep(pieces)) as timely,
+            aclosing(events(answer, timely)) as said,
+        ):
             async for one in said:
                 yield one
-        status = 200
     except Problem as problem:
-        status = problem.status
+        ended = problem
         if not problem.told:
             yield event(problem.body())
+    except BaseException as error:
+        ended = error
+        raise
     finally:
-        await answer.close(status)
+        await answer.close(ended)
+
+
+class _Stream(StreamingResponse):
+    """An answer that was opened, on its way out; it is closed whatever becomes of the way."""
+
+    def __init__(self, answer: Answer, events: AsyncGenerator[str]) -> None:
+        super().__init__(events, media_type="text/event-stream", headers={"x-accel-buffering": "no"})
+        self._answer = answer
+        self._events = events
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await self._events.aclose()
+            await self._answer.close(GeneratorExit())  # of a stream of which nothing was asked for
 
 
 async def unless_gone(request: Request, work: Awaitable[Response]) -> Response:
@@ -109,7 +128,7 @@ async def unless_gone(request: Request, work: Awaitable[Response]) -> Response:
             return answering.result()
         answering.cancel()
         await asyncio.gather(answering, return_exceptions=True)
-        return Response(status_code=_CLOSED)
+        return Response(status_code=GONE)
     finally:
         leaving.cancel()
         if not answering.done():
