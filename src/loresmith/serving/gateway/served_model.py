@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from loresmith.errors import LoresmithError, UserError
+from loresmith.errors import UserError
 from loresmith.serving.engines.host import EngineHost
 from loresmith.serving.engines.standby import Standby
 from loresmith.serving.engines.starting import engine_start
@@ -75,6 +75,8 @@ class ServedModel:
         self.host = host
         self.users = 0
         self.tokenizer: PreTrainedTokenizerBase = load_tokenizer(directory)
+        # What transformers changes of a tokenizer at its first use is changed before threads share it.
+        self.tokenizer("a", add_special_tokens=False)
 
     @cached_property
     def renderer(self) -> ConversationRenderer | None:
@@ -158,14 +160,15 @@ async def load_model(
     )
     host = EngineHost(start, lambda said: say(f"{name}: {said}"), standby)
     facts = await host.start()
+    served = {key: ServedAdapter(adapter.digest, frozenset(adapter.labels)) for key, adapter in adapters.items()}
+    labels = frozenset(asset.labels)
     try:
         # A remote server says its version only when it is asked.
         await asyncio.to_thread(require_parity, ledger, asset.digest, digests, settings, facts.version)
-    except LoresmithError:
-        await host.close()
+        return await asyncio.to_thread(ServedModel, name, settings, asset.digest, labels, served, directory, host)
+    except BaseException:
+        await host.close()  # whatever it was: nobody else knows of the process
         raise
-    served = {key: ServedAdapter(adapter.digest, frozenset(adapter.labels)) for key, adapter in adapters.items()}
-    return ServedModel(name, settings, asset.digest, frozenset(asset.labels), served, directory, host)
 
 
 def require_parity(
