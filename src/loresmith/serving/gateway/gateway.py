@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from loresmith.errors import LoresmithError, UserError
-from loresmith.ledger.digest import digest_of
+from loresmith.ledger.digest import digest_file, digest_of
 from loresmith.serving.audit.journal import FOLDER as JOURNALS
 from loresmith.serving.audit.journal import Journal, bring_in
 from loresmith.serving.audit.record import AuditRecord
 from loresmith.serving.audit.tenant_keys import FOLDER as TENANT_KEYS
 from loresmith.serving.audit.tenant_keys import TenantKeys
 from loresmith.serving.audit.writer import Audit
+from loresmith.serving.gateway.background import as_failure, speaking, tell
 from loresmith.serving.gateway.problem import Problem
 from loresmith.serving.gateway.served_embedders import MovingEmbedders, ServedEmbedder, open_embedders
 from loresmith.serving.gateway.served_models import ServedModels
@@ -92,7 +93,8 @@ class Gateway:
     def __init__(self, config: ServingConfig, ledger: Ledger, place: Place, say: Callable[[str], None]) -> None:
         self.ledger = ledger
         self.place = place
-        self.say = say
+        self.say = say = speaking(say)
+        self._seen = _state_of(config, place)
         self.rules = _rules(config, ledger, place, {})
         groups = self.rules.groups
         self.authenticator = Authenticator(config.identity, groups, ledger.credentials, place.server_key, place.folder)
@@ -116,7 +118,6 @@ class Gateway:
         """Why the configuration's file, as it is now, is not in force; empty while it is."""
         self._watching: asyncio.Task[None] | None = None
         self._following: asyncio.Task[None] | None = None
-        self._seen = _state_of(config, place)
         self._strangers = _STRANGERS_AT_ONCE
         self._stranger_at = 0.0
 
@@ -227,10 +228,13 @@ class Gateway:
             try:
                 await self.reload()
                 self.trouble = ""
-            except LoresmithError as error:
-                if self.trouble != str(error):
-                    self.trouble = str(error)
-                    self.say(f"the configuration cannot be taken as it is now: {error}")
+            except Exception as error:  # noqa: BLE001 - whatever it is: it is told, and the next change is taken
+                self._note_trouble(as_failure(error))
+
+    def _note_trouble(self, error: LoresmithError) -> None:
+        if self.trouble != str(error):
+            self.trouble = str(error)
+            tell(self.say, f"the configuration cannot be taken as it is now: {error}", error)
 
     async def _follow(self) -> None:
         """Keep up with the releases whose models embed. Apart from `_watch`: a model takes its time to load."""
@@ -277,8 +281,13 @@ def _rules(config: ServingConfig, ledger: Ledger, place: Place, embedders: Mappi
 
 def _state_of(config: ServingConfig, place: Place) -> str:
     """One digest of the configuration and of the policy files that it names."""
-    files = {}
-    for name in config.policy.files:
-        path = place.folder / name
-        files[str(name)] = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None
+    files = {str(name): _digest(place.folder / name) for name in config.policy.files}
     return digest_of({"config": config.model_dump(mode="json", exclude={"listen"}), "files": files})
+
+
+def _digest(file: Path) -> str:
+    """Of what is in a file; of what cannot be read, why: whoever needs it says so better."""
+    try:
+        return digest_file(file)
+    except (OSError, ValueError) as error:
+        return f"cannot be read: {type(error).__name__}"

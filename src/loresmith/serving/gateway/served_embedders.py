@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from loresmith.errors import LoresmithError, UserError
 from loresmith.ledger.references import release_in
+from loresmith.serving.gateway.background import as_failure, tell
 from loresmith.serving.policy.resource import Resource
 from loresmith.serving.policy.served import embedder_resource
 from loresmith.serving.retrieval.embedders.embedder import Embedder, EmbedderFacts, Vectors
@@ -115,8 +116,8 @@ class MovingEmbedders:
         for name, wanted in of_models.items():
             try:
                 one = self._renewed(name, wanted, served[name])
-            except LoresmithError as error:
-                self._note(name, error)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the others are looked at
+                self._note(name, as_failure(error))
             else:
                 if one is not None:
                     found[name] = one
@@ -144,7 +145,7 @@ class MovingEmbedders:
     def _note(self, name: str, error: LoresmithError) -> None:
         if self.problems.get(name) != str(error):
             self.problems[name] = str(error)
-            self._say(f"{name}: {error.what}; what was served before still is")
+            tell(self._say, f"{name}: {error.what}; what was served before still is", error)
 
 
 def _opened(name: str, settings: EmbeddingSettings, ledger: Ledger, before: ServedEmbedder | None) -> ServedEmbedder:

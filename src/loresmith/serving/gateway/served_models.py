@@ -3,19 +3,23 @@
 Every POLL_SECONDS the ledger is asked what the releases point at. What changed is loaded beside what is served, takes
 its place at once for new requests. What was there before is kept for a while, so that a rollback need not load it
 again; it ends then, or when a third is to be loaded, as soon as its last answer has. A target that cannot be loaded
-changes nothing but what `/ready` says.
+changes nothing but what `/ready` says. It is tried again when it changes; and where the target was not wrong but the
+work failed, after AGAIN_SECONDS too.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from loresmith.errors import LoresmithError
+from loresmith.errors import LoresmithError, UserError
 from loresmith.serving.engines.standby import Standby
+from loresmith.serving.gateway.background import as_failure, tell
 from loresmith.serving.gateway.problem import no_model
 from loresmith.serving.gateway.served_model import ServedModel, load_model, place_model, require_parity
 from loresmith.serving.policy.served import SEPARATOR
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
     from loresmith.ledger import Ledger
 
 POLL_SECONDS = 0.5
+AGAIN_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,7 @@ class ServedModels:
         self._loaded: dict[str, str] = {}
         self._keep_previous = keep_previous
         self._kept: dict[str, _Kept] = {}
-        self._failed: dict[str, str] = {}
+        self._failed: dict[str, tuple[str, float]] = {}  # what could not be loaded, and when it is tried again
         self._ending: set[asyncio.Task[None]] = set()
         self._following: asyncio.Task[None] | None = None
         self.problems: dict[str, str] = {}
@@ -121,7 +126,8 @@ class ServedModels:
         if self._loaded.get(name) == wanted:
             self.problems.pop(name, None)
             return
-        if self._failed.get(name) == wanted:
+        failed, again = self._failed.get(name, ("", 0.0))
+        if failed == wanted and time.monotonic() < again:
             return
         try:
             model = await self._kept_one(name, wanted)
@@ -129,8 +135,9 @@ class ServedModels:
                 self._let_go(name)  # two at a time have room
                 self._say(f"{name}: loading {settings.release}@{settings.channel}")
                 model = await load_model(name, settings, self._ledger, self._say, self._standby)
-        except LoresmithError:
-            self._failed[name] = wanted
+        except Exception as error:
+            again = math.inf if isinstance(error, UserError) else time.monotonic() + AGAIN_SECONDS
+            self._failed[name] = wanted, again
             raise
         before = self._models.get(name)
         if before is not None:
@@ -173,6 +180,11 @@ class ServedModels:
             kept.until.cancel()
             self._end(kept.model)
 
+    def _note(self, name: str, error: LoresmithError) -> None:
+        if self.problems.get(name) != str(error):
+            self.problems[name] = str(error)
+            tell(self._say, f"{name}: {error.what}; what was served before still is", error)
+
     def _end(self, model: ServedModel) -> None:
         """Close an engine when its last answer has ended."""
 
@@ -191,10 +203,8 @@ class ServedModels:
             for name, settings in self._settings.items():
                 try:
                     await self._load(name, settings)
-                except LoresmithError as error:
-                    if self.problems.get(name) != str(error):
-                        self.problems[name] = str(error)
-                        self._say(f"{name}: {error.what}; what was served before still is")
+                except Exception as error:  # noqa: BLE001 - whatever it is: the others are followed, and this one again
+                    self._note(name, as_failure(error))
             for name in self._models.keys() - self._settings.keys():
                 self._loaded.pop(name, None)
                 self.problems.pop(name, None)
