@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import resource
 import threading
 import time
 from collections.abc import Iterator
@@ -26,6 +28,7 @@ from tests.serving.gateway.gateways import (
     make_workspace,
     write_config,
 )
+from tests.serving.gateway.guarded_house import Guarded, saying
 from tests.serving.gateway.house import House, chat, wait_until
 
 
@@ -79,6 +82,7 @@ def broken(config: dict[str, Any]) -> dict[str, str]:
         "an unknown key": yaml.safe_dump({**config, "modles": {}}),
         "a policy that is not there": yaml.safe_dump({**config, "policy": {"files": ["nowhere.cedar"]}}),
         "a policy that is none": yaml.safe_dump({**config, "policy": {"files": ["keys.json"]}}),
+        "a policy that no file can be called": yaml.safe_dump({**config, "policy": {"files": ["a" * 300]}}),
         "an index that is not there": yaml.safe_dump({**config, "retrieval": {"index": "nothing"}}),
         "what cannot change": yaml.safe_dump({**config, "audit": {"content": "omitted"}}),
     }
@@ -106,6 +110,37 @@ def test_a_configuration_that_vanishes_changes_nothing(house: House) -> None:
     finally:
         house.config.write_text(before)
     wait_until(lambda: notes(house.gateway) == [], 10)
+
+
+def test_files_of_guards_that_are_edited_hold_within_five_seconds(guarded: Guarded) -> None:
+    words, schema = guarded.config.parent / "words.txt", guarded.config.parent / "schema.json"
+    words.write_text("okapi\n")
+    schema.write_text('{"type": "object"}')
+
+    def asked(text: str) -> str:
+        """Why a request ends whose answer is a JSON object."""
+        with guarded.client() as client:
+            said = client.post("/v1/chat/completions", json=chat(text=text, **saying('{"a":1}'))).json()
+        return str(said["error"]["code"] if "error" in said else said["choices"][0]["finish_reason"])
+
+    with rewritten(guarded.config) as config:
+        config["guards"] += [
+            {"kind": "deny", "name": "listed", "on": ["input"], "file": "words.txt"},
+            {"kind": "schema", "on": ["output"], "file": "schema.json", "hold": "all"},
+        ]
+        guarded.config.write_text(yaml.safe_dump(config))
+        assert wait_until(lambda: asked("An okapi?") == "content_filter") < 5
+        assert asked("An aardvark?") == "stop"
+        words.write_text("aardvark\n")
+        assert wait_until(lambda: asked("An aardvark?") == "content_filter") < 5
+        assert asked("An okapi?") == "stop"
+        schema.write_text('{"type": "object", "required": ["b"]}')
+        assert wait_until(lambda: asked("An okapi?") == "content_filter") < 5
+        words.unlink()
+        wait_until(lambda: notes(guarded.gateway) != [], 10)
+        assert asked("An aardvark?") == "content_filter"
+    wait_until(lambda: notes(guarded.gateway) == [], 10)
+    assert asked("An aardvark?") == "stop"
 
 
 def certified(workspace: Path, folder: Path, name: str, *, sound: bool = True) -> str:
@@ -181,6 +216,55 @@ def test_promotions_and_rollbacks_reach_a_gateway_without_dropping_a_stream(tmp_
         wait_until(lambda: notes(gateway) == [], 10)
         # Engines that nobody uses any more are gone after their time; one stands by.
         wait_until(lambda: len(engines(gateway)) == 2, 30)
+
+
+@contextmanager
+def few_files(process: int, free: int) -> Iterator[None]:
+    """While a process can open so many files more, and no others."""
+    before = resource.prlimit(process, resource.RLIMIT_NOFILE)
+    open_now = {int(one.name) for one in Path(f"/proc/{process}/fd").iterdir()}
+    numbers = (number for number in itertools.count() if number not in open_now)
+    limit = next(itertools.islice(numbers, free, None))
+    resource.prlimit(process, resource.RLIMIT_NOFILE, (limit, before[1]))
+    try:
+        yield
+    finally:
+        resource.prlimit(process, resource.RLIMIT_NOFILE, before)
+
+
+@pytest.mark.slow
+def test_a_promotion_that_the_machine_refuses_is_made_later(tmp_path: Path) -> None:
+    workspace = tmp_path / "workspace"
+    first = make_workspace(workspace)
+    second = certified(workspace, tmp_path, "second")
+    key = make_key(workspace)
+    model = {"release": "acme", "window": 256, "slots": 2, "threads": 1}
+    config = write_config(tmp_path, {"models": {"acme": model}, "standby": False})
+    with RunningGateway(workspace, config) as gateway, gateway.client(key) as client:
+
+        def fingerprint() -> str:
+            said = client.post("/v1/chat/completions", json=chat())
+            return str(said.raise_for_status().json()["system_fingerprint"])[:16]
+
+        assert fingerprint() == first[:16]
+        with few_files(gateway.process.pid, 5):  # enough for the ledger, too few for a process
+            with Workspace.open(workspace) as opened:
+                opened.ledger.releases.promote("acme", second, "production", "for the tests")
+            wait_until(lambda: any("too many open files" in said for said in told(gateway)), 20)
+            # Over the connection that there is.
+            assert client.get("/ready").json()["notes"] == ["acme: what its release points at cannot be served"]
+            assert fingerprint() == first[:16]
+        wait_until(lambda: fingerprint() == second[:16], 60)
+        assert client.get("/ready").json()["notes"] == []
+
+
+def told(gateway: RunningGateway) -> list[str]:
+    """What a gateway has said."""
+    while True:
+        try:
+            gateway.next_event(time.monotonic() + 0.1)
+        except AssertionError:
+            return [said.get("text", "") for said in gateway.said]
 
 
 def in_waiting(gateway: RunningGateway) -> bool:

@@ -280,8 +280,8 @@ def _rules(config: ServingConfig, ledger: Ledger, place: Place, embedders: Mappi
 
 
 def _state_of(config: ServingConfig, place: Place) -> str:
-    """One digest of the configuration and of the policy files that it names."""
-    files = {str(name): _digest(place.folder / name) for name in config.policy.files}
+    """One digest of the configuration, and of the files of policies and guards that it names."""
+    files = {str(name): _digest(place.folder / name) for name in (*config.policy.files, *config.guards.files())}
     return digest_of({"config": config.model_dump(mode="json", exclude={"listen"}), "files": files})
 
 

@@ -225,3 +225,9 @@ class GuardsSettings(RootModel[tuple[GuardSettings, ...]]):
         models = [guard.model for guard in self.root if isinstance(guard, TopicGuard)]
         indexes = [guard.index for guard in self.root if isinstance(guard, MemorisationGuard)]
         return tuple(dict.fromkeys(models + indexes))
+
+    def files(self) -> tuple[Path, ...]:
+        """The files that they name; relative ones are against the folder of the serving config."""
+        named = [guard.file for guard in self.root if isinstance(guard, DenyGuard | SchemaGuard)]
+        named += [guard.names for guard in self.root if isinstance(guard, PrivacyGuard)]
+        return tuple(dict.fromkeys(file for file in named if file is not None))
