@@ -7,6 +7,7 @@ import os
 import signal
 import stat
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from loresmith.serving.engines.generation import Chosen, Emission, EngineFacts, Generation
@@ -20,9 +21,7 @@ _SAID = {HALF_A_LINE: b'{"said":[{"id":"x"', NO_JSON: b"Segmentation fault\n", O
 class DyingEngine:
     def __init__(self) -> None:
         self._asked: list[Generation] = []
-        self.facts = EngineFacts(
-            engine="dying", precision="bf16", window=256, slots=4, vocabulary_size=10, path="none"
-        )
+        self.facts = EngineFacts(engine="dying", precision="bf16", window=256, slots=4, vocabulary_size=10, path="none")
 
     @property
     def waiting(self) -> int:
@@ -55,8 +54,8 @@ def start(_arguments: Mapping[str, Any]) -> DyingEngine:
 
 def _way_out() -> int:
     """The pipe that the host reads: the only one, besides the standard ones, that is there to be written to."""
-    for name in os.listdir("/proc/self/fd"):
-        number = int(name)
+    for one in Path("/proc/self/fd").iterdir():
+        number = int(one.name)
         try:
             is_pipe = stat.S_ISFIFO(os.fstat(number).st_mode) or stat.S_ISSOCK(os.fstat(number).st_mode)
             writable = fcntl.fcntl(number, fcntl.F_GETFL) & os.O_ACCMODE in (os.O_WRONLY, os.O_RDWR)
