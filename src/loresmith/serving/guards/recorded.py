@@ -46,7 +46,8 @@ class RecordedTalk:
 
 
 def recorded_talks(ledger: Ledger, keys: TenantKeys, since: str, instructions: str) -> Iterator[RecordedTalk | None]:
-    """The audit's requests, each when its last record comes; None for one that no guard was asked about.
+    """The audit's requests, each when its last record comes; None for one that no guard was asked about. What
+    administrators did is left out: there is no word in it.
 
     Args:
         since: those that came at this time or later (a time of the ledger's form).
@@ -59,6 +60,8 @@ def recorded_talks(ledger: Ledger, keys: TenantKeys, since: str, instructions: s
     under_way: dict[str, Found] = {}
     for found in map(found_of, ledger.audit_records.search(since=since, content=True)):
         record = found.record
+        if record.action == "administer":
+            continue
         if record.phase == "intent":
             under_way[record.response] = found
             continue
