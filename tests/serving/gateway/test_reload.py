@@ -52,8 +52,15 @@ def notes(gateway: RunningGateway) -> list[str]:
         return list(client.get("/ready").json()["notes"])
 
 
+def fingerprint(house: House, name: str) -> str:
+    with house.client("user:of-physicians") as client:
+        return str(client.post("/v1/chat/completions", json=chat(name)).raise_for_status().json()["system_fingerprint"])
+
+
 def test_a_policy_that_is_edited_holds_within_five_seconds(house: House) -> None:
     assert status(house, "user:ada", "acme") == 200
+    before = {fingerprint(house, name) for name in ("acme", "acme:open", "ward:clinical") for _ in range(2)}
+    assert len(before) == 3  # of each model, and of each adapter on it
     policy = house.config.parent / "own.cedar"
     policy.write_text('forbid (principal == User::"ada", action, resource);\n')
     with rewritten(house.config) as config:
@@ -63,6 +70,7 @@ def test_a_policy_that_is_edited_holds_within_five_seconds(house: House) -> None
         # The file alone, too.
         policy.write_text('forbid (principal == User::"bea", action, resource);\n')
         assert wait_until(lambda: status(house, "user:ada", "acme") == 200) < 5
+        assert fingerprint(house, "acme") not in before
     policy.unlink()
 
 
