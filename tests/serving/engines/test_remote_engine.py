@@ -14,8 +14,9 @@ import pytest
 from loresmith.errors import Failure, UserError
 from loresmith.models.storage import load_tokenizer
 from loresmith.serving.engines.embedded.torch_engine import TorchEngine
-from loresmith.serving.engines.generation import Generation, JsonSchema, Regex
+from loresmith.serving.engines.generation import Chosen, Generation, JsonSchema, Regex
 from loresmith.serving.engines.remote.breaker import Breaker
+from loresmith.serving.engines.remote.completion import read_piece
 from loresmith.serving.engines.remote.remote_engine import RemoteEngine
 from loresmith.serving.engines.remote.settings import RemoteServer
 from loresmith.serving.engines.starting import engine_start
@@ -128,6 +129,25 @@ def test_text_without_token_ids_is_encoded_again(served: Served, tiny_directory:
     assert cut.stopped_by == stop
     with pytest.raises(UserError, match="takes no top_k"):
         engine.add(request("more", min_new_tokens=0, sampling={"top_k": 3}))
+
+
+@pytest.mark.parametrize("tells_ids", [True, False])
+def test_scores_are_those_that_the_server_gives(served: Served, tiny_directory: Path, tells_ids: bool) -> None:
+    server, url = served
+    server.tells_ids = tells_ids
+    engine = remote(tiny_directory, url, dialect="vllm" if tells_ids else "openai")
+    for scored in (True, False):
+        answer = answers(engine, [request("it", min_new_tokens=0, scored=scored)])["it"]
+        assert answer.tokens
+        assert all((token.log_probability is not None) == scored for token in answer.tokens)
+        assert not any(token.alternatives for token in answer.tokens)
+
+
+def test_an_answer_does_not_depend_on_scores_that_nobody_asked_for() -> None:
+    for odd in (None, [], [-1.0], "ab", [-1.0, "x"], [-1.0, None], [-1.0, -1.0, -1.0]):
+        choice = {"token_ids": [5, 6], "text": "ab", "logprobs": {"token_logprobs": odd}}
+        piece = read_piece({"choices": [choice]}, None, scored=True)
+        assert piece.tokens == (Chosen(id=5), Chosen(id=6))
 
 
 def test_errors_before_the_first_token_are_tried_again(served: Served, tiny_directory: Path) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loresmith.serving.engines.embedded.sampler import CANDIDATES, Chooser, choose, uniform
-from loresmith.serving.engines.generation import Sampling
+from loresmith.serving.engines.generation import Chosen, Sampling
 
 SIZE = 2 * CANDIDATES
 
@@ -81,3 +82,32 @@ def test_repetition_is_penalised_by_its_definition() -> None:
     assert choose(logits_V[None], [chooser], [None])[0].id == 1
     chooser.note(1)
     assert choose(torch.tensor([[2.0, 2.1, 1.76]]), [chooser], [None])[0].id == 2
+
+
+def test_scoring_tells_how_probable_each_choice_was_and_changes_none() -> None:
+    """Beside requests that want no figures, or more of them: each gets what it asked for."""
+    logits_SV = torch.stack([logits(seed) for seed in range(5)])
+    mask_V = torch.ones(SIZE, dtype=torch.bool)
+    mask_V[logits_SV[4].argmax()] = False
+
+    def chosen(*wants: dict[str, Any]) -> list[Chosen]:
+        rules = [{"seed": 3}, {"seed": 4, "top_p": 0.5}, {"temperature": 0}, {"seed": 5}, {"temperature": 0}]
+        choosers = [
+            Chooser(Sampling(**rule), np.empty(0, np.int64), (), **want)
+            for rule, want in zip(rules, wants, strict=True)
+        ]
+        return choose(logits_SV, choosers, [None] * 4 + [mask_V])
+
+    plain = chosen(*[{}] * 5)
+    assert [token.log_probability for token in plain] == [None] * 5
+    expected_SV = torch.log_softmax(logits_SV, -1)
+    for wants in (
+        [{"scored": True}] * 5,
+        [{"scored": True}, {}, {"scored": True, "alternatives": 2}, {}, {"scored": True}],
+    ):
+        found = chosen(*wants)
+        assert [token.id for token in found] == [token.id for token in plain]
+        for row, (token, want) in enumerate(zip(found, wants, strict=True)):
+            expected = pytest.approx(float(expected_SV[row, token.id]), abs=1e-5) if want else None
+            assert token.log_probability == expected
+            assert len(token.alternatives) == want.get("alternatives", 0)

@@ -142,6 +142,21 @@ def test_log_probabilities_are_those_of_the_model(tiny_directory: Path, engine: 
         assert values[0] == pytest.approx(float(expected_V.max()), abs=0.15)
 
 
+def test_scored_answers_are_the_same_to_the_bit(engine: TorchEngine) -> None:
+    """And their scores are what is told to who asks for log-probabilities."""
+
+    def asked(**more: Any) -> list[Generation]:
+        rules = ({"seed": 4, "top_p": 0.5}, {"temperature": 0}, {"seed": 9, "repetition_penalty": 1.2})
+        return [request(f"{number}", seed=number, sampling=rule, **more) for number, rule in enumerate(rules)]
+
+    plain, scored, told = (answers(engine, asked(**more)) for more in ({}, {"scored": True}, {"alternatives": 0}))
+    for id_, answer in plain.items():
+        assert (scored[id_].ids, scored[id_].text) == (answer.ids, answer.text)
+        assert {token.log_probability for token in answer.tokens} == {None}
+        assert scored[id_].tokens == told[id_].tokens
+        assert all(token.log_probability is not None for token in scored[id_].tokens)
+
+
 SCHEMA = {
     "type": "object",
     "properties": {"name": {"type": "string", "maxLength": 5}, "age": {"type": "integer", "minimum": 0, "maximum": 99}},

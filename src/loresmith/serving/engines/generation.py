@@ -109,6 +109,11 @@ class Generation(Words):
         le=MOST_ALTERNATIVES,
         description="Tell every token's log-probability, and so many of its likeliest alternatives; null tells none.",
     )
+    scored: bool = Field(
+        default=False,
+        description="Tell every token's log-probability also without alternatives, where the engine knows it: for who "
+        "keeps figures of answers.",
+    )
     adapter: str | None = Field(default=None, description="The adapter that this request is for; null is the model.")
     scope: str = Field(
         default="",

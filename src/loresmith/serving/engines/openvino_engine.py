@@ -169,7 +169,7 @@ class OpenvinoEngine:
         text = ""
         finish: FinishReason | None = None
         for id_, value in self._new_tokens(request):
-            tokens.append(Chosen(id=id_, log_probability=None if request.generation.alternatives is None else value))
+            tokens.append(Chosen(id=id_, log_probability=value if _tells(request.generation) else None))
             if id_ in request.ends:
                 finish = "stop"
                 break
@@ -229,7 +229,7 @@ class OpenvinoEngine:
         config.max_new_tokens = min(generation.max_new_tokens, self.facts.window - len(generation.prompt))
         config.min_new_tokens = min(generation.min_new_tokens, config.max_new_tokens)
         config.stop_token_ids = set(ends)
-        config.logprobs = 0 if generation.alternatives is None else 1
+        config.logprobs = 1 if _tells(generation) else 0
         config.do_sample = sampling.temperature > 0
         if config.do_sample:
             config.temperature = sampling.temperature
@@ -251,6 +251,11 @@ class OpenvinoEngine:
         if constraint.kind == "json_schema":
             return self._genai.StructuredOutputConfig(json_schema=json.dumps(constraint.value))
         return self._genai.StructuredOutputConfig(regex=constraint.value)
+
+
+def _tells(generation: Generation) -> bool:
+    """Whether log-probabilities are told."""
+    return generation.scored or generation.alternatives is not None
 
 
 def _require_known(generation: Generation) -> None:

@@ -32,6 +32,7 @@ class Chooser:
     Attributes:
         prompt: its token ids.
         ends: token ids that end the answer.
+        alternatives, scored: as in `Generation`.
         counts: how often each token stands in the answer.
         written: tokens of the answer.
     """
@@ -41,6 +42,7 @@ class Chooser:
     ends: tuple[int, ...]
     min_new_tokens: int = 0
     alternatives: int | None = None
+    scored: bool = False
     counts: dict[int, int] = field(default_factory=dict)
     written: int = 0
 
@@ -78,8 +80,7 @@ def choose(logits_SV: Tensor, choosers: Sequence[Chooser], masks: Sequence[Tenso
         adjusted_V = _adjusted(logits_SV[row], chooser, mask_V)
         tokens.append(_drawn(adjusted_V, chooser))
     return [
-        Chosen(id=token) if chooser.alternatives is None else _told(logits_SV[row], token, chooser.alternatives)
-        for row, (token, chooser) in enumerate(zip(tokens, choosers, strict=True))
+        _told(logits_SV[row], token, chooser) for row, (token, chooser) in enumerate(zip(tokens, choosers, strict=True))
     ]
 
 
@@ -144,9 +145,14 @@ def _at(probabilities_C: Tensor, number: float) -> int:
     return min(found, int(probabilities_C.nonzero()[-1]))
 
 
-def _told(logits_V: Tensor, token: int, alternatives: int) -> Chosen:
+def _told(logits_V: Tensor, token: int, chooser: Chooser) -> Chosen:
+    """A choice, with as much of how probable it was as its request wants."""
+    if chooser.alternatives is None and not chooser.scored:
+        return Chosen(id=token)
     log_probabilities_V = torch.log_softmax(logits_V, -1)
-    values, tokens = log_probabilities_V.topk(min(alternatives, len(logits_V)))
+    if not chooser.alternatives:
+        return Chosen(id=token, log_probability=float(log_probabilities_V[token]))
+    values, tokens = log_probabilities_V.topk(min(chooser.alternatives, len(logits_V)))
     return Chosen(
         id=token,
         log_probability=float(log_probabilities_V[token]),

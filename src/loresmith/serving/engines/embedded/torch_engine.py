@@ -135,6 +135,7 @@ class TorchEngine:
             ends=(*self._ends, *generation.ends),
             min_new_tokens=generation.min_new_tokens,
             alternatives=generation.alternatives,
+            scored=generation.scored,
         )
         text = TextStream(self._tokenizer, generation.stop)
         adapter = self._adapters[generation.adapter] if generation.adapter is not None else 0

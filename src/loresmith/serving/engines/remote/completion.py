@@ -87,11 +87,12 @@ def completion_body(generation: Generation, server: RemoteServer, window: int, e
     return body
 
 
-def read_piece(event: Any, alternatives: int | None) -> Piece:
+def read_piece(event: Any, alternatives: int | None, *, scored: bool = False) -> Piece:
     """One event's data.
 
     Args:
         alternatives: so many were asked for; None: no log-probabilities either.
+        scored: without alternatives too, the log-probabilities that the server gives, if it gives any.
 
     Raises:
         MalformedAnswer: it is none of this protocol, or tells of an error.
@@ -110,7 +111,7 @@ def read_piece(event: Any, alternatives: int | None) -> Piece:
             raise MalformedAnswer(f"the answer ended for an unknown reason, {finish}")
         told = choice.get("logprobs") or {}
         text = choice.get("text") or ""
-        tokens = _tokens(choice, told, alternatives)
+        tokens = _tokens(choice, told, alternatives, scored)
         spelled = () if tokens is not None else _spelled(told)
         return Piece(tokens, text, spelled, finish, cached)
     except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
@@ -119,7 +120,9 @@ def read_piece(event: Any, alternatives: int | None) -> Piece:
         raise MalformedAnswer(f"a piece of the answer has another form than OpenAI's ({error!r})") from error
 
 
-def _tokens(choice: dict[str, Any], told: dict[str, Any], alternatives: int | None) -> tuple[Chosen, ...] | None:
+def _tokens(
+    choice: dict[str, Any], told: dict[str, Any], alternatives: int | None, scored: bool
+) -> tuple[Chosen, ...] | None:
     """The tokens with their ids; None where there is text and no id."""
     ids = choice.get("token_ids")
     names = told.get("tokens") or []
@@ -128,7 +131,11 @@ def _tokens(choice: dict[str, Any], told: dict[str, Any], alternatives: int | No
     if ids is None:
         return None if choice.get("text") or names else ()
     if alternatives is None:
-        return tuple(Chosen(id=int(id_)) for id_ in ids)
+        # Nobody asked for these: where they do not fit, the answer is as good without.
+        given: Any = told.get("token_logprobs") if scored else None
+        fits = isinstance(given, list) and len(given) == len(ids) and all(isinstance(one, int | float) for one in given)
+        scores = given if fits else [None] * len(ids)
+        return tuple(Chosen(id=int(id_), log_probability=value) for id_, value in zip(ids, scores, strict=True))
     values = told.get("token_logprobs") or [None] * len(ids)
     tops = told.get("top_logprobs") or [None] * len(ids)
     return tuple(

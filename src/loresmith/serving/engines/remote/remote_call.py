@@ -47,7 +47,7 @@ class RemoteCall:
 
     Args:
         body: see `completion_body`.
-        alternatives: see `read_piece`.
+        alternatives, scored: see `read_piece`.
         take: told of every piece, and of the end; called in this call's thread.
     """
 
@@ -58,11 +58,14 @@ class RemoteCall:
         body: dict[str, Any],
         alternatives: int | None,
         take: Callable[[Piece | CallEnded], None],
+        *,
+        scored: bool = False,
     ) -> None:
         self._server = server
         self._breaker = breaker
         self._body = body
         self._alternatives = alternatives
+        self._scored = scored
         self._take = take
         self._cancelled = threading.Event()
         self._exchange: Exchange | None = None
@@ -157,7 +160,7 @@ class RemoteCall:
                 event = json.loads(data)
             except ValueError as error:
                 raise MalformedAnswer("a piece of the answer is no JSON") from error
-            yield read_piece(event, self._alternatives)
+            yield read_piece(event, self._alternatives, scored=self._scored)
 
 
 def _ended(finish: FinishReason | None) -> CallEnded:

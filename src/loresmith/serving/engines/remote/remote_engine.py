@@ -161,7 +161,7 @@ class RemoteEngine:
         def take(said: Piece | CallEnded) -> None:
             self._said.put((generation.id, call, said))
 
-        call = RemoteCall(self._server, self._breaker, body, generation.alternatives, take)
+        call = RemoteCall(self._server, self._breaker, body, generation.alternatives, take, scored=generation.scored)
         return call
 
     def _arrived(self) -> list[tuple[str, RemoteCall | None, Piece | CallEnded]]:
@@ -200,7 +200,8 @@ class RemoteEngine:
     def _take_text(self, request: _Request, said: Piece) -> Emission | None:
         """A piece of text without ids: they are those of the text, encoded by itself."""
         text = request.plain.add(said.text)
-        tokens = self._encoded(said, request.generation.alternatives is not None)
+        generation = request.generation
+        tokens = self._encoded(said, generation.scored or generation.alternatives is not None)
         request.written += len(tokens)
         if request.plain.stopped_by is not None:
             return self._finish(request, tokens, text, "stop")
