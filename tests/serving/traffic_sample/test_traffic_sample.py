@@ -268,6 +268,22 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
         list(read_sample(tmp_path))
 
 
+def test_it_can_be_read_while_it_is_written(tmp_path: Path) -> None:
+    """Each file is replaced as a whole: whoever reads one meets the old one or the new one, never parts of both."""
+    language_of(GERMAN)  # languages take a while to load
+    sample = TrafficSample(TrafficSampleSettings(flush_seconds=0.001, per_stratum=1000), tmp_path)
+    now = timestamp()
+    found = [0]
+    deadline = time.monotonic() + 20
+    while len(set(found)) < 30 and time.monotonic() < deadline:
+        sample.offer(traffic(len(found), at=now, answer_ids=range(len(found))))
+        time.sleep(0.001)
+        found.append(len(list(read_sample(tmp_path))))
+    sample.close()
+    assert found == sorted(found)
+    assert len(set(found)) == 30
+
+
 def sampled_workspace(folder: Path) -> None:
     """A workspace whose gateway has sampled a week, with what was said."""
     with Workspace.init(folder) as workspace:

@@ -119,7 +119,8 @@ def _read(file: Path) -> Rows:
     import pyarrow.parquet
 
     try:
-        table: pa.Table = pyarrow.parquet.read_table(file)
+        # Opened once: a gateway at work puts a new file in its place, and parts of both would be no file.
+        table: pa.Table = pyarrow.parquet.read_table(pa.BufferReader(file.read_bytes()))
     except (OSError, pa.ArrowInvalid) as error:
         raise Failure(f"this part of the traffic sample cannot be read: {error}", where=str(file)) from error
     rows: Rows = table.to_pylist()
