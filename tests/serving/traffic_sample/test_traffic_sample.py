@@ -6,7 +6,9 @@ import math
 import time
 from collections import Counter
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -29,6 +31,7 @@ from tests.cli.conftest import CommandLine
 from tests.ledger.conftest import empty_file  # noqa: F401 - a fixture
 from tests.serving.audit.conftest import ledger, place  # noqa: F401 - fixtures
 from tests.serving.audit.places import keys_of
+from tests.serving.gateway.house import wait_until
 
 GERMAN = "Welche Dichtung gehört an die Pumpe, und wie oft muss sie gewechselt werden?"
 ENGLISH = "The seal of the pump is changed once a year, and the bearing every other year."
@@ -266,6 +269,63 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     file.write_bytes(b"damaged")
     with pytest.raises(Failure, match="cannot be read"):
         list(read_sample(tmp_path))
+
+
+class Calendar:
+    """A clock that a test sets."""
+
+    def __init__(self) -> None:
+        self.time = datetime(2026, 11, 22, 14, 5, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.time
+
+
+def flushed(folder: Path, response: str) -> bool:
+    return any(row["response"] == response for row in read_sample(folder))
+
+
+@settings(deadline=None, max_examples=10)
+@given(jumps=st.lists(st.integers(-100_000, 100_000), min_size=1, max_size=8))
+def test_jumps_of_the_clock_lose_nothing_and_count_nothing_twice(jumps: list[int]) -> None:
+    """By hours, back and forth, each after what came before has been written; what lies on the disk stays there."""
+    with TemporaryDirectory() as place:
+        folder = Path(place)
+        (folder / "2026-11-01").mkdir()
+        clock = Calendar()
+        sample = TrafficSample(TrafficSampleSettings(flush_seconds=0.01), folder, now=clock)
+        offered = []
+        for jump in [0, *jumps, 0, 0]:
+            clock.time = datetime(2026, 11, 22, 14, 5, tzinfo=UTC) + timedelta(hours=jump)
+            for outcome in ("answered", "failed"):
+                at = clock.time.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+                offered.append(traffic(len(offered), at=at, outcome=outcome))
+                sample.offer(offered[-1])
+            wait_until(lambda: flushed(folder, offered[-1].response), pause=0.005)
+        sample.close()
+        assert (sample.lost, sample.trouble) == (0, "")
+        rows = list(read_sample(folder))
+        assert sorted(row["response"] for row in rows) == sorted(each.response for each in offered)
+        strata = Counter((each.hour, each.outcome) for each in offered)
+        assert {(row["hour"], row["outcome"]): row["seen"] for row in rows} == strata
+        assert (folder / "2026-11-01").is_dir()
+
+
+def test_what_is_not_drawn_is_counted_to_the_end(tmp_path: Path) -> None:
+    """Also where nothing is drawn any more after the last time that the hour was written."""
+    offered = sorted((traffic(number) for number in range(50)), key=lambda each: priority_of(each.response))
+    for over in (False, True):  # the hour is still going on; it was over when it was written
+        clock = Calendar()
+        clock.time += timedelta(hours=3 * over)
+        folder = tmp_path / str(over)
+        sample = TrafficSample(TrafficSampleSettings(per_stratum=5, flush_seconds=0.01), folder, now=clock)
+        for each in offered[:5]:
+            sample.offer(each)
+        wait_until(lambda: flushed(folder, offered[4].response))
+        for each in offered[5:]:
+            sample.offer(each)
+        sample.close()
+        assert {row["seen"] for row in read_sample(folder)} == {50}
 
 
 def test_it_can_be_read_while_it_is_written(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import secrets
 import shutil
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,8 +35,15 @@ SAMPLE = "sample"
 
 _WAITING = 1000
 _STRATA = 5000
+_JUMP_SECONDS = 60.0
+_DOUBT_SECONDS = 86_400.0
+"""So long after the clock has jumped nothing is removed for its age: perhaps it is the clock that is wrong."""
 
 _Key = tuple[str, str, str]
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
 
 
 class TrafficSample:
@@ -45,6 +53,7 @@ class TrafficSample:
         folder: where it is written; made if need be.
         keys: with which content is encrypted; used by no other thread.
         embedder: makes vectors, if settings want them.
+        now: the time, with its zone.
     """
 
     def __init__(
@@ -53,11 +62,13 @@ class TrafficSample:
         folder: Path,
         keys: TenantKeys | None = None,
         embedder: Embedder | None = None,
+        now: Callable[[], datetime] = _utc_now,
     ) -> None:
         self._settings = settings
         self._folder = folder
         self._keys = keys
         self._embedder = embedder if settings.embeddings else None
+        self._now = now
         self._process = f"{os.getpid()}-{secrets.token_hex(3)}"
         self._strata: dict[_Key, Stratum] = {}
         self._rows: dict[_Key, list[dict[str, Any]]] = {}
@@ -65,7 +76,10 @@ class TrafficSample:
         # Requests drawn of each stratum, as counted by the gateway's thread and by ours: each is written by one alone.
         self._offered: dict[_Key, int] = {}
         self._handled: dict[_Key, int] = {}
+        self._written: dict[_Key, int] = {}  # requests of each stratum, as its hour's file says
         self._parts: dict[str, int] = {}
+        self._looked = (now(), time.monotonic())
+        self._jumped: float | None = None
         self._queue: queue.SimpleQueue[tuple[_Key, int, Traffic] | None] = queue.SimpleQueue()
         self.lost = 0
         """Requests that were drawn and could not be kept."""
@@ -75,6 +89,11 @@ class TrafficSample:
         if settings.enabled:
             self._thread = threading.Thread(target=self._work, name="traffic-sample", daemon=True)
             self._thread.start()
+
+    @property
+    def enabled(self) -> bool:
+        """Whether anything is drawn."""
+        return self._settings.enabled
 
     def offer(self, traffic: Traffic) -> None:
         """Draw a request, or do not. Returns at once; call it from one thread."""
@@ -143,8 +162,10 @@ class TrafficSample:
 
     def _flush(self) -> None:
         """Write every hour that changed, and forget those that are over."""
-        now = datetime.now(UTC)
+        now = self._now()
         over = (now - timedelta(hours=1)).strftime("%Y-%m-%dT%H")
+        self._watch_clock(now)
+        self._changed |= self._outdated()
         try:
             for hour in sorted(self._changed):
                 self._write(hour)
@@ -154,12 +175,13 @@ class TrafficSample:
         except (OSError, LoresmithError) as error:
             self.trouble = str(error)
             return
-        # One that was counted and is still on its way would be counted again in the next file.
-        on_its_way = {key for key, offered in list(self._offered.items()) if offered != self._handled.get(key, 0)}
-        forgotten = [key for key in list(self._strata) if key[0] < over and key not in on_its_way]
+        # One that was counted and is still on its way would be counted again in the next file; so would all of its hour.
+        on_its_way = {key[0] for key, offered in list(self._offered.items()) if offered != self._handled.get(key, 0)}
+        busy = on_its_way | self._outdated()
+        forgotten = [key for key in list(self._strata) if key[0] < over and key[0] not in busy]
         for key in forgotten:
-            self._strata.pop(key, None)
-            self._rows.pop(key, None)
+            for kept in (self._strata, self._rows, self._written):
+                kept.pop(key, None)
         # What comes late, of an hour that was forgotten, goes into another file, as if another gateway had drawn it.
         for hour in {key[0] for key in forgotten}:
             self._parts[hour] = self._parts.get(hour, 0) + 1
@@ -172,8 +194,8 @@ class TrafficSample:
         for key in sorted(key for key in self._rows if key[0] == hour):
             kept = sorted(self._rows[key], key=lambda row: row["priority"])[: self._settings.per_stratum]
             self._rows[key] = kept
-            stratum = self._strata.get(key)
-            rows += [{**row, "seen": stratum.seen if stratum is not None else len(kept)} for row in kept]
+            self._written[key] = self._seen(key)
+            rows += [{**row, "seen": self._written[key]} for row in kept]
         day = self._folder / hour[:10]
         for folder in (self._folder, day):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -182,10 +204,28 @@ class TrafficSample:
         pyarrow.parquet.write_table(pa.Table.from_pylist(rows, COLUMNS), staged, compression="zstd")
         staged.replace(file)
 
+    def _outdated(self) -> set[str]:
+        """The hours whose files say less than is known by now, be it only of how many were not drawn."""
+        return {key[0] for key in self._rows if self._seen(key) != self._written.get(key)}
+
+    def _seen(self, key: _Key) -> int:
+        """How many requests a stratum had so far."""
+        stratum = self._strata.get(key)
+        return len(self._rows.get(key, ())) if stratum is None else stratum.seen
+
+    def _watch_clock(self, now: datetime) -> None:
+        """Notice whether the clock has gone on as time has."""
+        then, steady_then = self._looked
+        steady = time.monotonic()
+        self._looked = (now, steady)
+        if abs((now - then).total_seconds() - (steady - steady_then)) > _JUMP_SECONDS:
+            self._jumped = steady
+
     def _prune(self, now: datetime) -> None:
         """Remove days that are too old, and the oldest ones while all are too large."""
         days = sorted(day for day in self._folder.glob("????-??-??") if day.is_dir()) if self._folder.is_dir() else []
-        oldest = (now - timedelta(days=self._settings.keep_days)).strftime("%Y-%m-%d")
+        doubtful = self._jumped is not None and time.monotonic() - self._jumped < _DOUBT_SECONDS
+        oldest = "" if doubtful else (now - timedelta(days=self._settings.keep_days)).strftime("%Y-%m-%d")
         sizes = {day: sum(file.stat().st_size for file in day.iterdir()) for day in days}
         total = sum(sizes.values())
         for day in days[:-1]:
