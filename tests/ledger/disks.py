@@ -19,6 +19,12 @@ def small_disk(folder: Path, megabytes: int) -> None:
 
     Where the system lets nobody mount one, no file may grow beyond that size instead, which fails in the same places.
     """
+    if not mounted_disk(folder, megabytes):
+        short_files(megabytes)
+
+
+def mounted_disk(folder: Path, megabytes: int) -> bool:
+    """From here on `folder` is a small disk; whether one may be mounted here."""
     library = ctypes.CDLL(None, use_errno=True)
     user, group = os.getuid(), os.getgid()
     if library.unshare(_CLONE_NEWNS | (0 if user == 0 else _CLONE_NEWUSER)) == 0:
@@ -28,10 +34,14 @@ def small_disk(folder: Path, megabytes: int) -> None:
             Path("/proc/self/gid_map").write_text(f"0 {group} 1")
         library.mount(b"none", b"/", None, _MS_REC | _MS_PRIVATE, None)
         options = f"size={megabytes}m".encode()
-        if library.mount(b"tmpfs", os.fsencode(folder), b"tmpfs", 0, options) == 0:
-            return
-    size = megabytes << 20
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+        return bool(library.mount(b"tmpfs", os.fsencode(folder), b"tmpfs", 0, options) == 0)
+    return False
+
+
+def short_files(megabytes: int | None) -> None:
+    """From here on no file may grow beyond that size; None: as far as there is room."""
+    hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (hard if megabytes is None else megabytes << 20, hard))
 
 
 def powerless() -> None:
