@@ -9,6 +9,7 @@ import pytest
 from tests.serving.gateway.faces import Face, begin
 from tests.serving.gateway.guarded_house import Guarded, open_guarded
 from tests.serving.gateway.house import House, open_house
+from tests.serving.gateway.observed_house import Observed, open_observed
 
 
 @pytest.fixture(scope="session")
@@ -28,5 +29,12 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 @pytest.fixture(scope="session")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     started = open_guarded(tmp_path_factory.mktemp("guarded"))
+    with started.gateway:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observed]:
+    started = open_observed(tmp_path_factory.mktemp("observed"))
     with started.gateway:
         yield started

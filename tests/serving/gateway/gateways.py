@@ -64,10 +64,12 @@ def make_key(folder: Path, principal: str = "user:ada", *groups: str) -> str:
 class RunningGateway:
     """`loresmith serve` at work."""
 
-    def __init__(self, workspace: Path, what: str | Path, *options: str) -> None:
+    def __init__(
+        self, workspace: Path, what: str | Path, *options: str, environment: Mapping[str, str] | None = None
+    ) -> None:
         self.workspace = workspace
         self.said: list[dict[str, Any]] = []
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+        usual = {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
         self.process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "loresmith", "serve", str(what)),
@@ -75,7 +77,7 @@ class RunningGateway:
             ],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=environment,
+            env={**os.environ, **usual, **(environment or {})},
             text=True,
         )
         self._lines: queue.Queue[str] = queue.Queue()

@@ -172,7 +172,9 @@ def test_content_is_kept_only_as_settings_and_consent_say_and_encrypted(
     for rule, kept in (("never", set()), ("with-consent", {"r-1"}), ("always", {"r-1", "r-2"})):
         folder = tmp_path / rule
         keys = keys_of(ledger, tmp_path)
-        draw(folder, [traffic(1, consent=True), traffic(2)], keys, content=rule)
+        draw(
+            folder, [traffic(1, consent=True), traffic(2), traffic(3, consent=True, admitted=False)], keys, content=rule
+        )
         rows = {row["response"]: row["content"] for row in read_sample(folder)}
         assert {response for response, sealed in rows.items() if sealed is not None} == kept
         for response in kept:
@@ -289,8 +291,8 @@ def flushed(folder: Path, response: str) -> bool:
 @given(jumps=st.lists(st.integers(-100_000, 100_000), min_size=1, max_size=8))
 def test_jumps_of_the_clock_lose_nothing_and_count_nothing_twice(jumps: list[int]) -> None:
     """By hours, back and forth, each after what came before has been written; what lies on the disk stays there."""
-    with TemporaryDirectory() as place:
-        folder = Path(place)
+    with TemporaryDirectory() as made:
+        folder = Path(made)
         (folder / "2026-11-01").mkdir()
         clock = Calendar()
         sample = TrafficSample(TrafficSampleSettings(flush_seconds=0.01), folder, now=clock)
@@ -311,21 +313,20 @@ def test_jumps_of_the_clock_lose_nothing_and_count_nothing_twice(jumps: list[int
         assert (folder / "2026-11-01").is_dir()
 
 
-def test_what_is_not_drawn_is_counted_to_the_end(tmp_path: Path) -> None:
+@pytest.mark.parametrize("over", [False, True], ids=["going on", "over"])
+def test_what_is_not_drawn_is_counted_to_the_end(tmp_path: Path, over: bool) -> None:
     """Also where nothing is drawn any more after the last time that the hour was written."""
     offered = sorted((traffic(number) for number in range(50)), key=lambda each: priority_of(each.response))
-    for over in (False, True):  # the hour is still going on; it was over when it was written
-        clock = Calendar()
-        clock.time += timedelta(hours=3 * over)
-        folder = tmp_path / str(over)
-        sample = TrafficSample(TrafficSampleSettings(per_stratum=5, flush_seconds=0.01), folder, now=clock)
-        for each in offered[:5]:
-            sample.offer(each)
-        wait_until(lambda: flushed(folder, offered[4].response))
-        for each in offered[5:]:
-            sample.offer(each)
-        sample.close()
-        assert {row["seen"] for row in read_sample(folder)} == {50}
+    clock = Calendar()
+    clock.time += timedelta(hours=3 * over)
+    sample = TrafficSample(TrafficSampleSettings(per_stratum=5, flush_seconds=0.01), tmp_path, now=clock)
+    for each in offered[:5]:
+        sample.offer(each)
+    wait_until(lambda: flushed(tmp_path, offered[4].response))
+    for each in offered[5:]:
+        sample.offer(each)
+    sample.close()
+    assert {row["seen"] for row in read_sample(tmp_path)} == {50}
 
 
 def test_it_can_be_read_while_it_is_written(tmp_path: Path) -> None:

@@ -74,7 +74,8 @@ class Answer:
         self._stream: AsyncGenerator[Emission] | None = None
         self._first: Emission | None = None
         self._outgoing: Outgoing | None = None
-        self._messages: list[dict[str, Any]] | None = None
+        self._said: list[dict[str, Any]] = []  # by the caller, as guards left it
+        self._messages: list[dict[str, Any]] | None = None  # that, with what was retrieved
         self._tools: Sequence[Mapping[str, Any]] = ()
         self._passage_texts: Sequence[str] = ()
         self._prompt_ids: tuple[int, ...] = ()
@@ -228,6 +229,7 @@ class Answer:
         messages = await worked(is_long(self._asked.prompt), conversation, self._asked, self.model)
         examined = await self._looked_at(messages, self._asked.tools)
         self._standing.verdicts += examined.verdicts
+        self._said = examined.messages
         if examined.action in ("refuse", "ask"):
             code = "needs_person" if examined.action == "ask" else "content_filter"
             raise Problem(400, examined.message, code=code, reason=f"a guard: {examined.action}")
@@ -297,6 +299,7 @@ class Answer:
             id=self.response,
             adapter=self.adapter,
             scope=f"{self._principal.tenant}/{self._principal.id}",
+            scored=self._gateway.sample.enabled,
         )
 
     async def _emissions(self) -> AsyncGenerator[Emission]:
@@ -377,7 +380,8 @@ class Answer:
             model=self.model.digest,
             tenant=self._principal.tenant,
             outcome=self._outcome(status),
-            messages=self._messages or (),
+            messages=self._said,
+            admitted=self._messages is not None,
             answer=self.text,
             prompt_ids=self._prompt_ids,
             answer_ids=() if outgoing is None else outgoing.ids,

@@ -36,7 +36,7 @@ def generation(
     Args:
         prompt: the ids of `prompt_ids`.
         longest: tokens that an answer may have here.
-        who: `id`, `adapter` and `scope` of the generation.
+        who: `id`, `adapter`, `scope` and `scored` of the generation.
 
     Raises:
         Problem: the window has no room for an answer.

@@ -154,7 +154,7 @@ class TrafficSample:
 
     def _sealed(self, traffic: Traffic) -> bytes | None:
         allowed = {"never": False, "with-consent": traffic.consent, "always": True}[self._settings.content]
-        if not allowed or self._keys is None:
+        if not allowed or not traffic.admitted or self._keys is None:
             return None
         said = json.dumps({"messages": list(traffic.messages), "answer": traffic.answer}, ensure_ascii=False).encode()
         self._keys.refresh()
@@ -175,7 +175,7 @@ class TrafficSample:
         except (OSError, LoresmithError) as error:
             self.trouble = str(error)
             return
-        # One that was counted and is still on its way would be counted again in the next file; so would all of its hour.
+        # One that was counted and is still on its way would be counted again in the next file, with all of its hour.
         on_its_way = {key[0] for key, offered in list(self._offered.items()) if offered != self._handled.get(key, 0)}
         busy = on_its_way | self._outdated()
         forgotten = [key for key in list(self._strata) if key[0] < over and key[0] not in busy]

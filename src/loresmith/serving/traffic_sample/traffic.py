@@ -20,7 +20,8 @@ class Traffic:
         release: `release@channel`.
         model: the digest of the model.
         tenant: whose key content is encrypted with.
-        messages: the conversation as it came in, in OpenAI's form.
+        messages: the conversation as guards left it, in OpenAI's form, without what was retrieved for it.
+        admitted: whether guards let it in. Of what they did not, no content is kept.
         answer: what went out.
         prompt_ids, answer_ids: tokens, where the engine tells them.
         prompt_tokens, answer_tokens: how many there were.
@@ -37,6 +38,7 @@ class Traffic:
     tenant: str
     outcome: Outcome
     messages: Sequence[Mapping[str, Any]]
+    admitted: bool = True
     answer: str = ""
     prompt_ids: Sequence[int] = ()
     answer_ids: Sequence[int] = ()
