@@ -26,6 +26,7 @@ from loresmith.serving.gateway.outgoing import Outgoing
 from loresmith.serving.gateway.problem import Problem, no_model
 from loresmith.serving.gateway.prompting import conversation, generation, prompt_ids, takes_long
 from loresmith.serving.gateway.served_model import ServedModel
+from loresmith.serving.gateway.spans import Operation
 from loresmith.serving.gateway.standing import Standing, unrecorded
 from loresmith.serving.gateway.time_limit import TimeLimit
 from loresmith.serving.guards.guard import Context
@@ -49,6 +50,7 @@ class Answer:
         response: the id that the answer carries.
         address: the caller's.
         limit: of the time that it may take.
+        headers: of the request, for the trace that it belongs to.
 
     Attributes:
         response: that id.
@@ -62,11 +64,20 @@ class Answer:
     model: ServedModel
 
     def __init__(
-        self, gateway: Gateway, asked: Asked, principal: Principal, response: str, address: str, limit: TimeLimit
+        self,
+        gateway: Gateway,
+        asked: Asked,
+        principal: Principal,
+        response: str,
+        address: str,
+        limit: TimeLimit,
+        headers: Mapping[str, str],
     ) -> None:
         context = {"route": asked.route, "address": address, "stream": asked.stream, "tools": bool(asked.tools)}
         self._gateway = gateway
         self._asked = asked
+        operation: Operation = "text_completion" if asked.messages is None else "chat"
+        self._span = gateway.telemetry.spans.begin(operation, headers)
         self._standing = Standing(gateway, principal, "complete", response, limit, context)
         self._rules = self._standing.rules
         self._principal = principal
@@ -131,6 +142,7 @@ class Answer:
         try:
             await self._open()
         except BaseException as error:
+            self._span.failed(error)
             await self._end(*self._standing.ended_by(error))
             raise
 
@@ -145,7 +157,7 @@ class Answer:
             async with aclosing(self._emissions()) as emissions:
                 async for emission in emissions:
                     if not self._gateway.audit.healthy:
-                        raise unrecorded()
+                        raise self._span.failed(unrecorded())
                     self.usage.completion += len(emission.tokens)
                     self.usage.cached += emission.cached_tokens
                     piece = self._outgoing.piece(emission)
@@ -155,9 +167,10 @@ class Answer:
                         break
         except EngineGone as error:
             self._error = error.what
-            raise Problem(503, error.what, code="engine_unavailable", retry_after=5) from None
+            problem = Problem(503, error.what, code="engine_unavailable", retry_after=5)
+            raise self._span.failed(problem) from None
         except UserError as error:
-            raise Problem(400, str(error), code="bad_request") from None
+            raise self._span.failed(Problem(400, str(error), code="bad_request")) from None
 
     async def close(self, error: BaseException | None = None) -> None:
         """The end of it, also where it was left in the middle: the slot is freed, tokens are settled, the outcome is
@@ -171,6 +184,8 @@ class Answer:
 
     async def _open(self) -> None:
         self._find_model(self._asked.model)
+        self._span.found(self._asked.model)
+        self._span.asks(self._asked)
         self._decide()
         self._standing.require_open()
         await self._examine()
@@ -256,14 +271,15 @@ class Answer:
         question = question_of(self._messages)
         if not question.strip():
             return
-        found = await asyncio.to_thread(
-            retriever.retrieve,
-            question,
-            self._principal.labels,
-            self._may_retrieve,
-            settings.passages,
-            settings.least_cosine,
-        )
+        with self._span.retrieval(settings.index, settings.passages):
+            found = await asyncio.to_thread(
+                retriever.retrieve,
+                question,
+                self._principal.labels,
+                self._may_retrieve,
+                settings.passages,
+                settings.least_cosine,
+            )
         shown: list[Passage] = []
         texts: list[str] = []
         for passage in found:
@@ -357,6 +373,21 @@ class Answer:
         content = Content(answer=self.message()) if self._standing.intended else None
         self._gateway.audit.outcome_later(record, content)
         self._count(status)
+        self._end_span(status)
+
+    def _end_span(self, status: int) -> None:
+        answered = self._outgoing is not None
+        adapted = "" if self.adapter is None else f"{SEPARATOR}{self.adapter}"
+        self._span.note(
+            response__id=self.response,
+            response__model=f"{self.model.name}{adapted}" if answered else None,
+            response__finish_reasons=None if self.finish is None else [self.finish],
+            response__time_to_first_chunk=self._first_token_ms / 1000 if self._first_token_ms else None,
+            usage__input_tokens=self.usage.prompt if answered else None,
+            usage__output_tokens=self.usage.completion if answered else None,
+            usage__cache_read__input_tokens=self.usage.cached or None,
+        )
+        self._span.end(status)
 
     def _count(self, status: int) -> None:
         model = getattr(self, "model", None)

@@ -25,6 +25,7 @@ class Asked:
         call: which of them it has to call: `any` for one of them, None if it need not.
         one_call: whether one call is all there may be.
         max_tokens: of the answer; None where the request does not say.
+        seeded: whether the request names the seed.
         alternatives: as in `Generation`.
         consent: whether the conversation may be learnt from.
     """
@@ -38,6 +39,7 @@ class Asked:
     one_call: bool = False
     max_tokens: int | None = None
     sampling: Sampling = field(default_factory=Sampling)
+    seeded: bool = False
     stop: tuple[str, ...] = ()
     constraint: Constraint | None = None
     schema: Mapping[str, Any] | None = None
@@ -86,7 +88,6 @@ def sampling_of(given: Mapping[str, Any]) -> Sampling:
     """The rules of a request; without a seed, one that nobody knows beforehand."""
     seed = given.get("seed")
     rules: dict[str, Any] = {
-        "temperature": 1.0,
         **{name: value for name in Sampling.model_fields if (value := given.get(name)) is not None},
         "seed": secrets.randbelow(ANY_SEED) if seed is None else seed % 2**64,
     }

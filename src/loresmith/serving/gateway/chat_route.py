@@ -45,6 +45,7 @@ def asked_of(body: ChatRequest) -> Asked:
         one_call=body.parallel_tool_calls is False,
         max_tokens=body.max_completion_tokens or body.max_tokens,
         sampling=sampling_of(body.model_dump()),
+        seeded=body.seed is not None,
         stop=stops(body),
         constraint=constraint,
         schema=schema,

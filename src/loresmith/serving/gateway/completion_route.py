@@ -27,6 +27,7 @@ async def complete(gateway: Gateway, request: Request, body: CompletionRequest) 
         prompt=body.prompt,
         max_tokens=body.max_tokens,
         sampling=sampling_of(body.model_dump()),
+        seeded=body.seed is not None,
         stop=stops(body),
         constraint=constraint,
         schema=schema,

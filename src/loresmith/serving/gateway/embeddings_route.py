@@ -14,6 +14,7 @@ from loresmith.serving.gateway.gateway import Gateway
 from loresmith.serving.gateway.problem import Problem, no_model
 from loresmith.serving.gateway.served_embedders import ServedEmbedder
 from loresmith.serving.gateway.shapes import EmbeddingsRequest
+from loresmith.serving.gateway.spans import RequestSpan
 from loresmith.serving.gateway.streams import unless_gone
 from loresmith.serving.retrieval.embedders.embedder import Vectors
 
@@ -26,10 +27,17 @@ async def embeddings(gateway: Gateway, request: Request, body: EmbeddingsRequest
 
 
 async def _embedded(gateway: Gateway, request: Request, body: EmbeddingsRequest) -> Response:
+    with gateway.telemetry.spans.begin("embeddings", request.headers) as span:
+        return await _answered(gateway, request, body, span)
+
+
+async def _answered(gateway: Gateway, request: Request, body: EmbeddingsRequest, span: RequestSpan) -> Response:
+    span.note(response__id=request.scope["state"]["response_id"])
     async with Deed(gateway, request, "complete") as deed:
         served = gateway.rules.embedders.get(body.model)
         if served is None:
             raise no_model(body.model)
+        span.found(body.model)
         deed.facts |= served.facts
         deed.decide(served.resource, no_model(body.model))
         texts = await deed.examined(_texts(body, served))
@@ -39,6 +47,11 @@ async def _embedded(gateway: Gateway, request: Request, body: EmbeddingsRequest)
         await deed.intend()
         vectors = await served.embed(texts)
         deed.tokens = sum(tokens)
+        span.note(
+            response__model=served.name,
+            usage__input_tokens=deed.tokens,
+            embeddings__dimension__count=served.embedder.facts.dimensions,
+        )
     return JSONResponse(
         {
             "object": "list",

@@ -112,7 +112,7 @@ class Gateway:
             config.models, ledger, say, standby=config.standby, keep_previous=config.keep_previous_seconds
         )
         self._moving = MovingEmbedders(ledger, say)
-        self.telemetry = Telemetry()
+        self.telemetry = Telemetry(say)
         self.draining = False
         self.trouble = ""
         """Why the configuration's file, as it is now, is not in force; empty while it is."""

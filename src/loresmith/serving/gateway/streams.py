@@ -50,6 +50,7 @@ async def respond(gateway: Gateway, request: Request, asked: Asked, events: Even
         request.scope["state"]["response_id"],
         client.host if client else "",
         limit,
+        request.headers,
     )
     if not asked.stream:
         return await unless_gone(request, _answered(answer, whole))

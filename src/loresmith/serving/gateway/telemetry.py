@@ -1,24 +1,26 @@
-"""Figures for Prometheus, and spans for OpenTelemetry. Neither holds a word of what is said.
-
-Spans follow the semantic conventions for generative AI (`gen_ai.*`). Without an OpenTelemetry SDK in the process they
-cost next to nothing and go nowhere.
-"""
+"""Figures for Prometheus, and what makes spans for OpenTelemetry. Neither holds a word of what is said."""
 
 from __future__ import annotations
 
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
-if TYPE_CHECKING:
-    from opentelemetry.trace import Tracer
+from loresmith.serving.gateway.spans import Spans
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 
 
 class Telemetry:
-    """The figures of one gateway."""
+    """The figures of one gateway.
 
-    def __init__(self) -> None:
+    Args:
+        say: as of `Spans`.
+
+    Attributes:
+        spans: of its requests.
+    """
+
+    def __init__(self, say: Callable[[str], None] = lambda _: None) -> None:
         from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
         self.registry = CollectorRegistry(auto_describe=True)
@@ -37,12 +39,7 @@ class Telemetry:
         self.at_work = Gauge("requests_at_work", "Requests that are answered now.", ["model"], **here)
         self.ready = Gauge("ready", "Whether the gateway answers: 1 or 0.", **here)
         self.engine_starts = Gauge("engine_starts", "How often an engine was started.", ["model"], **here)
-
-    @cached_property
-    def tracer(self) -> Tracer:
-        from opentelemetry import trace
-
-        return trace.get_tracer("loresmith.gateway")
+        self.spans = Spans(say)
 
     def text(self) -> bytes:
         """The figures in Prometheus' format."""

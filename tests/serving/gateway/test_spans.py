@@ -1,0 +1,283 @@
+"""Spans say what became of each request, and hold no word of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.serving.gateway.guarded_house import saying
+from tests.serving.gateway.house import wait_until
+from tests.serving.gateway.observed_house import ABOUT_IT, FORBIDDEN, PASSAGE, PATH, Observed, with_exporter
+from tests.serving.gateway.records import records_of
+from tests.serving.gateway.test_faults import LONG, Stream
+from tests.serving.gateway.test_reload import engines
+
+TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+CALLED = {"traceparent": f"00-{TRACE}-{PARENT}-01", "tracestate": "vendor=statecanary", "baggage": "who=baggagecanary"}
+RULES = {"temperature": 0.5, "top_p": 0.9, "seed": -5, "max_tokens": 40}
+
+
+def named(span: dict[str, Any]) -> dict[str, Any]:
+    """Its attributes, without the time that it took to the first token."""
+    attributes: dict[str, Any] = dict(span["attributes"])
+    assert attributes.pop("gen_ai.response.time_to_first_chunk", 0.1) > 0
+    return attributes
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_chat_has_a_span_by_the_conventions(observed: Observed, stream: bool) -> None:
+    said = observed.ask(headers=CALLED, **{**saying("Good morning."), **RULES}, stream=stream)
+    assert said.status_code == 200, said.text
+    response = said.headers["x-request-id"]
+    span = observed.span(response)
+    *_, outcome = records_of(observed.workspace, response)
+    expected: dict[str, Any] = {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": "loresmith",
+        "gen_ai.request.model": "acme",
+        "gen_ai.request.max_tokens": 40,
+        "gen_ai.request.temperature": 0.5,
+        "gen_ai.request.top_p": 0.9,
+        "gen_ai.request.seed": -5,
+        "gen_ai.response.model": "acme",
+        "gen_ai.response.id": response,
+        "gen_ai.response.finish_reasons": ["stop"],
+        "gen_ai.usage.input_tokens": outcome.prompt_tokens,
+        "gen_ai.usage.output_tokens": outcome.completion_tokens,
+    }
+    if stream:
+        expected["gen_ai.request.stream"] = True
+    found = named(span)
+    found.pop("gen_ai.usage.cache_read.input_tokens", None)
+    assert found == expected
+    assert outcome.completion_tokens > 5
+    assert (span["name"], span["kind"]) == ("chat acme", "SpanKind.SERVER")
+    assert (span["context"]["trace_id"], span["parent_id"]) == (f"0x{TRACE}", f"0x{PARENT}")
+    assert span["status"] == {"status_code": "UNSET"}
+    assert (span["events"], span["links"]) == ([], [])
+    assert span["resource"]["attributes"]["service.name"] == "loresmith"
+
+
+def test_what_the_caller_does_not_give_is_not_told(observed: Observed) -> None:
+    span = observed.span(observed.ask(max_tokens=2).headers["x-request-id"])
+    assert {name for name in span["attributes"] if name.startswith("gen_ai.request.")} == {
+        "gen_ai.request.model",
+        "gen_ai.request.max_tokens",
+    }
+    assert span["parent_id"] is None
+    assert span["attributes"]["gen_ai.response.finish_reasons"] == ["length"]
+
+
+def test_every_way_to_a_model_has_a_span(observed: Observed) -> None:
+    ways = {
+        "text_completion": observed.ask("/v1/completions", prompt="Hi", max_tokens=2),
+        "chat": observed.ask("/v1/responses", input="Hi", max_output_tokens=2),
+        "embeddings": observed.ask("/v1/embeddings", model="retrieval", input=["Hi", "there"]),
+    }
+    for operation, said in ways.items():
+        assert said.status_code == 200, said.text
+        span = observed.span(said.headers["x-request-id"])
+        model = said.json()["model"]
+        assert (span["name"], span["kind"]) == (f"{operation} {model}", "SpanKind.SERVER")
+        found = named(span)
+        assert found["gen_ai.operation.name"] == operation
+        assert found["gen_ai.request.model"] == found["gen_ai.response.model"] == model
+        used = said.json()["usage"]
+        assert found["gen_ai.usage.input_tokens"] == used.get("prompt_tokens", used.get("input_tokens")) > 0
+    assert found["gen_ai.embeddings.dimension.count"] == 384
+
+
+def test_what_is_looked_up_is_a_span_in_the_requests(observed: Observed) -> None:
+    response = observed.ask(text=ABOUT_IT, max_tokens=2, headers=CALLED).headers["x-request-id"]
+    span = observed.span(response)
+    (child,) = (one for one in observed.spans() if one["parent_id"] == span["context"]["span_id"])
+    assert child["name"] == f"retrieval {observed.index}"
+    assert child["kind"] == "SpanKind.INTERNAL"
+    assert child["context"]["trace_id"] == f"0x{TRACE}"
+    assert child["attributes"] == {
+        "gen_ai.operation.name": "retrieval",
+        "gen_ai.provider.name": "loresmith",
+        "gen_ai.data_source.id": observed.index,
+        "gen_ai.request.top_k": 2,
+    }
+    assert span["start_time"] <= child["start_time"] <= child["end_time"] <= span["end_time"]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_request_that_is_refused_has_a_span_that_says_so(observed: Observed, stream: bool) -> None:
+    cases = {
+        "content_filter": {"text": FORBIDDEN},
+        "model_not_found": {"model": "unheard-of-canary"},
+        "bad_request": {"guided_regex": "(((", "max_tokens": 4},
+        "context_length_exceeded": {"text": "word " * 9000},
+    }
+    for error, body in cases.items():
+        said = observed.ask(**body, stream=stream)
+        assert said.status_code in (400, 404)
+        assert said.json()["error"]["code"] == error
+        span = observed.span(said.headers["x-request-id"])
+        assert span["attributes"]["error.type"] == error
+        assert "gen_ai.response.finish_reasons" not in span["attributes"]
+        assert span["status"] == {"status_code": "UNSET"}  # the caller's fault, as of HTTP
+        assert span["name"] == ("chat" if error == "model_not_found" else "chat acme")
+        assert "unheard-of" not in json.dumps(span)
+    said = observed.ask(**saying(f"It is a {FORBIDDEN}."), stream=stream)
+    assert said.status_code == 200
+    attributes = observed.span(said.headers["x-request-id"])["attributes"]
+    assert attributes["gen_ai.response.finish_reasons"] == ["content_filter"]
+    assert "error.type" not in attributes
+
+
+def test_vectors_that_are_refused_have_a_span_that_says_so(observed: Observed) -> None:
+    for error, body in {
+        "content_filter": {"input": FORBIDDEN},
+        "model_not_found": {"model": "x", "input": "y"},
+    }.items():
+        said = observed.ask("/v1/embeddings", **{"model": "retrieval", **body})
+        span = observed.span(said.headers["x-request-id"])
+        assert span["attributes"]["error.type"] == error
+        assert span["name"] == ("embeddings retrieval" if error == "content_filter" else "embeddings")
+
+
+def test_the_span_of_who_goes_away_ends(observed: Observed) -> None:
+    with observed.gateway.client(observed.ada) as client:
+        with client.stream("POST", "/v1/chat/completions", json=LONG) as said:
+            next(said.iter_lines())
+            time.sleep(0.5)  # guards hold the answer back; by now there is some
+        response = said.headers["x-request-id"]
+    span = observed.span(response)
+    assert span["attributes"]["error.type"] == "cancelled"
+    assert span["status"] == {"status_code": "UNSET"}
+    assert "gen_ai.response.finish_reasons" not in span["attributes"]
+    *_, outcome = records_of(observed.workspace, response)
+    assert span["attributes"]["gen_ai.usage.output_tokens"] == outcome.completion_tokens > 0
+
+
+def test_no_word_of_a_request_or_an_answer_is_in_any_span(observed: Observed) -> None:
+    tool = {"type": "function", "function": {"name": "namecanary", "parameters": {"description": "toolcanary"}}}
+    call = json.dumps({"name": "namecanary", "arguments": {"to": "argumentcanary"}})
+    schema = {"type": "object", "properties": {"schemacanary": {"type": "integer"}}, "required": ["schemacanary"]}
+    cases: list[dict[str, Any]] = [
+        {"text": f"{ABOUT_IT} promptcanary", **saying(f"{PASSAGE} [1]")},
+        {"text": "promptcanary", **saying("An answercanary."), "stop": "stopcanary", "user": "usercanary"},
+        {"tools": [tool], **saying(f"<tool_call>\n{call}\n</tool_call>")},
+        {"metadata": {"x": "metacanary"}, **saying(f"An answercanary, and then a {FORBIDDEN}.")},
+        {"model": "modelcanary"},
+        {"text": f"promptcanary {FORBIDDEN}"},
+        {"guided_regex": "[regexcanary", "max_tokens": 4},
+        {
+            "response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}},
+            "max_tokens": 3,
+        },
+        {"path": "/v1/completions", "prompt": "promptcanary", **saying("An answercanary.")},
+        {"path": "/v1/responses", "input": "promptcanary", "max_output_tokens": 3},
+        {"path": "/v1/embeddings", "model": "retrieval", "input": "promptcanary"},
+        {"path": "/v1/embeddings", "model": "modelcanary", "input": "promptcanary"},
+    ]
+    responses, said = [], ""
+    for case in cases:
+        for stream in (False, True):
+            streamed = {} if case.get("path") == "/v1/embeddings" else {"stream": stream}
+            answered = observed.ask(headers=CALLED, **case, **streamed)
+            responses.append(answered.headers["x-request-id"])
+            said += answered.text
+    for response in responses:
+        observed.span(response)
+    assert all(word in said for word in ("answercanary", "argumentcanary", "wardcanary", PATH))  # it has been there
+    sent = observed.file.read_text()
+    assert len(sent.splitlines()) > len(cases)
+    assert "canary" not in sent
+
+
+@pytest.mark.slow
+def test_the_span_of_an_engine_that_dies_ends_with_an_error(observed: Observed) -> None:
+    stream = Stream(observed.gateway, observed.ada)
+    wait_until(lambda: stream.events)
+    time.sleep(0.5)  # guards hold the answer back; by now there is some
+    (engine,) = engines(observed.gateway)
+    os.kill(engine, signal.SIGKILL)
+    stream.thread.join(20)
+    span = observed.span(stream.response)
+    assert span["attributes"]["error.type"] == "engine_unavailable"
+    assert span["status"] == {"status_code": "ERROR"}
+    assert span["attributes"]["gen_ai.usage.output_tokens"] > 0
+    wait_until(lambda: observed.ask(max_tokens=1).status_code == 200, 60, 0.2)
+
+
+ASKS = """
+import json, sys
+from loresmith.serving.gateway.spans import Spans
+said = []
+spans = Spans(said.append)
+with spans.begin("chat", {"traceparent": ""}) as span:
+    span.found("acme")
+loaded = [name for name in sys.modules if name.startswith("opentelemetry.sdk")]
+print(json.dumps([said, len(loaded), span is spans.begin("chat", {})]))
+"""
+
+
+def made(folder: Path, code: str = ASKS, **environment: str) -> Any:
+    """What is said, whether the SDK is loaded, and whether spans are none, in a process with this environment."""
+    usual = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
+    path = os.pathsep.join([str(folder), usual.get("PYTHONPATH", "")])
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**usual, "PYTHONPATH": path, "SPANS_FILE": str(folder / "spans"), **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return json.loads(run.stdout.splitlines()[-1])
+
+
+def test_there_are_no_spans_unless_the_environment_asks_for_them(tmp_path: Path) -> None:
+    folder = with_exporter(tmp_path)
+    nothing: list[Any] = [[], 0, True]
+    assert made(folder) == nothing
+    assert made(folder, OTEL_TRACES_EXPORTER="none", OTEL_EXPORTER_OTLP_ENDPOINT="http://localhost:4318") == nothing
+    assert made(folder, OTEL_TRACES_EXPORTER="to-a-file", OTEL_SDK_DISABLED="true") == nothing
+    assert not (folder / "spans").exists()
+    said, loaded, none = made(folder, OTEL_TRACES_EXPORTER="to-a-file", OTEL_SERVICE_NAME="ward")
+    assert (said, none) == (["spans go to to-a-file"], False)
+    assert loaded
+    sent = [json.loads(line) for line in (folder / "spans").read_text().splitlines()]
+    assert sorted(span["name"] for span in sent) == ["chat acme"]
+    assert sent[0]["resource"]["attributes"]["service.name"] == "ward"
+
+
+def test_spans_that_cannot_be_sent_are_said_and_harm_nobody(tmp_path: Path) -> None:
+    folder = with_exporter(tmp_path)
+    ((said,), _, none) = made(folder, OTEL_TRACES_EXPORTER="unheard-of")
+    assert "no exporter 'unheard-of' is installed" in said
+    assert "loresmith[otel]" in said
+    assert none
+    hidden = "import sys; sys.modules['opentelemetry.sdk.trace'] = None\n" + ASKS
+    ((said,), _, none) = made(folder, hidden, OTEL_EXPORTER_OTLP_ENDPOINT="http://localhost:4318")
+    assert "there are no spans" in said
+    assert none
+
+
+def test_spans_go_to_whom_the_process_was_started_for(tmp_path: Path) -> None:
+    code = "from opentelemetry import trace; from opentelemetry.sdk.trace import TracerProvider\n"
+    said, _, none = made(tmp_path, f"{code}trace.set_tracer_provider(TracerProvider())\n{ASKS}")
+    assert (said, none) == ([], False)
+
+
+def test_no_spans_cost_nothing() -> None:
+    from loresmith.serving.gateway.spans import Spans
+
+    spans = Spans()
+    begun = time.perf_counter()
+    for _ in range(1000):
+        with spans.begin("chat", CALLED) as span, span.retrieval("index", 4):
+            span.found("acme")
+            span.note(response__id="x")
+    assert (time.perf_counter() - begun) / 1000 < 0.0002  # some microseconds
