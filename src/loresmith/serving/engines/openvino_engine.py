@@ -23,6 +23,7 @@ from loresmith.serving.engines.admission import require_possible
 from loresmith.serving.engines.described_model import describe_model
 from loresmith.serving.engines.exported_model import ExportedModel
 from loresmith.serving.engines.generation import Chosen, Emission, EngineFacts, FinishReason, Generation
+from loresmith.serving.engines.openvino_forms import require_followed
 from loresmith.serving.engines.text_stream import TextStream
 
 PIECE = 512
@@ -74,6 +75,7 @@ class OpenvinoEngine:
                 hint="docs/engines.md says how to export",
             )
         self._model = describe_model(directory)
+        self._has_vocabulary = (exported.directory / "openvino_detokenizer.xml").is_file()
         scheduler = self._genai.SchedulerConfig()
         scheduler.enable_prefix_caching = False  # it would be shared between callers, who could measure it
         scheduler.max_num_seqs = slots
@@ -221,7 +223,7 @@ class OpenvinoEngine:
         """A request's settings in GenAI's words.
 
         Raises:
-            UserError: it has none for what is asked.
+            UserError: it has none for what is asked, or the export lacks what that needs.
         """
         sampling = generation.sampling
         _require_known(generation)
@@ -229,6 +231,8 @@ class OpenvinoEngine:
         config.max_new_tokens = min(generation.max_new_tokens, self.facts.window - len(generation.prompt))
         config.min_new_tokens = min(generation.min_new_tokens, config.max_new_tokens)
         config.stop_token_ids = set(ends)
+        if ends:  # otherwise what the export says is one of them, and an export that says nothing ends with token -1
+            config.eos_token_id = min(ends)
         config.logprobs = 1 if _tells(generation) else 0
         config.do_sample = sampling.temperature > 0
         if config.do_sample:
@@ -248,6 +252,12 @@ class OpenvinoEngine:
     def _form(self, generation: Generation) -> Any:
         constraint = generation.constraint
         assert constraint is not None
+        if not self._has_vocabulary:  # found out in a step, it would be the end of all requests
+            raise UserError(
+                "the export has no openvino_detokenizer.xml, without which answers cannot be held to a form",
+                hint="docs/engines.md says how to export",
+            )
+        require_followed(constraint)
         if constraint.kind == "json_schema":
             return self._genai.StructuredOutputConfig(json_schema=json.dumps(constraint.value))
         return self._genai.StructuredOutputConfig(regex=constraint.value)

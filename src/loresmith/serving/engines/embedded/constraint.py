@@ -43,7 +43,7 @@ class Constraints:
         """
         import llguidance
 
-        grammar = _grammar(constraint)
+        grammar = grammar_of(constraint)
         matcher = llguidance.LLMatcher(self._vocabulary(), grammar, log_level=0)
         if matcher.is_error():
             said = str(matcher.get_error()).partition("\n")[0]
@@ -83,7 +83,12 @@ class Constrained:
         return bool(self._matcher.is_stopped())
 
 
-def _grammar(constraint: Constraint) -> str:
+def grammar_of(constraint: Constraint) -> str:
+    """In llguidance's own words.
+
+    Raises:
+        UserError: the schema, the expression or the grammar cannot be read.
+    """
     import llguidance
 
     try:
