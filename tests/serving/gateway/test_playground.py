@@ -1,9 +1,10 @@
-"""The playground, in a real browser where there is one."""
+"""The playground, in a real browser."""
 
 from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 from loresmith import Workspace
 from tests.serving.gateway.faces import EDGES, FORBIDDEN, STATED, Face
 
-CHROMIUM = Path("/usr/bin/chromium")
+CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
 def test_the_files_are_open_and_ask_nobody_else(face: Face) -> None:
@@ -36,11 +37,13 @@ def test_the_files_are_open_and_ask_nobody_else(face: Face) -> None:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    api = pytest.importorskip("playwright.sync_api")
-    if not CHROMIUM.exists():
-        pytest.skip("there is no Chromium")
+    api = pytest.importorskip("playwright.sync_api", reason="there is no playwright: pip install '.[test-slow]'")
     with api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
+        of_the_machine = (shutil.which(name) for name in CHROMIUMS)
+        chromium = next(filter(None, of_the_machine), playwright.chromium.executable_path)
+        if not Path(chromium).exists():
+            pytest.skip("there is no Chromium: `apt-get install chromium`, or `python -m playwright install chromium`")
+        started = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         yield started
         started.close()
 
@@ -83,6 +86,7 @@ def have_answered(page: Any, schema: dict[str, Any]) -> None:
     page.route("**/v1/chat/completions", changed)
 
 
+@pytest.mark.slow
 def test_an_answer_streams_in_and_gets_a_thumb(page: Any, face: Face) -> None:
     connect(page, face.ada)
     page.wait_for_selector("#chat:not([hidden])")
@@ -105,6 +109,7 @@ def test_an_answer_streams_in_and_gets_a_thumb(page: Any, face: Face) -> None:
     assert page.evaluate("[localStorage.length, sessionStorage.length, document.cookie]") == [0, 0, ""]
 
 
+@pytest.mark.slow
 def test_a_wrong_key_shows_an_error(page: Any, face: Face) -> None:
     connect(page, face.ada[:-4] + "AAAA")
     page.wait_for_selector("#error:not([hidden])")
@@ -115,6 +120,7 @@ def test_a_wrong_key_shows_an_error(page: Any, face: Face) -> None:
     assert page.locator("#error").is_hidden()
 
 
+@pytest.mark.slow
 def test_what_a_model_says_is_text(page: Any, face: Face) -> None:
     connect(page, face.bob)
     have_answered(page, {"const": EDGES})

@@ -9,7 +9,7 @@ import pytest
 
 from tests.serving.gateway.house import House
 
-schemathesis = pytest.importorskip("schemathesis")
+schemathesis = pytest.importorskip("schemathesis", reason="there is no schemathesis: pip install '.[test-slow]'")
 
 EXAMPLES = 60
 
