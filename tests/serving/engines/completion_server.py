@@ -28,7 +28,9 @@ class CompletionServer:
     Attributes:
         statuses: that the next requests are answered with; a (status, headers) each.
         pieces: after so many it hangs up in the middle of answers; None: it does not.
-        hangs: whether it says nothing.
+        hangs: whether it says nothing to requests for answers.
+        broken: whether it answers everything with status 500.
+        looks: how often it was asked for anything but answers.
         tells_ids: whether it tells token ids, as vLLM does.
         bodies: of all requests so far.
         cancelled: ids of requests whose clients went away.
@@ -38,6 +40,8 @@ class CompletionServer:
         self.statuses: list[tuple[int, dict[str, str]]] = []
         self.pieces: int | None = None
         self.hangs = False
+        self.broken = False
+        self.looks = 0
         self.tells_ids = True
         self.bodies: list[dict[str, Any]] = []
         self.cancelled: list[str] = []
@@ -90,6 +94,7 @@ def _handler(server: CompletionServer) -> type[BaseHTTPRequestHandler]:
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
+            server.looks += 1
             if not self._is_let_in():
                 return
             if self.path == "/version":
@@ -122,6 +127,9 @@ def _handler(server: CompletionServer) -> type[BaseHTTPRequestHandler]:
         def _is_let_in(self) -> bool:
             if server.key and self.headers["Authorization"] != f"Bearer {server.key}":
                 self._json(401, {"error": {"message": "who are you?"}})
+                return False
+            if server.broken:
+                self._json(500, {"error": {"message": "out of order"}})
                 return False
             if server.statuses:
                 status, headers = server.statuses.pop(0)

@@ -15,6 +15,7 @@ from loresmith.errors import Failure, UserError
 from loresmith.models.storage import load_tokenizer
 from loresmith.serving.engines.embedded.torch_engine import TorchEngine
 from loresmith.serving.engines.generation import Chosen, Generation, JsonSchema, Regex
+from loresmith.serving.engines.remote import remote_engine
 from loresmith.serving.engines.remote.breaker import Breaker
 from loresmith.serving.engines.remote.completion import read_piece
 from loresmith.serving.engines.remote.remote_engine import RemoteEngine
@@ -216,6 +217,51 @@ def test_a_hanging_server_is_given_up_and_left_alone_until_it_answers(served: Se
     server.stop_hanging.set()
     time.sleep(0.5)
     assert answers(engine, [request("back")])["back"].finished in ("stop", "length")
+
+
+def test_a_server_is_looked_after_while_nobody_asks(
+    served: Served, tiny_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote_engine, "HEALTH_SECONDS", 0.05)
+    server, url = served
+    engine = remote(tiny_directory, url, failures=2, pause_seconds=600)
+    assert engine.trouble == ""
+    asked = len(server.bodies)
+    server.broken = True
+    looks = server.looks
+    until(lambda: server.looks >= looks + 4)
+    assert engine.trouble == "the server that computes it does not answer"
+    begun = time.monotonic()
+    engine.add(request("too early"))
+    assert "does not answer" in (ended(engine, "too early").error or "")
+    assert time.monotonic() - begun < 0.5
+    assert len(server.bodies) == asked  # it was not even tried
+
+    server.broken = False
+    until(lambda: not engine.trouble)
+    assert answers(engine, [request("back")])["back"].finished in ("stop", "length")  # long before the pause is over
+
+    engine.close()
+    looks = server.looks
+    time.sleep(0.3)
+    assert server.looks <= looks + 1
+
+
+def test_a_server_that_is_there_and_does_not_answer_is_not_trusted_by_its_looks(
+    served: Served, tiny_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote_engine, "HEALTH_SECONDS", 0.05)
+    server, url = served
+    engine = remote(tiny_directory, url, failures=1, attempts=1, first_seconds=0.2, pause_seconds=600)
+    server.hangs = True
+    engine.add(request("hangs"))
+    ended(engine, "hangs")
+    looks = server.looks
+    until(lambda: server.looks >= looks + 4)
+    assert engine.trouble
+    engine.add(request("next"))
+    assert "does not answer" in (ended(engine, "next").error or "")
+    engine.close()
 
 
 def test_cancelling_closes_the_connection_and_frees_the_slot(served: Served, tiny_directory: Path) -> None:

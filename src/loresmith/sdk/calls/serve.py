@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from pydantic import Field
 
 from loresmith.errors import UserError
+from loresmith.ledger.releases import Channel
+from loresmith.nearest import unknown_name
 from loresmith.sdk.call import Answer, Call, Emit, Request
 
 if TYPE_CHECKING:
@@ -77,6 +79,8 @@ def _config(request: ServeRequest) -> tuple[ServingConfig, Path | None]:
         config = read_config(path)
     else:
         release, _, channel = request.what.partition("@")
+        if channel and channel not in get_args(Channel):
+            raise UserError(unknown_name("channel", channel, get_args(Channel)), where=request.what)
         settings = {"release": release, **({"channel": channel} if channel else {})}
         name = re.sub(r"[^A-Za-z0-9._-]", "-", release) or "model"
         config = ServingConfig(models={name: ServedModelSettings.model_validate(settings)})

@@ -13,7 +13,10 @@ from loresmith.serving.engines.generation import Emission, EngineFacts, Generati
 
 
 class Engine(Protocol):
-    """What serves one model."""
+    """What serves one model.
+
+    One that depends on somebody else has a property `trouble`, too: what is amiss with that, or "".
+    """
 
     @property
     def facts(self) -> EngineFacts:

@@ -41,6 +41,7 @@ class EngineHost:
     Attributes:
         facts: what the engine said of itself when it was last started.
         starts: how often it was started.
+        trouble: what keeps the engine from answering though its process is there; "" where nothing does.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class EngineHost:
         self._closing = False
         self._ready = asyncio.Event()
         self.starts = 0
+        self.trouble = ""
         self.facts: EngineFacts | None = None
 
     @property
@@ -177,6 +179,7 @@ class EngineHost:
             except Exception as error:  # noqa: BLE001 - whatever it is: who waits is told, and another one is started
                 ended = f"the engine's process said what cannot be read ({type(error).__name__}), and was ended"
             self._ready.clear()
+            self.trouble = ""
             self._tell_gone()
             if self._closing:
                 return
@@ -198,7 +201,9 @@ class EngineHost:
         try:
             while line := await self._read_line():
                 self._heard = time.monotonic()
-                for said in json.loads(line)["said"]:
+                told = json.loads(line)
+                self.trouble = told.get("trouble", self.trouble)
+                for said in told.get("said", ()):
                     emission = Emission.model_validate(said)
                     queue = self._waiting.get(emission.id)
                     if queue is not None:

@@ -1,8 +1,8 @@
 """The process of one engine: `python -m loresmith.serving.engines.worker`.
 
 Lines of JSON come in and go out. The first line in is an `EngineStart`; the first one out says what started, or why
-nothing did. Then requests come in and emissions go out, those of one step in one line. What an engine's libraries print
-goes to standard error. Without anybody at the other end the process ends.
+nothing did. Then requests come in and emissions go out, those of one step in one line; and where an engine depends on
+somebody else, what is amiss with that. What an engine's libraries print goes to standard error. Without anybody at the other end the process ends.
 
 With `--libraries` it loads what the engine `torch` needs while it waits for the first line (`Standby`).
 """
@@ -14,6 +14,7 @@ import os
 import queue
 import sys
 import threading
+import time
 from typing import Any, TextIO
 
 from loresmith.errors import LoresmithError
@@ -23,6 +24,9 @@ from loresmith.serving.engines.generation import Emission, Generation
 from loresmith.serving.engines.starting import EngineStart, make_engine
 
 GONE: dict[str, Any] = {"do": "close"}
+
+LOOK_SECONDS = 0.5
+"""Between two looks at what is amiss."""
 
 
 def main() -> int:
@@ -40,6 +44,8 @@ def main() -> int:
     _say(out, {"started": engine.facts.model_dump(mode="json")})
     commands: queue.Queue[dict[str, Any]] = queue.Queue()
     threading.Thread(target=_read, args=(commands,), daemon=True).start()
+    if hasattr(engine, "trouble"):
+        threading.Thread(target=_look_after, args=(engine, commands), daemon=True).start()
     _work(engine, commands, out)
     # Threads of the libraries may hang at the interpreter's end; there is nothing left to save.
     out.flush()
@@ -71,6 +77,9 @@ def _obey(engine: Engine, command: dict[str, Any], out: TextIO) -> None:
     if command["do"] == "cancel":
         engine.cancel(command["id"])
         return
+    if command["do"] == "tell":
+        _say(out, {"trouble": command["trouble"]})
+        return
     generation = Generation.model_validate(command["generation"])
     try:
         engine.add(generation)
@@ -83,6 +92,15 @@ def _read(commands: queue.Queue[dict[str, Any]]) -> None:
     for line in sys.stdin:
         commands.put(json.loads(line))
     commands.put(GONE)
+
+
+def _look_after(engine: Any, commands: queue.Queue[dict[str, Any]]) -> None:
+    told = ""
+    while True:
+        if (trouble := engine.trouble) != told:
+            commands.put({"do": "tell", "trouble": trouble})
+            told = trouble
+        time.sleep(LOOK_SECONDS)
 
 
 def _say(out: TextIO, message: dict[str, Any]) -> None:

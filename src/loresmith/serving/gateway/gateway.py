@@ -147,6 +147,7 @@ class Gateway:
         """What keeps the gateway from answering, in words that say nothing of anybody."""
         found = [] if self.audit.healthy else ["the audit cannot be written"]
         found += [f"{model.name}: the engine is starting" for model in self.models.all() if not model.host.ready]
+        found += [f"{model.name}: {model.host.trouble}" for model in self.models.all() if model.host.trouble]
         found += self.authenticator.problems
         return found + (["the gateway is ending"] if self.draining else [])
 

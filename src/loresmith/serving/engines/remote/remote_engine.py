@@ -86,6 +86,7 @@ class RemoteEngine:
         self._line: deque[_Request] = deque()
         self._running: dict[str, _Request] = {}
         self._closed = threading.Event()
+        self._gone = False
         served = self._served([server.model, *adapters])
         self.facts = EngineFacts(
             engine="openai",
@@ -99,6 +100,11 @@ class RemoteEngine:
         )
         self.facts = self.facts.model_copy(update={"path": self._path()})
         threading.Thread(target=self._look_after, name="remote health", daemon=True).start()
+
+    @property
+    def trouble(self) -> str:
+        """What keeps the server from answering, as far as is known; "" where nothing does, or it may be tried again."""
+        return "the server that computes it does not answer" if self._gone or self._breaker.wait > 0 else ""
 
     @property
     def waiting(self) -> int:
@@ -286,12 +292,23 @@ class RemoteEngine:
         return f"{self._server.dialect}, token ids" if told else f"{self._server.dialect}, text encoded again"
 
     def _look_after(self) -> None:
-        """Look now and then whether the server is there."""
+        """Look now and then whether the server is there.
+
+        One that is back may be asked at once. One that was there all the time and did not answer requests has to show
+        that it does.
+        """
         while not self._closed.wait(HEALTH_SECONDS):
-            try:
-                Exchange(self._server).get("/models")
-            except HttpStatus as status:
-                if status.status >= 500:
-                    self._breaker.failed()
-            except (HttpFault, UserError):  # not there, or its key or certificates are gone
+            was_gone, self._gone = self._gone, not self._is_there()
+            if self._gone:
                 self._breaker.failed()
+            elif was_gone:
+                self._breaker.answered()
+
+    def _is_there(self) -> bool:
+        try:
+            Exchange(self._server).get("/models")
+        except HttpStatus as status:
+            return status.status < 500
+        except (HttpFault, UserError):  # not there, or its key or certificates are gone
+            return False
+        return True

@@ -1,0 +1,70 @@
+"""A gateway whose model is computed by a server elsewhere: what its callers see while that server is well, and is not."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import openai
+import pytest
+
+from loresmith import Workspace
+from loresmith.models.storage import load_tokenizer
+from loresmith.serving.engines.embedded.torch_engine import TorchEngine
+from loresmith.serving.parity.receipt import computed_by
+from tests.serving.engines.completion_server import MODEL, CompletionServer, serving
+from tests.serving.gateway.gateways import RunningGateway, certify_unseen, make_key, make_workspace, write_config
+from tests.serving.gateway.house import chat, wait_until
+
+GONE = "acme: the server that computes it does not answer"
+
+
+@pytest.fixture(scope="module")
+def far(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RunningGateway, CompletionServer, str]]:
+    folder = tmp_path_factory.mktemp("far")
+    digest = make_workspace(folder)
+    with Workspace.open(folder) as workspace:
+        directory = workspace.ledger.assets.directory(digest)
+    with serving(TorchEngine(directory, slots=4, window=300), load_tokenizer(directory)) as (server, url):
+        where = {"url": url, "model": MODEL, "attempts": 1, "failures": 1, "first_seconds": 1, "pause_seconds": 4}
+        with Workspace.open(folder) as workspace:
+            facts = {"engine": "openai", "engine_version": "0.32.1", "computed_by": computed_by("openai", where)}
+            certify_unseen(workspace, digest, **facts)
+        model = {"release": "acme", "engine": "openai", "remote": where, "slots": 4, "window": 256, "threads": 1}
+        config = write_config(folder, {"models": {"acme": model}, "standby": False})
+        key = make_key(folder)
+        with RunningGateway(folder, config) as gateway:
+            yield gateway, server, key
+
+
+def ready(client: Any) -> tuple[int, list[str]]:
+    said = client.get("/ready")
+    return said.status_code, said.json()["problems"]
+
+
+@pytest.mark.slow
+def test_a_server_that_hangs_is_told_of_and_comes_back(far: tuple[RunningGateway, CompletionServer, str]) -> None:
+    gateway, server, key = far
+    client = gateway.openai(key)
+    asked = {"model": "acme", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 4, "seed": 1}
+    answer = client.chat.completions.create(**asked)
+    assert len(server.bodies[-1]["prompt"]) == answer.usage.prompt_tokens  # rendered here
+    with gateway.client(key) as plain:
+        assert ready(plain) == (200, [])
+        server.hangs = True
+        said = plain.post("/v1/chat/completions", json=chat())
+        assert (said.status_code, said.json()["error"]["code"]) == (503, "engine_unavailable")
+        assert int(said.headers["retry-after"]) >= 1
+        wait_until(lambda: ready(plain) == (503, [GONE]), 3)
+        tried, begun = len(server.bodies), time.monotonic()
+        with pytest.raises(openai.InternalServerError, match="does not answer; it is tried again in"):
+            client.chat.completions.create(**asked)
+        assert (len(server.bodies), time.monotonic() - begun < 1) == (tried, True)
+
+        server.hangs = False
+        server.stop_hanging.set()
+        wait_until(lambda: ready(plain) == (200, []), 10)
+        again = client.chat.completions.create(**asked)
+    assert again.choices[0].message.content == answer.choices[0].message.content
