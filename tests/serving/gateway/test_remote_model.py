@@ -1,10 +1,9 @@
-"""A gateway whose model is computed by a server elsewhere: what its callers see while that server is well, and is not."""
+"""A gateway whose model a server elsewhere computes: what callers see while that server is well, and is not."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import openai

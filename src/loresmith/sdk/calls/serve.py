@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, get_args
 from pydantic import Field
 
 from loresmith.errors import UserError
-from loresmith.ledger.releases import Channel
 from loresmith.nearest import unknown_name
 from loresmith.sdk.call import Answer, Call, Emit, Request
+from loresmith.sdk.calls.releases import Channel
 
 if TYPE_CHECKING:
     from loresmith.sdk.workspace import Workspace

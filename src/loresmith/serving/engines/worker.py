@@ -1,8 +1,9 @@
 """The process of one engine: `python -m loresmith.serving.engines.worker`.
 
 Lines of JSON come in and go out. The first line in is an `EngineStart`; the first one out says what started, or why
-nothing did. Then requests come in and emissions go out, those of one step in one line; and where an engine depends on
-somebody else, what is amiss with that. What an engine's libraries print goes to standard error. Without anybody at the other end the process ends.
+nothing did. Then requests come in and emissions go out, those of one step in one line; and what is amiss, where an
+engine depends on somebody else. What an engine's libraries print goes to standard error. Without anybody at the other
+end the process ends.
 
 With `--libraries` it loads what the engine `torch` needs while it waits for the first line (`Standby`).
 """
