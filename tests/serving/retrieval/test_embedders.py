@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from loresmith.errors import UserError
 from loresmith.factory.step import InputAsset
-from loresmith.models.storage import save_model
+from loresmith.models.storage import load_model, save_model
 from loresmith.serving.retrieval.embedders.minilm import lay_out_minilm
 from loresmith.serving.retrieval.embedders.model_embedder import ModelEmbedder
 from loresmith.serving.retrieval.embedders.onnx_embedder import FILES, USE, OnnxEmbedder
@@ -125,6 +126,29 @@ def test_a_model_asset_makes_vectors_for_indexes_that_name_it(tmp_path: Path) ->
     assert (found[0].text, found[0].cosine) == (TEXTS[0], pytest.approx(1))
     with pytest.raises(UserError, match="made with the embedder model abababababab; none was given"):
         Retriever.open(made)
+
+
+def test_a_model_asset_averages_its_last_states_over_the_tokens(tmp_path: Path) -> None:
+    """As transformers computes a padded batch of different lengths, with the mask that leaves the padding out."""
+    make_tokenizer().save_pretrained(tmp_path)
+    save_model(small(), tmp_path)
+    embedder = ModelEmbedder(tmp_path, "ab" * 32)
+    texts = [text for text in TEXTS if text]
+    model, tokenizer = load_model(tmp_path, torch.float32)
+    rows = [tokenizer(text, add_special_tokens=False)["input_ids"][: embedder.facts.longest] for text in texts]
+    longest = max(map(len, rows))
+    assert len({len(row) for row in rows}) == len(rows)
+    ids_BT = torch.tensor([row + [0] * (longest - len(row)) for row in rows])
+    mask_BT = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows])
+    with torch.inference_mode():
+        states_BTD = model.base_model(input_ids=ids_BT, attention_mask=mask_BT).last_hidden_state
+    summed_BD = (states_BTD * mask_BT[..., None]).sum(1)
+    mean_BD = summed_BD / mask_BT.sum(1, keepdim=True)
+    expected = torch.nn.functional.normalize(mean_BD, dim=1).numpy()
+    np.testing.assert_allclose(embedder.embed(texts), expected, atol=2e-5)
+    ends = np.array([mask - 1 for mask in mask_BT.sum(1).tolist()])
+    last = torch.nn.functional.normalize(states_BTD[range(len(rows)), ends], dim=1).numpy()
+    assert np.abs(last - expected).max() > 0.01  # the last token's state is another vector
 
 
 def test_a_model_that_nobody_asked_for_is_refused(tmp_path: Path) -> None:
