@@ -47,6 +47,20 @@ def test_a_conversation_keeps_its_history_and_its_model(cli: CommandLine, monkey
     assert done.out == f"{first['reply']}\n{second.reply}\n"
 
 
+def test_what_cannot_be_said_is_told_once_before_a_conversation_begins(
+    cli: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("hello\nbye\n"))
+    for words, said in (
+        (("nothing",), "nothing"),
+        (("writer", "--channel", "candidate"), "candidate"),
+        (("writer", "--model", "acme"), "this is for a gateway"),
+    ):
+        done = cli("chat", *words)
+        assert (done.status, done.out, done.err.count(said) >= 1) == (2, "", True)
+        assert done.err.count("error: ") == 1
+
+
 def test_an_adapter_writes_with_the_base_that_it_names(cli: CommandLine, tmp_path: Path) -> None:
     from loresmith.models.adapter_settings import AdapterSettings
     from loresmith.models.adapter_storage import save_adapter

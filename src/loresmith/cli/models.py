@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,18 @@ from typing import Any
 from loresmith.cli.command import bare_command, command, make_request
 from loresmith.cli.gateway_client import is_address
 from loresmith.cli.screen import Screen, print_json
+from loresmith.cli.terminal_chat import Speaker, TerminalChat, show
 from loresmith.errors import UserError
 from loresmith.sdk.call import Emit
-from loresmith.sdk.calls.models import CHAT, COMPLETE, ChatRequest, CompleteAnswer, CompleteRequest
+from loresmith.sdk.calls.models import (
+    CHAT,
+    COMPLETE,
+    ChatRequest,
+    CompleteAnswer,
+    CompleteRequest,
+    Message,
+    talking_model,
+)
 from loresmith.sdk.workspace import Workspace
 
 
@@ -31,10 +40,6 @@ def _say(event: Mapping[str, Any]) -> None:
         sys.stdout.flush()
 
 
-def _unsaid(_event: Mapping[str, Any]) -> None:
-    pass
-
-
 def _end(_answer: CompleteAnswer, _request: CompleteRequest, screen: Screen) -> None:
     screen.line()
 
@@ -44,46 +49,48 @@ def _chat(workspace: Path | None, as_json: bool, **given: Any) -> int:
     if request.message is None and as_json:
         raise UserError("a conversation is for people", where="--json", hint="say one thing with --message")
     if is_address(request.release):
-        return _chat_with_gateway(request, as_json)
+        from loresmith.cli.gateway_chat import GatewaySpeaker
+
+        return _talk(request, GatewaySpeaker(request), as_json)
     with Workspace.open(workspace or Path()) as opened:
-        if request.message is not None:
-            answer = CHAT.run(opened, request, _unsaid if as_json else _say)
-            if as_json:
-                print_json(answer)
-            else:
-                Screen().line()
-            return 0
-        _converse(opened, request)
-    return 0
+        return _talk(request, _LocalSpeaker(opened, request), as_json)
 
 
-def _chat_with_gateway(request: ChatRequest, as_json: bool) -> int:
-    from loresmith.cli.gateway_chat import GatewayChat, show
+class _LocalSpeaker:
+    """A model of this workspace, which is loaded before anything is said.
 
-    chat = GatewayChat(request)
+    Raises:
+        UserError: there is none that is meant, or it holds no conversations.
+    """
+
+    def __init__(self, workspace: Workspace, request: ChatRequest) -> None:
+        self._workspace = workspace
+        self._request = request
+        self.name = talking_model(workspace, request).digest
+
+    def answer(self, messages: Sequence[Message], show: Callable[[str], None]) -> None:
+        *history, last = messages
+        turn = self._request.model_copy(update={"history": tuple(history), "message": last.content})
+        CHAT.run(self._workspace, turn, lambda event: show(event["text"]) if event["event"] == "text" else None)
+
+    def sources(self) -> Iterator[str]:
+        return iter(())
+
+
+def _talk(request: ChatRequest, speaker: Speaker, as_json: bool) -> int:
+    chat = TerminalChat(request, speaker)
     if request.message is None:
         return chat.converse(_lines())
     answer = chat.say(request.message, _unheard if as_json else show)
     if as_json:
         print_json(answer)
     else:
-        print("", *chat.sources(), sep="\n", flush=True)
+        print("", *speaker.sources(), sep="\n", flush=True)
     return 0
 
 
 def _unheard(_text: str) -> None:
     pass
-
-
-def _converse(workspace: Workspace, request: ChatRequest) -> None:
-    """One line a turn, until the end of the input."""
-    for said in _lines():
-        if not said.strip():
-            continue
-        turn = request.model_copy(update={"message": said})
-        answer = CHAT.run(workspace, turn, _say)
-        print(flush=True)
-        request = request.model_copy(update={"history": answer.messages})
 
 
 def _lines() -> Iterator[str]:

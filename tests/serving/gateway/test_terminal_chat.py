@@ -1,4 +1,4 @@
-"""`loresmith chat URL`, in processes of its own, piped and at a terminal."""
+"""`loresmith chat URL` and `loresmith chat RELEASE`, in processes of its own, piped and at a terminal."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.serving.gateway.faces import FORBIDDEN, STATED, Face
+from tests.serving.gateway.gateways import make_workspace
 
 SECONDS = 60
 
@@ -97,14 +98,15 @@ def test_a_gateway_that_is_not_there_is_a_failure() -> None:
 class Terminal:
     """A person at a terminal."""
 
-    def __init__(self, face: Face, *words: str) -> None:
+    def __init__(self, *words: str, folder: str | Path = "/", key: str = "") -> None:
         self._own, theirs = pty.openpty()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "loresmith", "chat", face.gateway.address, *words],
+            [sys.executable, "-m", "loresmith", "chat", *words],
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
-            env={**os.environ, "LORESMITH_API_KEY": face.bob, "TERM": "dumb"},
+            cwd=folder,
+            env={**os.environ, "LORESMITH_API_KEY": key, "TERM": "dumb"},
             start_new_session=True,
             preexec_fn=lambda: __import__("fcntl").ioctl(0, __import__("termios").TIOCSCTTY, 0),
         )
@@ -128,8 +130,21 @@ class Terminal:
 
 
 def test_ctrl_c_stops_the_answer_and_not_the_chat(face: Face, tmp_path: Path) -> None:
-    file = tmp_path / "talk.json"
-    person = Terminal(face, "--max-new-tokens", "1900", "--temperature", "0", "--system", "Be long.")
+    options = ("--max-new-tokens", "1900", "--temperature", "0", "--system", "Be long.")
+    saved = stopped_and_saved(Terminal(face.gateway.address, *options, key=face.bob), tmp_path / "talk.json")
+    assert saved["model"] == "acme"
+
+
+@pytest.mark.slow
+def test_a_model_of_ones_own_talks_in_the_same_terminal(tmp_path: Path) -> None:
+    digest = make_workspace(tmp_path)
+    options = ("acme", "--max-new-tokens", "1900", "--temperature", "0", "--system", "Be long.")
+    saved = stopped_and_saved(Terminal(*options, folder=tmp_path), tmp_path / "talk.json")
+    assert saved["model"] == digest
+
+
+def stopped_and_saved(person: Terminal, file: Path) -> Any:
+    """The conversation that a person stopped, saved and left."""
     person.wait_for("> ")
     person.type("Go on and on\r")
     person.wait_for("on\r\n")
@@ -146,5 +161,5 @@ def test_ctrl_c_stops_the_answer_and_not_the_chat(face: Face, tmp_path: Path) ->
     person.type("/quit\r")
     assert person.process.wait(SECONDS) == 0
     saved = json.loads(file.read_text())
-    assert saved["model"] == "acme"
     assert [message["role"] for message in saved["messages"]] == ["system", "user", "assistant"]
+    return saved

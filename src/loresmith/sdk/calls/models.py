@@ -123,11 +123,24 @@ def _complete(workspace: Workspace, request: CompleteRequest, emit: Emit) -> Com
     return CompleteAnswer(asset=handle.digest, prompt=request.prompt, text=text, seconds=seconds)
 
 
-def _chat(workspace: Workspace, request: ChatRequest, emit: Emit) -> ChatAnswer:
+def talking_model(workspace: Workspace, request: ChatRequest) -> AssetHandle:
+    """The model of this workspace that a request means, loaded.
+
+    Raises:
+        UserError: there is none, it holds no conversations, or the request is for a gateway.
+    """
     for option in ("model", "key_file"):
         if getattr(request, option) is not None:
             raise UserError("this is for a gateway", where=f"--{option.replace('_', '-')}", hint="give its address")
     handle = released_model(workspace, request.release, request.channel)
+    _, tokenizer = handle.model()
+    if not tokenizer.chat_template:
+        raise UserError("this model's tokenizer carries no chat template", hint="use complete instead")
+    return handle
+
+
+def _chat(workspace: Workspace, request: ChatRequest, emit: Emit) -> ChatAnswer:
+    handle = talking_model(workspace, request)
     model, tokenizer = handle.model()
     from loresmith.models.generate import chat
 
