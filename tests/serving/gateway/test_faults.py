@@ -20,7 +20,7 @@ from loresmith import Workspace
 from loresmith.serving.audit.record import AuditRecord
 from tests.serving.gateway.gateways import RunningGateway, make_key, make_workspace, write_config
 from tests.serving.gateway.house import House, chat, head_of, wait_until, work_of
-from tests.serving.gateway.test_reload import engines
+from tests.serving.gateway.test_reload import engines, in_waiting
 
 LONG = chat(max_tokens=1500, stream=True, logit_bias={"0": -100, "2": -100}, temperature=0)
 """An answer of some seconds: its model never ends by itself."""
@@ -104,9 +104,10 @@ def test_who_goes_away_frees_the_slot(house: House) -> None:
 def test_an_engine_that_dies_is_told_and_comes_back(tmp_path: Path) -> None:
     gateway, key = started(tmp_path)
     with gateway, gateway.client(key) as client:
+        (engine,) = engines(gateway)
+        wait_until(lambda: in_waiting(gateway), 60)  # as ever but in its first seconds
         streams = [Stream(gateway, key) for _ in range(4)]
         wait_until(lambda: all(stream.begun for stream in streams))
-        (engine,) = engines(gateway)
         os.kill(engine, signal.SIGKILL)
         killed = time.monotonic()
         for stream in streams:

@@ -28,7 +28,7 @@ from tests.serving.gateway.gateways import (
     make_workspace,
     write_config,
 )
-from tests.serving.gateway.guarded_house import Guarded, saying
+from tests.serving.gateway.guarded_house import saying
 from tests.serving.gateway.house import House, chat, wait_until
 
 
@@ -120,23 +120,23 @@ def test_a_configuration_that_vanishes_changes_nothing(house: House) -> None:
     wait_until(lambda: notes(house.gateway) == [], 10)
 
 
-def test_files_of_guards_that_are_edited_hold_within_five_seconds(guarded: Guarded) -> None:
-    words, schema = guarded.config.parent / "words.txt", guarded.config.parent / "schema.json"
+def test_files_of_guards_that_are_edited_hold_within_five_seconds(house: House) -> None:
+    words, schema = house.config.parent / "words.txt", house.config.parent / "schema.json"
     words.write_text("okapi\n")
     schema.write_text('{"type": "object"}')
 
     def asked(text: str) -> str:
         """Why a request ends whose answer is a JSON object."""
-        with guarded.client() as client:
+        with house.client() as client:
             said = client.post("/v1/chat/completions", json=chat(text=text, **saying('{"a":1}'))).json()
         return str(said["error"]["code"] if "error" in said else said["choices"][0]["finish_reason"])
 
-    with rewritten(guarded.config) as config:
-        config["guards"] += [
+    with rewritten(house.config) as config:
+        config["guards"] = [
             {"kind": "deny", "name": "listed", "on": ["input"], "file": "words.txt"},
             {"kind": "schema", "on": ["output"], "file": "schema.json", "hold": "all"},
         ]
-        guarded.config.write_text(yaml.safe_dump(config))
+        house.config.write_text(yaml.safe_dump(config))
         assert wait_until(lambda: asked("An okapi?") == "content_filter") < 5
         assert asked("An aardvark?") == "stop"
         words.write_text("aardvark\n")
@@ -145,9 +145,9 @@ def test_files_of_guards_that_are_edited_hold_within_five_seconds(guarded: Guard
         schema.write_text('{"type": "object", "required": ["b"]}')
         assert wait_until(lambda: asked("An okapi?") == "content_filter") < 5
         words.unlink()
-        wait_until(lambda: notes(guarded.gateway) != [], 10)
+        wait_until(lambda: notes(house.gateway) != [], 10)
         assert asked("An aardvark?") == "content_filter"
-    wait_until(lambda: notes(guarded.gateway) == [], 10)
+    wait_until(lambda: notes(house.gateway) == [], 10)
     assert asked("An aardvark?") == "stop"
 
 
