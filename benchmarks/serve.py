@@ -43,17 +43,17 @@ PROMISED = (
 
 
 def engines(given: argparse.Namespace, scratch: Path) -> dict[str, Any]:
-    from benchmarks.serving.engines import QUICK, compare, openvino_engine, packaged_model, tiny_model
+    from benchmarks.serving.engines import QUICK, compare, packaged_model, tiny_model
 
     model: Path | None = given.model
     if model is None:
         model = tiny_model(scratch) if given.quick else packaged_model(scratch)
-    others: dict[str, Any] = {}
+    places = {"generate": [model], "torch": [model]}
     if find_spec("openvino_genai") is None:
         _left_out("openvino_vs_generate", "pip install '.[openvino]'")
     else:
-        others["openvino"] = openvino_engine(given.openvino or _exported(model, scratch), model, given.threads)
-    found = compare(model, others, given.threads, given.rounds, **(QUICK if given.quick else {}))
+        places["openvino"] = [model, given.openvino or _exported(model, scratch)]
+    found = compare(places, given.threads, given.rounds, **(QUICK if given.quick else {}))
     ratios = {f"{name}_vs_generate": values for name, values in found["times_generate"].items()}
     return {**ratios, "output_tok_s": found["output_tok_s"]}
 

@@ -1,13 +1,18 @@
-"""Tokens a second of the engines, and of transformers' `generate` on the same prompts in the same process.
+"""Tokens a second of the engines, and of transformers' `generate` on the same prompts.
 
-A prompt has 200 tokens and an answer 64, written to its end whatever the model would; time counts from the first
-request to the last token, prefill included.
+Each has a process of its own with the variables that it has at work: ours those that the gateway gives to an engine's
+process, `generate` those of the shell. A prompt has 200 tokens and an answer 64, written to its end whatever the model
+would; time counts from the first request to the last token, prefill included.
 """
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -98,39 +103,67 @@ def generate_rate(model: Any, count: int, sizes: tuple[int, int] = (PROMPT, ANSW
     return count * answer / (time.perf_counter() - begun)
 
 
+class Contestant:
+    """One that is compared, in a process of its own. A context manager.
+
+    Args:
+        places: the model's directory, and the export's for `openvino`.
+    """
+
+    def __init__(self, name: str, places: list[Path], threads: int, sizes: tuple[int, int]) -> None:
+        from loresmith.serving.engines.standby import engine_environment
+
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.serving.engines", name, str(threads), *map(str, (*sizes, *places))],
+            cwd=Path(__file__).resolve().parent.parent.parent,
+            env=dict(os.environ) if name == "generate" else engine_environment(threads),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self._name = name
+
+    def __enter__(self) -> Contestant:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def rate(self, count: int) -> float:
+        """Output tokens a second with so many requests at once."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{count}\n")
+        self._process.stdin.flush()
+        said = self._process.stdout.readline()
+        if not said:
+            raise SystemExit(f"{self._name} ended with status {self._process.wait()}")
+        return float(said)
+
+
 def compare(
-    directory: Path,
-    others: dict[str, Engine],
-    threads: int,
-    rounds: int,
-    sizes: tuple[int, int] = (PROMPT, ANSWER),
+    places: dict[str, list[Path]], threads: int, rounds: int, sizes: tuple[int, int] = (PROMPT, ANSWER)
 ) -> dict[str, Any]:
     """Tokens a second by engine and by requests at once, and how many times those of `generate` that is.
 
     Contestants take turns, so that a machine that grows slow is slow for all.
+
+    Args:
+        places: where each of `generate` and the engines has its model.
     """
-    import torch
-
-    from loresmith.models.storage import load_weights
-    from loresmith.serving.engines.embedded.torch_engine import TorchEngine
-
-    torch.set_num_threads(threads)
-    reference = load_weights(directory, torch.bfloat16)
-    engines: dict[str, Engine] = {"torch": TorchEngine(directory, slots=max(CONCURRENT), window=512), **others}
-    runs: dict[str, Callable[[int], float]] = {
-        "generate": lambda count: generate_rate(reference, count, sizes),
-        **{name: (lambda count, engine=engine: engine_rate(engine, count, sizes)) for name, engine in engines.items()},
-    }
-    found: dict[str, list[float]] = {name: [] for name in runs}
-    for count in CONCURRENT:
-        rates: dict[str, list[float]] = {name: [] for name in runs}
-        for turn in range(rounds + 1):
-            for name, run in runs.items():
-                rate = run(count)
-                if turn:  # the first turn warms up
-                    rates[name].append(rate)
-        for name, measured in rates.items():
-            found[name].append(median(measured))
+    found: dict[str, list[float]] = {name: [] for name in places}
+    with ExitStack() as stack:
+        runs = {name: stack.enter_context(Contestant(name, of, threads, sizes)).rate for name, of in places.items()}
+        for count in CONCURRENT:
+            rates: dict[str, list[float]] = {name: [] for name in runs}
+            for turn in range(rounds + 1):
+                for name, run in runs.items():
+                    rate = run(count)
+                    if turn:  # the first turn warms up
+                        rates[name].append(rate)
+            for name, measured in rates.items():
+                found[name].append(median(measured))
     ratios = {
         name: [ours / theirs for ours, theirs in zip(found[name], found["generate"], strict=True)]
         for name in found
@@ -148,3 +181,36 @@ def openvino_engine(exported: Path, directory: Path, threads: int) -> Engine:
         directory, ExportedModel(directory=exported), slots=max(CONCURRENT), window=512, threads=threads
     )
     return engine
+
+
+def _contestant(name: str, places: list[Path], threads: int, sizes: tuple[int, int]) -> Callable[[int], float]:
+    """What measures one."""
+    import torch
+
+    torch.set_num_threads(threads)
+    if name == "generate":
+        from loresmith.models.storage import load_weights
+
+        reference = load_weights(places[0], torch.bfloat16)
+        return lambda count: generate_rate(reference, count, sizes)
+    if name == "torch":
+        from loresmith.serving.engines.embedded.torch_engine import TorchEngine
+
+        engine: Engine = TorchEngine(places[0], slots=max(CONCURRENT), window=512)
+    else:
+        engine = openvino_engine(places[1], places[0], threads)
+    return lambda count: engine_rate(engine, count, sizes)
+
+
+def main() -> None:
+    """A contestant's process: for each line with a number of requests, a line with the tokens a second."""
+    name, threads, length, answer, *places = sys.argv[1:]
+    out = os.dup(1)
+    os.dup2(2, 1)  # what a library prints is no figure
+    measure = _contestant(name, [Path(place) for place in places], int(threads), (int(length), int(answer)))
+    for line in sys.stdin:
+        os.write(out, f"{measure(int(line))}\n".encode())
+
+
+if __name__ == "__main__":
+    main()
