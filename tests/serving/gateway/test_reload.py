@@ -194,7 +194,7 @@ def test_promotions_and_rollbacks_reach_a_gateway_without_dropping_a_stream(tmp_
                 lines = [line[6:] for line in said.iter_lines() if line.startswith("data: {")]
                 streams.append([json.loads(line) for line in lines])
 
-        for digest, said, bound in ((second, "promoted", 10), (first, "rolled back", 5)):
+        for digest, said in ((second, "promoted"), (first, "rolled back")):
             listeners = [threading.Thread(target=listen) for _ in range(3)]
             for listener in listeners:
                 listener.start()
@@ -204,7 +204,7 @@ def test_promotions_and_rollbacks_reach_a_gateway_without_dropping_a_stream(tmp_
             wait_until(lambda digest=digest: fingerprint() == digest[:16], 60)
             took = time.monotonic() - begun
             print(f"{said} in {took:.1f} s")
-            assert took < bound  # beside a stream that takes both cores; some 1.3 s on an idle gateway
+            assert took < 5  # beside a stream that takes both cores; some 1.3 s on an idle gateway
             assert all(listener.is_alive() for listener in listeners)
             for listener in listeners:
                 listener.join(180)
@@ -280,11 +280,12 @@ def in_waiting(gateway: RunningGateway) -> bool:
     try:
         processes = [psutil.Process(process) for process in engines(gateway)]
         before = [process.cpu_times().user for process in processes]
+        loaded = [process.memory_info().rss > 200_000_000 for process in processes]
         time.sleep(1)
         used = [process.cpu_times().user - was for process, was in zip(processes, before, strict=True)]
     except psutil.NoSuchProcess:
         return False
-    return len(processes) == 2 and min(before) > 1 and min(used) < 0.05
+    return len(processes) == 2 and all(loaded) and min(used) < 0.05
 
 
 def engines(gateway: RunningGateway) -> list[int]:
