@@ -1,6 +1,7 @@
 """Reading one file from outside, whatever it turns out to be: never a hang, never more memory than allowed.
 
-What the one read returned is what counts from then on; a file that changes meanwhile changes nothing any more.
+What the one read returned is what counts from then on. A file that is written to meanwhile is read again, since half of
+what it said and half of what it says is nothing that anybody wrote.
 """
 
 from __future__ import annotations
@@ -11,6 +12,9 @@ from dataclasses import dataclass
 
 from loresmith.data.file_types import HEAD_BYTES, is_unknown
 from loresmith.data.scan import Entry
+
+ATTEMPTS = 3
+"""At reading a file that is written to."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,15 @@ def read_raw(entry: Entry, max_bytes: int) -> RawFile | UnreadFile:
     """
     if entry.refusal:
         return UnreadFile(entry.refusal, entry.detail, 0)
+    for _ in range(ATTEMPTS):
+        found = _read_once(entry, max_bytes)
+        if found is not None:
+            return found
+    return UnreadFile("changed while read", f"{ATTEMPTS} times", 0)
+
+
+def _read_once(entry: Entry, max_bytes: int) -> RawFile | UnreadFile | None:
+    """As `read_raw`; None where the file was written to meanwhile."""
     try:
         # Between the scan and now the file may have become a FIFO or a link: neither may hold us up or lead us away.
         descriptor = os.open(entry.location, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -76,8 +89,15 @@ def read_raw(entry: Entry, max_bytes: int) -> RawFile | UnreadFile:
                     break
                 parts.append(part)
                 size += len(part)
+            if size <= max_bytes and _written(os.fstat(descriptor)) != _written(status):
+                return None
     except OSError as error:
         return UnreadFile("unreadable", error.strerror or type(error).__name__, 0)
     if size > max_bytes:
         return UnreadFile("too large", f"it grew while it was read; max_file_bytes is {max_bytes}", size)
     return RawFile(b"".join(parts), status)
+
+
+def _written(status: os.stat_result) -> tuple[int, int]:
+    """What changes when a file is written to."""
+    return status.st_size, status.st_mtime_ns
