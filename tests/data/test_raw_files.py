@@ -3,41 +3,38 @@
 from __future__ import annotations
 
 import os
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
 from pathlib import Path
 
 import pytest
 
-from loresmith.data.raw_files import RawFile, read_raw
+from loresmith.data.raw_files import ATTEMPTS, RawFile, read_raw
 from loresmith.data.scan import Entry
 
-SIZE = 64 << 20
-"""That takes longer to read than a clock's tick."""
+SIZE = 1 << 20
 
 
-@contextmanager
-def written_to(path: Path, times: int) -> Iterator[None]:
-    """Have the file written to in place so many times, a few milliseconds apart: between two calls of the reader."""
-    file = os.open(path, os.O_WRONLY)
-    left = times
+def write_while_read(path: Path, times: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Have the file written to in place so many times, each when all of it is read and nothing more was asked of it.
 
-    def write(*_: object) -> None:
-        nonlocal left
-        left -= 1
-        os.pwrite(file, b"b", 0)
-        if not left:
-            signal.setitimer(signal.ITIMER_REAL, 0)
+    Returns:
+        What grows by an entry with each writing.
+    """
+    fstat, asked = os.fstat, 0
+    written: list[int] = []
 
-    before = signal.signal(signal.SIGALRM, write)
-    signal.setitimer(signal.ITIMER_REAL, 0.006, 0.006)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-        os.close(file)
+    def write_then_ask(descriptor: int) -> os.stat_result:
+        nonlocal asked
+        asked += 1
+        if asked % 2 == 0 and len(written) < times:
+            time.sleep(0.02)  # The system's clock of files ticks a few milliseconds at a time.
+            with path.open("r+b") as file:
+                file.write(b"b")
+            written.append(asked)
+        return fstat(descriptor)
+
+    monkeypatch.setattr(os, "fstat", write_then_ask)
+    return written
 
 
 @pytest.fixture
@@ -48,16 +45,18 @@ def large(tmp_path: Path) -> Entry:
     return Entry(path.name, str(path))
 
 
-def test_a_file_that_goes_on_being_written_to_is_refused(large: Entry) -> None:
-    with written_to(Path(large.location), 10_000):
-        found = read_raw(large, 2 * SIZE)
+def test_a_file_that_goes_on_being_written_to_is_refused(large: Entry, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = write_while_read(Path(large.location), 1000, monkeypatch)
+    found = read_raw(large, 2 * SIZE)
     assert not isinstance(found, RawFile)
     assert found.reason == "changed while read"
+    assert len(written) == ATTEMPTS
 
 
-def test_a_file_that_was_written_to_once_is_read_again(large: Entry) -> None:
-    with written_to(Path(large.location), 1):
-        found = read_raw(large, 2 * SIZE)
+def test_a_file_that_was_written_to_once_is_read_again(large: Entry, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = write_while_read(Path(large.location), 1, monkeypatch)
+    found = read_raw(large, 2 * SIZE)
+    assert len(written) == 1
     assert isinstance(found, RawFile)
     assert (found.data[:2], found.size) == (b"ba", SIZE)
     assert found.modified == Path(large.location).stat().st_mtime
