@@ -12,7 +12,7 @@ def timestamp() -> str:
 
 def written(moment: datetime) -> str:
     """A time as the ledger writes it, so that two of them compare as texts."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
 
 
 def seconds_since(moment: str) -> float:

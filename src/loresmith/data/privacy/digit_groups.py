@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cached_property
 
 import numpy as np
@@ -16,6 +17,8 @@ LONGEST_GROUP = 20
 _BETWEEN = np.zeros(256, dtype=bool)
 _BETWEEN[list(b" ./()-abcdefghijklmnopqrstuvwxyz")] = True
 _WIDEST_GAP = 3
+_DIGITS = re.compile(rb"[0-9]+")
+_SHORT = 1000  # bytes up to which an expression is faster than arrays: so long are the texts that a guard looks at
 _SPACE = ord(" ")
 
 OTHER, LETTER = 0, 1
@@ -42,12 +45,23 @@ class DigitGroups:
         Args:
             lowered: the text in lower case, a byte a character.
         """
-        self._bytes = np.frombuffer(lowered + bytes(_WIDEST_GAP), dtype=np.uint8)
-        is_digit = np.zeros(len(self._bytes) + 1, dtype=bool)
-        np.less(self._bytes - np.uint8(ord("0")), 10, out=is_digit[1:])
-        edges = np.flatnonzero(is_digit[1:] != is_digit[:-1])
+        self._lowered = lowered
+        edges = self._edges()
         self.starts: NDArray[np.intp] = edges[::2]
         self.ends: NDArray[np.intp] = edges[1::2]
+
+    def _edges(self) -> NDArray[np.intp]:
+        """Where digits begin and end, in turn."""
+        if len(self._lowered) <= _SHORT:
+            return np.array([edge for found in _DIGITS.finditer(self._lowered) for edge in found.span()], dtype=np.intp)
+        is_digit = np.zeros(len(self._bytes) + 1, dtype=bool)
+        np.less(self._bytes - np.uint8(ord("0")), 10, out=is_digit[1:])
+        return np.flatnonzero(is_digit[1:] != is_digit[:-1])
+
+    @cached_property
+    def _bytes(self) -> NDArray[np.uint8]:
+        """The text, and what may be looked at behind it."""
+        return np.frombuffer(self._lowered + bytes(_WIDEST_GAP), dtype=np.uint8)
 
     @cached_property
     def shapes(self) -> tuple[NDArray[np.intp], NDArray[np.uint8], NDArray[np.intp]]:

@@ -20,7 +20,7 @@ import uuid
 import zlib
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +35,7 @@ FOLDER = "audit-journal"
 
 _FRAME = struct.Struct(">II")
 _AT_ONCE = 500
+_NAMES = tuple(field.name for field in fields(AuditRow))
 
 
 class Journal:
@@ -143,7 +144,7 @@ def _made(folder: Path) -> tuple[Path, int]:
 
 
 def _framed(row: AuditRow) -> bytes:
-    said = asdict(row)
+    said = {name: getattr(row, name) for name in _NAMES}
     said["content"] = None if row.content is None else base64.b64encode(row.content).decode()
     body = json.dumps(said).encode()
     return _FRAME.pack(len(body), zlib.crc32(body)) + body

@@ -20,7 +20,8 @@ FinishReason = Literal["stop", "length", "refused", "failed"]
 class Words(BaseModel):
     """Base of the models here: frozen, unknown keys rejected."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Numbers beyond all bounds go through JSON as Python writes them, since the other end is Python too.
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
 
 
 class Sampling(Words):

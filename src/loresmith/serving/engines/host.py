@@ -98,7 +98,7 @@ class EngineHost:
         self._waiting[generation.id] = said
         finished = False
         try:
-            self._send({"do": "add", "generation": generation.model_dump(mode="json")})
+            self._send_line(f'{{"do":"add","generation":{generation.model_dump_json()}}}')
             while not finished:
                 emission = await said.get()
                 finished = emission.finished is not None

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 
 from loresmith.errors import LoresmithError
 from loresmith.serving.feedback.given import GivenFeedback
+from loresmith.serving.gateway.body_route import BodyRoute
 from loresmith.serving.gateway.chat_route import chat
 from loresmith.serving.gateway.completion_route import complete
 from loresmith.serving.gateway.deed import Deed
@@ -45,6 +46,8 @@ def make_app(gateway: Gateway) -> FastAPI:
             Exception: _told_broken,
         },
     )
+
+    app.router.route_class = BodyRoute
 
     @app.post("/v1/chat/completions")
     async def chat_completions(request: Request, body: ChatRequest) -> Response:

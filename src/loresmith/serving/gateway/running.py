@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -46,6 +47,8 @@ def serve(
 
     # The audit's thread and others take turns with the event loop: a turn of 5 ms, Python's usual, is a long time here.
     sys.setswitchinterval(TURN_SECONDS)
+    # The tokenizers' threads would halve the time of a long prompt, and cost all others a fifth more.
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(config, ledger, place, say, started))
 
