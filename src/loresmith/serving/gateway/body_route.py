@@ -29,7 +29,8 @@ class BodyRoute(APIRoute):
         """
         if self.body_field is None:
             return super().get_route_handler()
-        endpoint, read = self.endpoint, TypeAdapter(self.body_field.field_info.annotation).validate_json
+        model: Any = self.body_field.field_info.annotation
+        endpoint, read = self.endpoint, TypeAdapter(model).validate_json
 
         async def handle(request: Request) -> Response:
             said = await request.body()
