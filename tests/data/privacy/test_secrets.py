@@ -50,8 +50,10 @@ def found(text: str) -> list[str]:
         ),
     ],
 )
-def test_the_value_alone_is_found(text: str, value: str) -> None:
-    assert found(text) == [value]
+@pytest.mark.parametrize("behind", ["", " " * 2000], ids=["short", "long"])
+def test_the_value_alone_is_found(text: str, value: str, behind: str) -> None:
+    """Long texts and short ones are searched in different ways."""
+    assert found(text + behind) == [value]
 
 
 @pytest.mark.parametrize(

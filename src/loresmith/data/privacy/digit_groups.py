@@ -18,6 +18,7 @@ _BETWEEN = np.zeros(256, dtype=bool)
 _BETWEEN[list(b" ./()-abcdefghijklmnopqrstuvwxyz")] = True
 _WIDEST_GAP = 3
 _DIGITS = re.compile(rb"[0-9]+")
+_NOWHERE = np.zeros(0, dtype=np.intp)
 _SHORT = 1000  # bytes up to which an expression is faster than arrays: so long are the texts that a guard looks at
 _SPACE = ord(" ")
 
@@ -53,6 +54,8 @@ class DigitGroups:
     def _edges(self) -> NDArray[np.intp]:
         """Where digits begin and end, in turn."""
         if len(self._lowered) <= _SHORT:
+            if len(self._lowered.translate(None, b"0123456789")) == len(self._lowered):
+                return _NOWHERE
             return np.array([edge for found in _DIGITS.finditer(self._lowered) for edge in found.span()], dtype=np.intp)
         is_digit = np.zeros(len(self._bytes) + 1, dtype=bool)
         np.less(self._bytes - np.uint8(ord("0")), 10, out=is_digit[1:])

@@ -81,7 +81,7 @@ class Usage:
     cached: int = 0
 
 
-ANY_SEED = 2**63
+ANY_SEED_BITS = 63
 
 
 def sampling_of(given: Mapping[str, Any]) -> Sampling:
@@ -89,7 +89,7 @@ def sampling_of(given: Mapping[str, Any]) -> Sampling:
     seed = given.get("seed")
     rules: dict[str, Any] = {
         **{name: value for name in Sampling.model_fields if (value := given.get(name)) is not None},
-        "seed": secrets.randbelow(ANY_SEED) if seed is None else seed % 2**64,
+        "seed": secrets.randbits(ANY_SEED_BITS) if seed is None else seed % 2**64,
     }
     if rules.get("top_k", 0) < 0:
         rules["top_k"] = 0

@@ -53,7 +53,8 @@ _SELECTORS = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]{4,}")
 _SPELLED = (
     r"(?<![A-Za-z0-9])(?:[A-Za-z0-9@$!][.,_*|/~\-]){%s,}[A-Za-z0-9@$!](?![A-Za-z0-9])|(?<!\S)(?:\S[ ]){%s,}\S(?!\S)"
 )
-_SPELLED_LIKELY = re.compile(r"[.,_*|/~\-][A-Za-z0-9@$!][.,_*|/~\-]|(?<!\S)\S[ ]\S[ ]\S(?!\S)")
+# It begins with a class of characters, so that most places are passed over at once.
+_SPELLED_LIKELY = re.compile(r"[ .,_*|/~\-](?:(?<! )[A-Za-z0-9@$!][.,_*|/~\-]|(?<= )\S[ ]\S(?!\S))")
 _SPELLED_WORD = re.compile(_SPELLED.replace("%s", "2"))
 _SPELLED_AROUND = re.compile(_SPELLED.replace("%s", "1"))
 _WIDE_GAP = re.compile(r"[ ]{2,6}")

@@ -14,6 +14,7 @@ from importlib.resources import files
 from loresmith.serving.guards.view import Rewriting, View
 
 _TO_LOOK_AT = re.compile(r"[^\t\n\r -~]+")
+_AS_IT_IS = bytes((9, 10, 13, *range(32, 127)))  # what that leaves out
 _DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\u2043\u02d7\ufe58\ufe63\uff0d"
 _FILLERS = "\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0"
 _OTHER = {
@@ -78,7 +79,7 @@ def looks_like(character: str) -> str:
 
 def folded(text: str) -> View | None:
     """The text as it looks; None where that is what it is."""
-    if not _TO_LOOK_AT.search(text):
+    if text.isascii() and not text.encode().translate(None, _AS_IT_IS):
         return None
     made = Rewriting(text)
     for found in _TO_LOOK_AT.finditer(text):
