@@ -56,6 +56,8 @@ def _said_of(found: FoundRecord) -> str:
         said.append(f"{record.latency_ms:,} ms")
     for verdict in record.guards:
         said.append(f"{verdict.guard} {verdict.action} {verdict.rule} x {verdict.count} in {verdict.where}")
+    if record.guards and record.guards_digest:
+        said.append(f"by the guards {short(record.guards_digest)}")
     if record.error:
         said.append(record.error)
     return visible("  ".join(said))

@@ -33,6 +33,7 @@ def _show_check(answer: GuardsCheckAnswer, _request: GuardsCheckRequest, screen:
     if answer.text is not None and answer.action == "redact":
         screen.line()
         screen.line(visible(answer.text))
+    screen.line(f"by the guards {short(answer.digest)}", style="dim")
 
 
 def _show_trained(answer: GuardsTrainAnswer, _request: GuardsTrainRequest, screen: Screen) -> None:

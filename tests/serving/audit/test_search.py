@@ -19,7 +19,8 @@ RECORDS = [
     record("r-1"),
     record("r-2", channel="candidate", allowed=False, groups=["staff", "interns"], policies=["no-interns"]),
     record("r-1", "outcome", at=LATER, status=200, prompt_tokens=1500, guards=[{
-        "guard": "privacy", "where": "output", "action": "redact", "rule": "email", "count": 2}]),
+        "guard": "privacy", "where": "output", "action": "redact", "rule": "email", "count": 2}],
+        guards_digest="c" * 64),
     record("r-2", "outcome", at=LATER, status=403, error="denied", resource=None),
 ]  # fmt: skip
 
@@ -54,6 +55,8 @@ def test_a_record_comes_back_as_it_was_written(searched: Ledger) -> None:
         ("'clinical' IN resource_labels", [0, 1, 2]),
         ("resource_kind = 'release'", [0, 1, 2]),
         ("channel LIKE 'cand%' OR error = 'denied'", [1, 3]),
+        ("guards_digest LIKE 'ccc%'", [2]),
+        ("guards_digest = ''", [0, 1, 3]),
         ("status = 9", []),
     ],
 )

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from loresmith import Workspace
-from loresmith.sdk.calls.audit import PROOF, SEARCH, VERIFY
+from loresmith.sdk.calls.audit import EXPORT, PROOF, SEARCH, VERIFY
+from loresmith.sdk.calls.guards import GUARDS_CHECK
 from loresmith.serving.access import read_access
 from loresmith.serving.audit.journal import FOLDER
 from loresmith.serving.audit.record import AuditRecord
@@ -18,6 +20,7 @@ from loresmith.serving.policy.policy import Policy
 from tests.serving.gateway.gateways import RunningGateway, make_key, make_workspace, write_config
 from tests.serving.gateway.guarded_house import REFUSED, Guarded, saying
 from tests.serving.gateway.house import House, chat, wait_until
+from tests.serving.gateway.test_reload import rewritten
 
 
 def records(workspace: Path, response: str, phases: int = 2) -> dict[str, AuditRecord]:
@@ -154,6 +157,45 @@ def test_what_guards_did_is_on_the_record(guarded: Guarded) -> None:
         assert [(one.guard, one.where, one.action) for one in record.guards] == [verdict]
         text = said.json()["choices"][0]["message"]["content"] or ""
         assert record.bytes_scanned == record.bytes_emitted == len(text.encode())
+
+
+def test_the_record_tells_which_guards_were_in_force(guarded: Guarded, tmp_path: Path) -> None:
+    """Of their files too: nothing in the configuration changes when one is written anew."""
+    denied = guarded.config.parent / "denied.txt"
+    told = []
+    with rewritten(guarded.config) as config, guarded.client() as client:
+        config["guards"].append({"kind": "deny", "name": "listed", "file": "denied.txt"})
+        for word in ("ocelot", "margay"):
+            denied.write_text(word)
+            guarded.config.write_text(yaml.safe_dump(config))
+
+            def refused(word: str = word) -> str:
+                said = client.post("/v1/chat/completions", json=chat(text=f"a {word}", max_tokens=1))
+                return str(said.headers["x-request-id"]) if said.status_code == 400 else ""
+
+            wait_until(refused, 10)
+            told.append((refused(), _digest_of_guards(guarded)))
+    with guarded.gateway.client(None) as client:
+        stranger = client.get("/v1/models", headers={"authorization": "Bearer ls-x"}).headers["x-request-id"]
+    assert len({digest for _, digest in told}) == 2
+    assert records(guarded.workspace, stranger, 1)["outcome"].guards_digest
+    for response, digest in told:
+        assert records(guarded.workspace, response, 1)["outcome"].guards_digest == digest
+        with Workspace.open(guarded.workspace) as opened:
+            where = f"guards_digest = '{digest}' AND 'refuse' IN guards.action"
+            found = SEARCH.run(opened, SEARCH.request(where=where), lambda _: None).records
+            assert response in {one.record.response for one in found}
+            file = tmp_path / f"{response}.jsonl"
+            EXPORT.run(opened, EXPORT.request(response=response, to=file), lambda _: None)
+        assert VERIFY.perform(guarded.workspace, VERIFY.request(export=file), lambda _: None).sound
+        assert json.loads(file.read_text().splitlines()[1])["facts"]["guards_digest"] == digest
+
+
+def _digest_of_guards(guarded: Guarded) -> str:
+    """As whoever has the configuration finds it."""
+    with Workspace.open(guarded.workspace) as opened:
+        request = GUARDS_CHECK.request(config=guarded.config, text="Hello.")
+        return GUARDS_CHECK.run(opened, request, lambda _: None).digest
 
 
 @pytest.mark.slow

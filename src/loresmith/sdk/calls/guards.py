@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from loresmith.errors import UserError
 from loresmith.factory.recipe import NAME_PATTERN
 from loresmith.sdk.call import Answer, Call, Emit, Request
-from loresmith.serving.guards.settings import Action, GuardsSettings, Where
+from loresmith.serving.guards.settings import Action, GroundingGuard, GuardsSettings, Where
 from loresmith.serving.guards.topic_facts import TopicQuality
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ class GuardsCheckAnswer(Answer):
     message: str = Field(description="What a caller would read who is refused.")
     route: str = Field(description="The model that would answer instead.")
     verdicts: tuple[GuardsVerdict, ...] = Field(description="What was found; never the text that matched.")
+    digest: str = Field(description="Of these guards: audit records have it as `guards_digest`.")
 
 
 class GuardsTrainRequest(Request):
@@ -90,9 +91,9 @@ class GuardsTrainAnswer(Answer):
 
 def _check(workspace: Workspace, request: GuardsCheckRequest, _emit: Emit) -> GuardsCheckAnswer:
     text = _text(request)
-    guards = load_guards(workspace, request.config)
+    guards, digest = load_guards(workspace, request.config)
     if request.where == "output":
-        return _check_output(guards, text)
+        return _check_output(guards, text, digest)
     role = "tool" if request.where == "tool" else request.role
     messages = [] if request.where == "retrieved" else [{"role": role, "content": text}]
     found = guards.examine(messages, retrieved=[text] if request.where == "retrieved" else [])
@@ -103,10 +104,11 @@ def _check(workspace: Workspace, request: GuardsCheckRequest, _emit: Emit) -> Gu
         message=found.message,
         route=found.route,
         verdicts=_verdicts(found.verdicts),
+        digest=digest,
     )
 
 
-def _check_output(guards: Guards, text: str) -> GuardsCheckAnswer:
+def _check_output(guards: Guards, text: str, digest: str) -> GuardsCheckAnswer:
     from loresmith.serving.guards.output_guard import NeedsPerson, Rerouted, Stopped
     from loresmith.serving.guards.verdict import strictest
 
@@ -123,6 +125,7 @@ def _check_output(guards: Guards, text: str) -> GuardsCheckAnswer:
             message=getattr(stopped, "message", ""),
             route=getattr(stopped, "route", ""),
             verdicts=_verdicts(stopped.verdicts),
+            digest=digest,
         )
     return GuardsCheckAnswer(
         action=strictest(verdict.action for verdict in guard.verdicts),
@@ -130,6 +133,7 @@ def _check_output(guards: Guards, text: str) -> GuardsCheckAnswer:
         message="",
         route="",
         verdicts=_verdicts(guard.verdicts),
+        digest=digest,
     )
 
 
@@ -165,8 +169,8 @@ def _text(request: GuardsCheckRequest) -> str:
         raise UserError(f"cannot be read: {error.strerror}", where=str(request.file)) from None
 
 
-def load_guards(workspace: Workspace, config: Path) -> Guards:
-    """The guards of a serving config, with the assets that they name.
+def load_guards(workspace: Workspace, config: Path) -> tuple[Guards, str]:
+    """The guards of a serving config, with the assets that they name, and their digest.
 
     Raises:
         UserError: the config is not one, has no guards, or names what is not there.
@@ -174,8 +178,9 @@ def load_guards(workspace: Workspace, config: Path) -> Guards:
     from loresmith.serving.guards.guards import Guards
     from loresmith.yaml_lines import read_yaml
 
-    settings, assets = guards_of(workspace, read_yaml(config))
-    return Guards.load(settings, config.absolute().parent, assets)
+    written, folder = read_yaml(config), config.absolute().parent
+    settings, assets = guards_of(workspace, written)
+    return Guards.load(settings, folder, assets), digest_in_force(workspace, settings, written, folder)
 
 
 def guards_of(workspace: Workspace, written: Mapped) -> tuple[GuardsSettings, dict[str, Path]]:
@@ -194,6 +199,32 @@ def guards_of(workspace: Workspace, written: Mapped) -> tuple[GuardsSettings, di
         raise UserError(what, where=written.where(("guards", place, "route")))
     assets = workspace.ledger.assets
     return settings, {name: assets.directory(assets.find(name, kind="bundle").digest) for name in settings.assets()}
+
+
+def digest_in_force(workspace: Workspace, settings: GuardsSettings, written: Mapped, folder: Path) -> str:
+    """The digest that audit records carry of these guards, where a gateway has this config.
+
+    Raises:
+        UserError: an asset that the config names is not there.
+        Failure: the index cannot be read.
+    """
+    from loresmith.serving.guards.in_force import guards_digest
+    from loresmith.serving.retrieval.layout import read_facts
+
+    assets = workspace.ledger.assets
+    embedder = ""
+    if (index := index_of(written)) is not None and any(isinstance(guard, GroundingGuard) for guard in settings.root):
+        facts = read_facts(assets.directory(assets.find(index, kind="index").digest))
+        embedder = "" if facts.embedder is None else facts.embedder.digest
+    digests = {name: assets.find(name, kind="bundle").digest for name in settings.assets()}
+    return guards_digest(settings, folder, digests, embedder)
+
+
+def index_of(written: Mapped) -> str | None:
+    """The index that a serving config retrieves from."""
+    retrieval = written.data.get("retrieval")
+    index = retrieval.get("index") if isinstance(retrieval, dict) else None
+    return index if isinstance(index, str) else None
 
 
 def _train(workspace: Workspace, request: GuardsTrainRequest, emit: Emit) -> GuardsTrainAnswer:

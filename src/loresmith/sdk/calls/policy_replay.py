@@ -12,7 +12,7 @@ from pydantic import Field
 from loresmith.errors import UserError
 from loresmith.sdk.call import Answer, Call, Emit, Request
 from loresmith.sdk.calls.audit import complete_record, keys_of
-from loresmith.sdk.calls.guards import guards_of
+from loresmith.sdk.calls.guards import digest_in_force, guards_of, index_of
 from loresmith.sdk.calls.policy import Action, called, policy_of
 from loresmith.serving.guards.settings import Action as GuardAction
 from loresmith.serving.guards.settings import GroundingGuard, Where
@@ -167,7 +167,6 @@ def _policy_flips(flips: Iterable[Flip]) -> Iterator[FlipFacts]:
 
 
 def _guards(workspace: Workspace, written: Mapped, request: ReplayRequest, since: str) -> GuardsReplayed:
-    from loresmith.ledger.digest import digest_of
     from loresmith.serving.guards.guards import Guards
     from loresmith.serving.guards.recorded import recorded_talks
     from loresmith.serving.guards.replay import replay_guards
@@ -175,10 +174,11 @@ def _guards(workspace: Workspace, written: Mapped, request: ReplayRequest, since
     settings, assets = guards_of(workspace, written)
     complete_record(workspace)
     needs_vectors = any(isinstance(guard, GroundingGuard) for guard in settings.root)
-    embed = _embed(workspace, written.data) if needs_vectors else None
-    candidate = Guards.load(settings, request.config.absolute().parent, assets, embed)
+    embed = _embed(workspace, written) if needs_vectors else None
+    folder = request.config.absolute().parent
+    candidate = Guards.load(settings, folder, assets, embed)
     # With a list of words for a guard one can look for them in what everybody said: so it is on the record which.
-    digest = digest_of(settings.model_dump(mode="json"))
+    digest = digest_in_force(workspace, settings, written, folder)
     told = f"content since {since} before the guards {digest} of {request.config.name}, because {request.because}"
     workspace.ledger.audit_records.note("audit-read", told)
     talks = recorded_talks(workspace.ledger, keys_of(workspace), since, _instructions(written.data))
@@ -193,14 +193,14 @@ def _instructions(config: Any) -> str:
     return str(retrieval.get("instructions", INSTRUCTIONS)) if isinstance(retrieval, dict) else INSTRUCTIONS
 
 
-def _embed(workspace: Workspace, config: Any) -> Embed | None:
+def _embed(workspace: Workspace, written: Mapped) -> Embed | None:
     """The embedder of the candidate's retrieval, which grounding checks use."""
-    retrieval = config.get("retrieval")
-    if not isinstance(retrieval, dict) or not isinstance(retrieval.get("index"), str):
+    index = index_of(written)
+    if index is None:
         return None
     from loresmith.serving.retrieval.opening import open_index
 
-    retriever = open_index(workspace.ledger, retrieval["index"])
+    retriever = open_index(workspace.ledger, index)
     return None if retriever.embedder is None else retriever.embed
 
 

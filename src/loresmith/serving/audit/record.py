@@ -76,6 +76,11 @@ class AuditRecord(BaseModel):
     allowed: bool = Field(default=False, description="What they decided.")
     policies: tuple[str, ...] = Field(default=(), description="Which of them decided it.")
     guards: tuple[GuardVerdict, ...] = Field(default=(), description="What the guards found.")
+    guards_digest: str = Field(
+        default="",
+        description="The digest of the guards in force, with the files that they read; empty in records of versions "
+        "that did not note it.",
+    )
     documents: tuple[str, ...] = Field(default=(), description="The ids of the documents that were retrieved.")
     answer_labels: tuple[str, ...] = Field(
         default=(), description="The labels of the model and of all that was retrieved: what the answer carries."

@@ -105,7 +105,7 @@ def condition_columns() -> pa.Schema:
     import pyarrow as pa
 
     texts = ("response", "phase", "at", "tenant", "principal", "release", "credential", "action", "channel", "model")
-    more = ("adapter", "policy", "error", "about", "served")
+    more = ("adapter", "policy", "guards_digest", "error", "about", "served")
     numbers = ("prompt_tokens", "completion_tokens", "cached_tokens", "latency_ms", "first_token_ms", "status")
     lists = ("groups", "labels", "policies", "documents", "answer_labels", "resource_labels")
     of_verdicts = ("guard", "where", "role", "action", "rule", "digest")

@@ -112,7 +112,10 @@ def make_app(gateway: Gateway) -> FastAPI:
                 changed = await gateway.reload()
             except LoresmithError as error:
                 raise Problem(400, str(error), code="configuration") from None
-            return JSONResponse({"changed": changed, "policy": gateway.rules.policy.digest})
+            rules = gateway.rules
+            return JSONResponse(
+                {"changed": changed, "policy": rules.policy.digest, "guards_digest": rules.guards_digest}
+            )
 
     add_playground(app)
     return app

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from loresmith.errors import LoresmithError, UserError
-from loresmith.ledger.digest import digest_file, digest_of
+from loresmith.ledger.digest import digest_of
 from loresmith.serving.audit.journal import FOLDER as JOURNALS
 from loresmith.serving.audit.journal import Journal, bring_in
 from loresmith.serving.audit.record import AuditRecord
@@ -23,6 +23,7 @@ from loresmith.serving.gateway.served_embedders import MovingEmbedders, ServedEm
 from loresmith.serving.gateway.served_models import ServedModels
 from loresmith.serving.gateway.telemetry import Telemetry
 from loresmith.serving.guards.guards import Guards
+from loresmith.serving.guards.in_force import file_state, guards_digest, with_digest
 from loresmith.serving.identity.authenticator import Authenticator
 from loresmith.serving.identity.groups import Groups
 from loresmith.serving.identity.server_key import make_server_key
@@ -49,6 +50,7 @@ class Rules:
     """What a request is held against: all of one configuration, so that no request meets half of two.
 
     Attributes:
+        guards_digest: which guards these are (`in_force.guards_digest`).
         retriever: None where nothing is retrieved.
         embedders: what `/v1/embeddings` offers, by name.
     """
@@ -57,6 +59,7 @@ class Rules:
     groups: Groups
     policy: Policy
     guards: Guards
+    guards_digest: str
     retriever: Retriever | None
     embedders: Mapping[str, ServedEmbedder]
 
@@ -175,7 +178,9 @@ class Gateway:
         self.quotas.reload(rules.config.quotas, rules.groups)
         self.models.reload(rules.config.models, rules.config.keep_previous_seconds)
         self.rules, self._seen = rules, state
-        self.say(f"the configuration was taken anew: policy {rules.policy.digest[:12]}")
+        self.say(
+            f"the configuration was taken anew: policy {rules.policy.digest[:12]}, guards {rules.guards_digest[:12]}"
+        )
         return True
 
     def note_stranger(self, response: str, path: str, address: str, problem: Problem) -> None:
@@ -198,6 +203,7 @@ class Gateway:
                 principal="",
                 context={"route": path, "address": address},
                 policy=self.rules.policy.digest,
+                guards_digest=self.rules.guards_digest,
                 status=problem.status,
                 error=problem.reason,
             )
@@ -264,31 +270,34 @@ def _rules(config: ServingConfig, ledger: Ledger, place: Place, embedders: Mappi
     retriever = None
     if config.retrieval is not None:
         retriever = open_index(ledger, config.retrieval.index, config.retrieval.threads)
-    assets = {
-        reference: ledger.assets.directory(ledger.assets.find(reference).digest) for reference in config.guards.assets()
-    }
-    embed = retriever.embed if retriever is not None and retriever.embedder is not None else None
     policy = Policy.load(config.policy, groups, place.folder)
     require_release_names(policy.statements, release_names(config.models, config.embeddings))
+    guards, digest = _guards(config, ledger, place, retriever)
     return Rules(
         config=config,
         groups=groups,
         policy=policy,
-        guards=Guards.load(config.guards, place.folder, assets, embed, make_server_key(place.server_key)),
+        guards=guards,
+        guards_digest=digest,
         retriever=retriever,
         embedders=open_embedders(config, ledger, retriever, embedders),
     )
 
 
+def _guards(config: ServingConfig, ledger: Ledger, place: Place, retriever: Retriever | None) -> tuple[Guards, str]:
+    digests = {reference: ledger.assets.find(reference).digest for reference in config.guards.assets()}
+    assets = {reference: ledger.assets.directory(digest) for reference, digest in digests.items()}
+    embedder = None if retriever is None else retriever.embedder
+    embed = None if retriever is None or embedder is None else retriever.embed
+    key = make_server_key(place.server_key)
+    return with_digest(
+        lambda: Guards.load(config.guards, place.folder, assets, embed, key),
+        lambda: guards_digest(config.guards, place.folder, digests, "" if embedder is None else embedder.facts.digest),
+        place.config or place.folder,
+    )
+
+
 def _state_of(config: ServingConfig, place: Place) -> str:
     """One digest of the configuration, and of the files of policies and guards that it names."""
-    files = {str(name): _digest(place.folder / name) for name in (*config.policy.files, *config.guards.files())}
+    files = {str(name): file_state(place.folder / name) for name in (*config.policy.files, *config.guards.files())}
     return digest_of({"config": config.model_dump(mode="json", exclude={"listen"}), "files": files})
-
-
-def _digest(file: Path) -> str:
-    """Of what is in a file; of what cannot be read, why: whoever needs it says so better."""
-    try:
-        return digest_file(file)
-    except (OSError, ValueError) as error:
-        return f"cannot be read: {type(error).__name__}"

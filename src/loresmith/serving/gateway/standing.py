@@ -160,6 +160,7 @@ class Standing:
             resource=None if resource is None else _audited(resource),
             context=self.context,
             policy=self.rules.policy.digest,
+            guards_digest=self.rules.guards_digest,
             allowed=decision is not None and decision.allowed,
             policies=() if decision is None else decision.policies,
             guards=tuple(GuardVerdict(**vars(verdict)) for verdict in verdicts),
