@@ -188,6 +188,23 @@ def test_a_damaged_database_is_named(tmp_path: Path) -> None:
             use(place)
 
 
+def test_a_ledger_that_is_replaced_while_it_is_open_is_used_no_more(tmp_path: Path) -> None:
+    """What others write into the new file would not be seen, and what goes into the old one is lost."""
+    place = Place(tmp_path)
+    file, aside = tmp_path / "ledger.db", tmp_path / "aside.db"
+    with place.open(create=True) as ledger:
+        furnish(ledger, place)
+        for replace in (lambda: None, lambda: shutil.copy(aside, file)):
+            file.rename(aside)
+            replace()
+            for use_it in (ledger.credentials.version, lambda: ledger.audit_records.note("something", "else")):
+                with pytest.raises(Failure, match=r"ledger\.db: .*replaced or removed while it was open"):
+                    use_it()
+            aside.rename(file)
+            ledger.audit_records.note("something", "else")
+        assert ledger.log.verify().first_bad is None
+
+
 def use(place: Place) -> None:
     with place.open() as ledger:
         ledger.log.verify()

@@ -44,6 +44,7 @@ class Database:
         self.path = Path(url.database or "") if url.get_backend_name() == "sqlite" else None
         self.where = str(self.path) if self.path else url.render_as_string(hide_password=True)
         self.writable = True
+        self._file: tuple[int, int] | None = None
         if self.path:
             self._prepare_file(self.path, create=create)
             self.engine = _sqlite_engine(url, self.path, lock_wait, writable=self.writable)
@@ -51,6 +52,7 @@ class Database:
             self.engine = _postgresql_engine(url, lock_wait)
         try:
             self._bring_up_to_date(create=create)
+            self._file = self._file_there()
         except BaseException:
             self.close()
             raise
@@ -64,6 +66,7 @@ class Database:
         with database_faults(self.where), self.engine.connect() as connection, connection.begin():
             if not self.path:
                 connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            self._require_its_file()
             with row_faults(self.where):
                 yield connection
 
@@ -89,7 +92,25 @@ class Database:
             self.engine.connect().execution_options(begin="BEGIN IMMEDIATE") as connection,
             connection.begin(),
         ):
+            self._require_its_file()
             yield connection
+
+    def _file_there(self) -> tuple[int, int] | None:
+        """Which file lies at the path; None of a server's database, and where there is none."""
+        try:
+            there = self.path.stat() if self.path else None
+        except FileNotFoundError:
+            return None
+        return None if there is None else (there.st_dev, there.st_ino)
+
+    def _require_its_file(self) -> None:
+        """Refuse to go on with a file that was replaced: what others write into the new one would never be seen."""
+        if self._file is not None and self._file_there() != self._file:
+            raise Failure(
+                "the ledger's file was replaced or removed while it was open",
+                where=self.where,
+                hint="put the file back that was there, or start again whatever has it open",
+            )
 
     def _prepare_file(self, path: Path, *, create: bool) -> None:
         if not path.exists():

@@ -172,6 +172,29 @@ def test_a_locked_ledger_answers_nobody_and_recovers_by_itself(place: Place, tmp
         assert ledger.log.verify().problems == ()
 
 
+def test_a_ledger_that_was_damaged_and_mended_is_written_again(place: Place, tmp_path: Path) -> None:
+    """Whatever the trouble was: while it lasts nobody is answered, and the thread that writes outlives it."""
+
+    async def run(ledger: Ledger) -> None:
+        async with auditing(ledger, tmp_path, probe_seconds=0.05) as audit:
+            await audit.intent(record("r-1"))
+            with place.behind_its_back() as connection:
+                (head,) = connection.execute(sql.select(LOG_HEAD)).mappings().all()
+                connection.execute(sql.delete(LOG_HEAD))
+            with pytest.raises(AuditUnavailable):
+                await audit.intent(record("lost"))
+            await asyncio.sleep(0.3)  # it was tried again some times
+            assert not audit.healthy
+            with place.behind_its_back() as connection:
+                connection.execute(sql.insert(LOG_HEAD).values(**head))
+            await until(lambda: audit.healthy)
+            await audit.intent(record("r-2"))
+
+    with place.open() as ledger:
+        asyncio.run(run(ledger))
+        assert phases(ledger) == [("r-1", "intent"), ("r-2", "intent")]
+
+
 def test_nobody_waits_longer_than_settings_say(place: Place, tmp_path: Path) -> None:
     async def run(ledger: Ledger) -> None:
         other = sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)

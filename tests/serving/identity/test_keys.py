@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from loresmith.data.privacy.recognisers import Recognisers
 from loresmith.data.privacy.rules import PrivacyRules
 from loresmith.errors import Failure, UserError
 from loresmith.ledger import Ledger
-from loresmith.serving.identity.authenticator import STALE_SECONDS, Authenticator
+from loresmith.serving.identity.authenticator import POLL_SECONDS, STALE_SECONDS, Authenticator
 from loresmith.serving.identity.groups import Groups
 from loresmith.serving.identity.keys import Keys, keyed_hash
 from loresmith.serving.identity.server_key import make_server_key, read_server_key
@@ -226,6 +228,13 @@ def test_a_running_gateway_knows_within_five_seconds(ledger: Ledger, keys: Keys,
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("identity")]
 
 
+def wait_until(what: Callable[[], object], seconds: float) -> None:
+    begun = time.monotonic()
+    while not what():
+        assert time.monotonic() - begun < seconds, "it did not come about"
+        time.sleep(0.05)
+
+
 def waited(done: object) -> float:
     """Seconds until a credential is known, or known no more."""
     started = time.monotonic()
@@ -255,6 +264,85 @@ def test_what_is_too_old_to_be_sure_opens_nothing(ledger: Ledger, keys: Keys, tm
     assert known.problems
     known.read_keys()
     assert known.authenticate(f"Bearer {secret}").id == "user:ada"
+
+
+def _garbage(database: Path) -> None:
+    for end in ("-wal", "-shm"):
+        database.with_name(database.name + end).unlink(missing_ok=True)
+    database.write_bytes(b"\xff\x00what" * 4000)
+
+
+def _groups_that_are_none(database: Path) -> None:
+    """A row that no version of ours has written; it is an event, so that the keys are read anew."""
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("PRAGMA foreign_keys=OFF")
+        for (trigger,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            connection.execute(f"DROP TRIGGER {trigger}")
+        connection.execute("UPDATE credential_event SET groups = '5', leaf = leaf + 1000")
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        pytest.param(lambda file: _replaced(file, lambda new: None), "replaced", id="an older copy in its place"),
+        pytest.param(_groups_that_are_none, "TypeError", id="a row that says what none says"),
+        pytest.param(lambda file: _replaced(file, _garbage), "replaced", id="garbage", marks=pytest.mark.slow),
+        pytest.param(lambda file: _replaced(file, Path.unlink), "removed", id="gone", marks=pytest.mark.slow),
+    ],
+)
+def test_a_damaged_ledger_lets_nobody_in_until_it_is_whole_again(
+    ledger: Ledger,
+    keys: Keys,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    damage: Callable[[Path], None],
+    said: str,
+) -> None:
+    """Whatever it is: the thread that follows the keys goes on, tells it once, and the keys are taken no longer."""
+    _, secret = keys.create("user:ada", (), DAY, "Ada")
+    database, whole = tmp_path / "ledger.db", tmp_path / "whole"
+    clock = Clock()
+    known = gateway(ledger, tmp_path, clock)
+    known.start()
+    try:
+        assert known.authenticate(f"Bearer {secret}").id == "user:ada"
+        with closing(sqlite3.connect(database)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        shutil.copy(database, whole)
+        damage(database)
+        wait_until(lambda: caplog.records, 10)
+        clock.seconds += STALE_SECONDS + 0.1
+        time.sleep(POLL_SECONDS + 0.2)  # it is tried again, and fails again
+        with pytest.raises(IdentityUnavailable):
+            known.authenticate(f"Bearer {secret}")
+        assert known.problems
+        (told,) = caplog.records
+        assert said in told.getMessage()
+        _restored(database, whole)
+        wait_until(lambda: not known.problems, 10)
+        assert known.authenticate(f"Bearer {secret}").id == "user:ada"
+        assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
+    finally:
+        known.close()
+
+
+def _replaced(database: Path, change: Callable[[Path], None]) -> None:
+    """Another file in the place of the ledger, which is kept aside."""
+    new = database.with_name("new")
+    shutil.copy(database, new)
+    database.rename(database.with_name("aside"))
+    new.rename(database)
+    change(database)
+
+
+def _restored(database: Path, whole: Path) -> None:
+    """The very file of before, with what was in it."""
+    aside = database.with_name("aside")
+    if aside.exists():
+        aside.rename(database)
+        return
+    with closing(sqlite3.connect(database)) as connection, closing(sqlite3.connect(whole)) as source:
+        source.backup(connection)
 
 
 def test_keys_may_be_switched_off(ledger: Ledger, keys: Keys, tmp_path: Path) -> None:

@@ -24,7 +24,12 @@ from loresmith.errors import UserError
 from loresmith.ledger import Ledger
 from loresmith.serving.identity.authenticator import Authenticator
 from loresmith.serving.identity.groups import Groups
-from loresmith.serving.identity.issuer_keys import ASKED_AGAIN_SECONDS, READ_AGAIN_SECONDS, IssuerKeys
+from loresmith.serving.identity.issuer_keys import (
+    ASKED_AGAIN_SECONDS,
+    LONGEST_SECONDS,
+    READ_AGAIN_SECONDS,
+    IssuerKeys,
+)
 from loresmith.serving.identity.settings import GroupSettings, IdentitySettings
 from loresmith.serving.identity.tokens import LARGEST, Tokens
 from loresmith.serving.identity.unauthenticated import Unauthenticated, UnknownSigningKey
@@ -286,11 +291,15 @@ class Issuer:
         self.keys: list[dict[str, Any]] = []
         self.asked = 0
         self.redirect = ""
+        self.raw: bytes | None = None
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 outer.asked += 1
+                if outer.raw is not None:
+                    self.wfile.write(outer.raw)
+                    return
                 self.send_response(302 if outer.redirect and self.path == "/keys" else 200)
                 if outer.redirect:
                     self.send_header("Location", outer.redirect)
@@ -344,6 +353,39 @@ def test_keys_that_are_known_outlive_an_issuer_that_is_not_there(issuer: Issuer,
     keys.read()
     assert keys.problem
     assert keys.find("RS256", "ours") is not None
+
+
+def test_keys_that_cannot_be_read_for_a_day_open_nothing(issuer: Issuer, tmp_path: Path) -> None:
+    """The issuer may have withdrawn them long ago."""
+    seconds = [0.0]
+    issuer.keys = KEYS
+    keys = IssuerKeys(issuer.url, tmp_path, lambda: seconds[0])
+    seconds[0] = LONGEST_SECONDS
+    assert keys.find("RS256", "ours") is not None
+    seconds[0] += 1
+    assert keys.find("RS256", "ours") is None
+    keys.read()
+    assert keys.find("RS256", "ours") is not None
+
+
+@pytest.mark.parametrize(
+    "answer", [b"what?", b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n{", b"\xff" * 70_000, b""]
+)
+def test_whatever_an_issuer_answers_its_keys_are_asked_for_again(
+    issuer: Issuer, tmp_path: Path, caplog: pytest.LogCaptureFixture, answer: bytes
+) -> None:
+    seconds = [0.0]
+    issuer.keys = KEYS
+    keys = IssuerKeys(issuer.url, tmp_path, lambda: seconds[0])
+    issuer.raw = answer
+    for _ in range(2):
+        keys.read()
+        assert "cannot be read" in keys.problem
+        assert keys.find("RS256", "ours") is not None
+    assert len(caplog.records) == 1
+    issuer.raw = None
+    keys.read()
+    assert not keys.problem
 
 
 def test_a_new_key_of_the_issuers_is_found_by_the_request_that_needs_it(

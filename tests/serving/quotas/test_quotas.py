@@ -18,7 +18,7 @@ from loresmith.serving.identity.groups import Groups
 from loresmith.serving.identity.principal import Principal
 from loresmith.serving.identity.settings import GroupSettings
 from loresmith.serving.quotas.over_quota import OverQuota
-from loresmith.serving.quotas.quotas import Quotas
+from loresmith.serving.quotas.quotas import SAVED_EVERY_SECONDS, Quotas
 from loresmith.serving.quotas.settings import Limits, QuotaSettings
 
 GROUPS = Groups({"ward": GroupSettings(members=("user:ada", "user:bea"), priority=2), "lab": GroupSettings()})
@@ -350,3 +350,61 @@ def test_in_no_window_does_a_group_take_more_than_it_may(steps: list[tuple[Princ
                 assert last - first + 1 <= 3 + window / 2 + 1e-6
 
     run(body)
+
+
+@pytest.mark.parametrize("trouble", ["damaged", "too large a count"])
+def test_counts_that_cannot_be_written_are_told_once_and_written_later(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, trouble: str
+) -> None:
+    file = tmp_path / "quotas.db"
+    huge = 1 << 64  # more than the file can hold
+
+    async def body() -> None:
+        some = quotas(Time(), file, each_caller={"requests_per_minute": 100})
+        await some.start()
+        if trouble == "damaged":
+            whole = file.read_bytes()
+            file.write_bytes(b"\xffwhat" * 2000)
+            await use(some, ADA, 90)
+        else:
+            await use(some, ADA, huge)
+        async with asyncio.timeout(10):
+            while some.saved:
+                await asyncio.sleep(0.05)
+        await use(some, BEA, 5)
+        await asyncio.sleep(3 * SAVED_EVERY_SECONDS)
+        (told,) = caplog.records
+        assert str(file) in told.getMessage()
+        assert not some.saved
+        if trouble == "damaged":
+            file.write_bytes(whole)
+        else:
+            async with some.admit(ADA, 0) as grant:
+                grant.settle(90 - huge)
+        async with asyncio.timeout(10):
+            while not some.saved:
+                await asyncio.sleep(0.05)
+        await some.close()
+        assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
+
+    run(body)
+
+    async def after() -> None:
+        await refused(quotas(Time(), file, each_caller={"tokens_per_day": 100}), ADA, 11)
+        await refused(quotas(Time(), file, each_caller={"tokens_per_day": 100}), BEA, 96)
+
+    run(after)
+
+
+@pytest.mark.parametrize("column", ["tokens", "day"])
+@pytest.mark.parametrize("value", ["'what'", "x'ff00'", "CAST(x'ff00' AS TEXT)"])
+def test_counts_that_say_nothing_are_refused_at_the_start(tmp_path: Path, column: str, value: str) -> None:
+    file = tmp_path / "quotas.db"
+    quotas(Time(), file)
+    connection = sqlite3.connect(file)
+    row = {"day": "'2026-03-01'", "scope": "'user:ada'", "tokens": "1", column: value}
+    connection.execute(f"INSERT INTO usage VALUES ({row['day']}, {row['scope']}, {row['tokens']})")
+    connection.commit()
+    connection.close()
+    with pytest.raises(Failure, match=r"quotas\.db: the tokens that were used today cannot be read"):
+        quotas(Time(), file)

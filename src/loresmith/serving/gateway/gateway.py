@@ -159,6 +159,7 @@ class Gateway:
         """What is not as it was asked for, and keeps nothing from being answered."""
         unserved = (*self.models.problems, *self._moving.problems)
         found = [f"{name}: what its release points at cannot be served" for name in unserved]
+        found += [] if self.quotas.saved else ["the tokens used today cannot be written, and count here alone"]
         return found + (["the configuration's file is wrong; the one before is in force"] if self.trouble else [])
 
     async def reload(self) -> bool:

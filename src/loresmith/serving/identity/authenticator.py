@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
-from loresmith.errors import LoresmithError
 from loresmith.ledger.clock import written
 from loresmith.ledger.credentials import Credential, Credentials
 from loresmith.serving.identity.groups import Groups
@@ -34,6 +33,8 @@ STALE_SECONDS = 4.0
 """How old what is known of the keys may be; with a poll in between, a revocation holds within 5 seconds."""
 
 _NO_HASH = "0" * 64
+
+_LOG = logging.getLogger(__name__)
 
 
 class Authenticator:
@@ -191,9 +192,19 @@ class Authenticator:
         thread.start()
 
     def _follow_ledger(self) -> None:
+        told = ""
         while not self._closing.wait(POLL_SECONDS):
-            with suppress(LoresmithError, OSError):  # what is known grows old, and says so
+            try:
                 self.read_keys()
+            except Exception as error:  # noqa: BLE001 - whatever it is: what is known grows old, and it is tried again
+                said = f"{type(error).__name__}: {error}"
+                if said != told:
+                    _LOG.error("the ledger's keys cannot be read, so soon none will be taken: %s", said)
+                told = said
+            else:
+                if told:
+                    _LOG.warning("the ledger's keys are read again")
+                told = ""
 
     def _follow_issuers(self) -> None:
         while not self._closing.wait(POLL_SECONDS):

@@ -6,6 +6,7 @@ Keys of symmetric kinds, for encryption, or too weak are left out as if they wer
 from __future__ import annotations
 
 import json
+import logging
 import threading
 import time
 import urllib.request
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
     from jwt import PyJWK
 
 READ_AGAIN_SECONDS = 3600.0
-"""How long keys are kept at most."""
+"""How old keys are when they are read again."""
+
+LONGEST_SECONDS = 86_400.0
+"""How long keys are taken that cannot be read again: one that the issuer withdrew must not be good for ever."""
 
 ASKED_AGAIN_SECONDS = 60.0
 """How often at most a token with an unknown key makes us ask: who invents key ids must not make us flood the issuer."""
@@ -43,6 +47,8 @@ _KINDS: Mapping[str, tuple[str, str | None]] = {
 """The kind of key, and its curve, that each algorithm signs with."""
 
 _PUBLIC = ("kty", "crv", "x", "y", "n", "e")
+
+_LOG = logging.getLogger(__name__)
 
 
 class IssuerKeys:
@@ -74,10 +80,13 @@ class IssuerKeys:
     def find(self, algorithm: str, key_id: str | None) -> PyJWK | None:
         """The key that a token names, if it may sign with that algorithm; None if there is none.
 
-        A token that names no key is for the only one that fits; with several, which one is not guessed.
+        A token that names no key is for the only one that fits; with several, which one is not guessed. There is none
+        once the keys could not be read for LONGEST_SECONDS.
         """
         import jwt
 
+        if self._clock() - self._read_at > LONGEST_SECONDS:
+            return None
         kind, curve = _KINDS[algorithm]
         fitting = [
             key
@@ -106,14 +115,18 @@ class IssuerKeys:
         return self._clock() - self._asked_at > ASKED_AGAIN_SECONDS
 
     def read(self) -> None:
-        """Read the keys; waits for the network, so not for an event loop. If that fails, those that are known stay."""
+        """Read the keys; waits for the network, so not for an event loop. If that fails, those that are known stay, and it is
+        tried again."""
         with self._reading:
             self._asked_at = self._clock()
             try:
                 raw = self._source.read_bytes() if isinstance(self._source, Path) else _fetch(self._source)
                 self._keys = _usable(raw)
-            except (OSError, ValueError, RecursionError) as error:
-                self.problem = f"the issuer's keys cannot be read: {error}"
+            except Exception as error:  # noqa: BLE001 - somebody else's server: there is nothing that it may not answer
+                problem = f"the issuer's keys cannot be read: {error}"
+                if problem != self.problem:
+                    _LOG.error("%s: %s", self._source, problem)
+                self.problem = problem
             else:
                 self._read_at, self.problem = self._asked_at, ""
 

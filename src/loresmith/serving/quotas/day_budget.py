@@ -54,13 +54,16 @@ class DayBudget:
 
         Raises:
             OSError, sqlite3.Error: it cannot be read.
+            ValueError: it says something else than counts.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
         with closing(sqlite3.connect(path)) as connection, connection:
             connection.execute(_TABLE)
             connection.execute("DELETE FROM usage WHERE day < ?", ((today - timedelta(_DAYS_KEPT)).isoformat(),))
             for day, scope, tokens in connection.execute("SELECT day, scope, tokens FROM usage"):
-                self._taken.setdefault(date.fromisoformat(day), {})[scope] = tokens
+                if not isinstance(tokens, int):
+                    raise ValueError(f"{tokens!r} is no number of tokens")  # noqa: TRY004 - what a file says is no type
+                self._taken.setdefault(date.fromisoformat(str(day)), {})[str(scope)] = tokens
 
 
 def save(path: Path, changes: Iterable[tuple[date, str, int]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -27,6 +28,8 @@ SAVED_EVERY_SECONDS = 0.5
 _ACCOUNTS_KEPT = 10_000
 _COME_AGAIN_SECONDS = 1.0
 """What is said where nobody knows when something will be free."""
+
+_LOG = logging.getLogger(__name__)
 
 
 def _utc_now() -> datetime:
@@ -243,8 +246,15 @@ class Quotas:
             return
         try:
             await asyncio.to_thread(save, self._file, changes)
-        except sqlite3.Error:
+        except Exception as error:  # noqa: BLE001 - whatever it is: nothing counted is forgotten, and it is tried again
             self._days.not_saved(changes)
+            if self.saved:
+                _LOG.error(
+                    "the tokens used today cannot be written to %s, and count here alone until they can: %s: %s",
+                    *(self._file, type(error).__name__, error),
+                )
             self.saved = False
         else:
+            if not self.saved:
+                _LOG.warning("the tokens used today are written to %s again", self._file)
             self.saved = True
