@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import fcntl
 import os
 import sqlite3
 import time
@@ -10,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from loresmith.errors import Failure
 from loresmith.ledger import Ledger
 from loresmith.serving.audit.journal import Journal, bring_in
 from loresmith.serving.audit.record import AuditRecord
@@ -197,3 +200,35 @@ def test_a_journal_that_cannot_be_written_answers_nobody(ledger: Ledger, tmp_pat
 
     asyncio.run(run())
     assert phases(ledger) == [("after", "intent")]
+
+
+def test_where_files_cannot_be_locked_one_is_told_what_to_do(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a share that is mounted without locks. What a killed gateway left behind stays where it is."""
+    folder = tmp_path / "journals"
+    journal = Journal(folder)
+    journal.append([record("r-1").row()])
+    journal.close()
+    (left,) = folder.iterdir()
+
+    def no_locks(_file: int, _how: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(fcntl, "flock", no_locks)
+        before = len(os.listdir("/proc/self/fd"))
+        for use in (lambda: bring_in(folder, ledger.audit_records), lambda: Journal(folder)):
+            with pytest.raises(Failure, match=f"{folder}.*: the audit's journal cannot be locked: No locks") as told:
+                use()
+            assert "flock" in (told.value.hint or "")
+        assert len(os.listdir("/proc/self/fd")) == before
+    assert list(folder.iterdir()) == [left]
+    assert bring_in(folder, ledger.audit_records) == 1
+
+
+def test_a_journal_that_cannot_be_read_is_named(ledger: Ledger, tmp_path: Path) -> None:
+    folder = tmp_path / "journals"
+    (folder / "1.journal").mkdir(parents=True)
+    with pytest.raises(Failure, match=r"1\.journal: the audit's journal cannot be read.*: Is a directory"):
+        bring_in(folder, ledger.audit_records)

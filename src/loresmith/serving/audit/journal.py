@@ -45,7 +45,7 @@ class Journal:
         folder: of all gateways' files; made where there is none.
 
     Raises:
-        Failure: it cannot be made.
+        Failure: it cannot be made, or not be locked.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -98,7 +98,7 @@ def bring_in(folder: Path, records: AuditRecords) -> int:
         How many records were added.
 
     Raises:
-        Failure: the ledger, or a file, cannot be read or written; nothing is lost.
+        Failure: the ledger, or a file, cannot be read, written or locked; nothing is lost.
     """
     added = 0
     for path in sorted(folder.glob("*.journal")):
@@ -107,31 +107,54 @@ def bring_in(folder: Path, records: AuditRecords) -> int:
         except FileNotFoundError:
             continue
         except OSError as error:
-            raise _failure(path, error) from error
+            raise _failure(path, error, "read") from error
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(file)
-            continue  # its gateway is at work
-        try:
-            rows, unread = _read(path)
-            missing = [row for row in rows if row.phase not in {found.phase for found in records.of(row.response)}]
-            for first in range(0, len(missing), _AT_ONCE):
-                records.append(missing[first : first + _AT_ONCE])
-            if unread:
-                records.note("audit-gap", f"{unread} bytes of a killed gateway's records cannot be read")
-            path.unlink(missing_ok=True)
-            added += len(missing)
+            if _lock(file, path, fcntl.LOCK_EX | fcntl.LOCK_NB):  # else its gateway is at work
+                added += _brought_in(path, records)
+        except OSError as error:
+            raise _failure(path, error, "read, or not be removed") from error
         finally:
             os.close(file)
     return added
+
+
+def _brought_in(path: Path, records: AuditRecords) -> int:
+    rows, unread = _read(path)
+    missing = [row for row in rows if row.phase not in {found.phase for found in records.of(row.response)}]
+    for first in range(0, len(missing), _AT_ONCE):
+        records.append(missing[first : first + _AT_ONCE])
+    if unread:
+        records.note("audit-gap", f"{unread} bytes of a killed gateway's records cannot be read")
+    path.unlink(missing_ok=True)
+    return len(missing)
+
+
+def _lock(file: int, path: Path, how: int) -> bool:
+    """Lock a file; False if somebody else has. Raises Failure where files cannot be locked at all."""
+    try:
+        fcntl.flock(file, how)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        raise Failure(
+            f"the audit's journal cannot be locked: {error.strerror or error}",
+            where=str(path),
+            hint="have the workspace on a disk of this machine, or mount the share so that it locks files (`flock`): "
+            "without locks, records of a gateway at work could be taken for those of a killed one",
+        ) from error
+    return True
 
 
 def _made(folder: Path) -> tuple[Path, int]:
     while True:
         path = folder / f"{uuid.uuid4().hex}.journal"
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            _lock(file, path, fcntl.LOCK_EX)
+        except Failure:
+            os.close(file)
+            path.unlink(missing_ok=True)
+            raise
         if os.fstat(file).st_nlink:
             break
         os.close(file)  # somebody took it for one that was left behind, before it was locked
@@ -169,5 +192,9 @@ def _read(path: Path) -> tuple[list[AuditRow], int]:
     return rows, 0
 
 
-def _failure(path: Path, error: OSError) -> Failure:
-    return Failure(f"the audit's journal cannot be written: {error.strerror or error}", where=str(path))
+def _failure(path: Path, error: OSError, done: str = "written") -> Failure:
+    return Failure(
+        f"the audit's journal cannot be {done}: {error.strerror or error}",
+        where=str(path),
+        hint="check the folder's owner and mode, and that its disk is there and has room",
+    )

@@ -115,8 +115,7 @@ class IssuerKeys:
         return self._clock() - self._asked_at > ASKED_AGAIN_SECONDS
 
     def read(self) -> None:
-        """Read the keys; waits for the network, so not for an event loop. If that fails, those that are known stay, and it is
-        tried again."""
+        """Read the keys; waits for the network, so not for an event loop. If that fails, those that are known stay."""
         with self._reading:
             self._asked_at = self._clock()
             try:
