@@ -217,12 +217,12 @@ def test_where_files_cannot_be_locked_one_is_told_what_to_do(
 
     with monkeypatch.context() as patched:
         patched.setattr(fcntl, "flock", no_locks)
-        before = len(os.listdir("/proc/self/fd"))
+        before = len(list(Path("/proc/self/fd").iterdir()))
         for use in (lambda: bring_in(folder, ledger.audit_records), lambda: Journal(folder)):
             with pytest.raises(Failure, match=f"{folder}.*: the audit's journal cannot be locked: No locks") as told:
                 use()
             assert "flock" in (told.value.hint or "")
-        assert len(os.listdir("/proc/self/fd")) == before
+        assert len(list(Path("/proc/self/fd").iterdir())) == before
     assert list(folder.iterdir()) == [left]
     assert bring_in(folder, ledger.audit_records) == 1
 

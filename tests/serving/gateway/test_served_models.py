@@ -12,9 +12,11 @@ from loresmith import Workspace
 from loresmith.errors import UserError
 from loresmith.serving.engines.standby import Standby
 from loresmith.serving.engines.starting import EngineStart
-from loresmith.serving.gateway.served_model import load_model
+from loresmith.serving.gateway.served_model import load_model, require_loadable
+from loresmith.serving.gateway.served_models import ServedModels
 from loresmith.serving.settings import ServedModelSettings
 from tests.serving.gateway.gateways import make_workspace
+from tests.serving.gateway.test_reload import certified
 
 SETTINGS = ServedModelSettings(release="acme", window=256, slots=2, threads=1)
 
@@ -44,8 +46,45 @@ def test_a_model_that_cannot_be_described_leaves_no_engine(tmp_path: Path) -> No
         standby = TokenizerVanishes(opened.ledger.assets.directory(digest))
 
         async def story() -> None:
+            loadable = require_loadable(SETTINGS, opened.ledger)
             with pytest.raises(UserError, match="tokenizer"):
-                await load_model("acme", SETTINGS, opened.ledger, lambda _: None, standby)
+                await load_model("acme", SETTINGS, opened.ledger, loadable, lambda _: None, standby)
             assert engines() == []
 
         asyncio.run(story())
+
+
+@pytest.mark.slow
+def test_a_model_that_is_refused_takes_nobodys_place(tmp_path: Path) -> None:
+    """Nor that of the one which is kept for a rollback."""
+    workspace = tmp_path / "workspace"
+    first = make_workspace(workspace)
+    second = certified(workspace, tmp_path, "second")
+    refused = certified(workspace, tmp_path, "refused", sound=False)
+    with Workspace.open(workspace) as opened:
+        said: list[str] = []
+        models = ServedModels({"acme": SETTINGS}, opened.ledger, said.append, keep_previous=600)
+
+        async def promote(digest: str, serves: str) -> None:
+            opened.ledger.releases.promote("acme", digest, "production", "for the tests")
+            async with asyncio.timeout(60):
+                while models.find("acme")[0].digest != serves or bool(models.problems) != (digest == refused):
+                    await asyncio.sleep(0.05)
+
+        async def story() -> None:
+            try:
+                await models.start()
+                before = models.find("acme")[0]
+                await promote(second, second)
+                two = set(engines())
+                assert len(two) == 2
+                await promote(refused, second)
+                await asyncio.sleep(1)  # an engine that is let go ends by then
+                assert set(engines()) == two
+                await promote(first, first)
+                assert models.find("acme")[0] is before
+            finally:
+                await models.close()
+
+        asyncio.run(story())
+    assert sum("loading" in one for one in said) == 2

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 from loresmith.errors import UserError
 from loresmith.serving.engines.host import EngineHost
 from loresmith.serving.engines.standby import Standby
-from loresmith.serving.engines.starting import engine_start
+from loresmith.serving.engines.starting import EngineStart, engine_start
 from loresmith.serving.parity.receipt import PARITY, computed_by, receipt_covers
 from loresmith.serving.settings import ServedModelSettings
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    from loresmith.ledger import Ledger
+    from loresmith.ledger import Asset, Ledger
     from loresmith.models.conversation import ConversationRenderer
 
 _UNKNOWN = "\N{REPLACEMENT CHARACTER}"
@@ -128,27 +128,30 @@ def place_model(name: str, settings: ServedModelSettings, ledger: Ledger) -> tup
     return asset.digest, digest_of(everything)
 
 
-async def load_model(
-    name: str,
-    settings: ServedModelSettings,
-    ledger: Ledger,
-    say: Callable[[str], None],
-    standby: Standby | None = None,
-) -> ServedModel:
-    """Start the engine of a model, in a process in waiting if there is one.
+@dataclass(frozen=True)
+class Loadable:
+    """A model that may be loaded, and what starts its engine."""
+
+    asset: Asset
+    adapters: Mapping[str, Asset]
+    start: EngineStart
+
+
+def require_loadable(settings: ServedModelSettings, ledger: Ledger) -> Loadable:
+    """What a release points at, once all is well that can be known of it before anything is loaded.
 
     Raises:
-        UserError: as `place_model`, or nobody certified the engine for the model, or it cannot be loaded.
-        Failure: the engine did not start.
+        UserError: as `place_model`, or nobody certified the engine for the model, or files of it were erased, or the
+            engine cannot do what it is asked for.
+        Failure: files of it are missing.
     """
     asset = ledger.assets.find(f"{settings.release}@{settings.channel}", kind="model")
     adapters = {key: ledger.assets.find(reference, kind="adapter") for key, reference in _adapters(settings)}
     digests = {key: adapter.digest for key, adapter in adapters.items()}
-    await asyncio.to_thread(require_parity, ledger, asset.digest, digests, settings)
-    directory = ledger.assets.directory(asset.digest)
+    require_parity(ledger, asset.digest, digests, settings)
     start = engine_start(
         settings.engine,
-        directory=directory,
+        directory=ledger.assets.directory(asset.digest),
         precision=settings.precision,
         device=settings.device,
         slots=settings.slots,
@@ -158,7 +161,27 @@ async def load_model(
         base=asset.digest,
         options=settings.options,
     )
-    host = EngineHost(start, lambda said: say(f"{name}: {said}"), standby)
+    return Loadable(asset, adapters, start)
+
+
+async def load_model(
+    name: str,
+    settings: ServedModelSettings,
+    ledger: Ledger,
+    loadable: Loadable,
+    say: Callable[[str], None],
+    standby: Standby | None = None,
+) -> ServedModel:
+    """Start the engine of a model, in a process in waiting if there is one.
+
+    Raises:
+        UserError: it cannot be loaded, or nobody certified this version of the engine for it.
+        Failure: the engine did not start.
+    """
+    asset, adapters = loadable.asset, loadable.adapters
+    digests = {key: adapter.digest for key, adapter in adapters.items()}
+    directory = ledger.assets.directory(asset.digest)
+    host = EngineHost(loadable.start, lambda said: say(f"{name}: {said}"), standby)
     facts = await host.start()
     served = {key: ServedAdapter(adapter.digest, frozenset(adapter.labels)) for key, adapter in adapters.items()}
     labels = frozenset(asset.labels)

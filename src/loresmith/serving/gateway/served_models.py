@@ -2,7 +2,7 @@
 
 Every POLL_SECONDS the ledger is asked what the releases point at. What changed is loaded beside what is served, takes
 its place at once for new requests. What was there before is kept for a while, so that a rollback need not load it
-again; it ends then, or when a third is to be loaded, as soon as its last answer has. A target that cannot be loaded
+again; it ends then, or when a third is loaded, as soon as its last answer has. A target that cannot be loaded
 changes nothing but what `/ready` says. It is tried again when it changes; and where the target was not wrong but the
 work failed, after AGAIN_SECONDS too.
 """
@@ -21,7 +21,13 @@ from loresmith.errors import LoresmithError, UserError
 from loresmith.serving.engines.standby import Standby
 from loresmith.serving.gateway.background import as_failure, tell
 from loresmith.serving.gateway.problem import no_model
-from loresmith.serving.gateway.served_model import ServedModel, load_model, place_model, require_parity
+from loresmith.serving.gateway.served_model import (
+    ServedModel,
+    load_model,
+    place_model,
+    require_loadable,
+    require_parity,
+)
 from loresmith.serving.policy.served import SEPARATOR
 from loresmith.serving.settings import ServedModelSettings
 
@@ -132,9 +138,10 @@ class ServedModels:
         try:
             model = await self._kept_one(name, wanted)
             if model is None:
+                loadable = await asyncio.to_thread(require_loadable, settings, self._ledger)
                 self._let_go(name)  # two at a time have room
                 self._say(f"{name}: loading {settings.release}@{settings.channel}")
-                model = await load_model(name, settings, self._ledger, self._say, self._standby)
+                model = await load_model(name, settings, self._ledger, loadable, self._say, self._standby)
         except Exception as error:
             again = math.inf if isinstance(error, UserError) else time.monotonic() + AGAIN_SECONDS
             self._failed[name] = wanted, again
