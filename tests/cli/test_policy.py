@@ -10,8 +10,10 @@ from pathlib import Path
 from loresmith import Workspace
 from loresmith.ledger.clock import timestamp
 from loresmith.serving.audit.record import AuditedResource, AuditRecord, Content
+from tests.advice.corpora import document
 from tests.cli.conftest import CommandLine
 from tests.serving.audit.places import auditing
+from tests.serving.retrieval.indexes import build
 
 SERVING = """\
 groups:
@@ -155,6 +157,59 @@ def test_a_served_name_is_the_release_behind_it(cli: CommandLine) -> None:
     assert explained("--model", "other@candidate", "--label", "internal")[0] == "release other"
     shown = cli("policy", "check", config, "--matrix", "--json").json["matrix"]
     assert "release words" in {row["resource"] for row in shown}
+
+
+FORMS = """\
+@id("forms") forbid (principal, action == Action::"retrieve", resource is Document)
+when { resource has path && resource.path like "forms/*" };
+"""
+
+
+def test_a_document_of_the_index_is_explained_as_the_gateway_decides_about_it(cli: CommandLine) -> None:
+    rows = [
+        document("ward/letter.txt", "The fever of the patient has gone down.", labels=["clinical"]),
+        document("open.txt", "The pump is cleaned every week.", retain_until="2026-03-01"),
+        document("forms/leave.txt", "Whoever goes on leave fills this in."),
+        document("twice.txt", "One record of a file.", id="a" * 64, group="a"),
+        document("twice.txt", "The other record of that file.", id="b" * 64, group="b"),
+    ]
+    with Workspace.open(cli.folder) as opened:
+        made = build(cli.folder, rows).outputs["index"].directory
+        index = opened.ledger.assets.add("index", made, {"test": "documents"}, ("clinical",)).digest
+    cli.write("forms.cedar", FORMS)
+    policy = SERVING.replace("policy: {", "policy: {files: [forms.cedar], ").replace("[internal]", "[clinical]")
+    config = cli.write("serve.yaml", policy + f"retrieval: {{index: {index}}}\n")
+    retrieve = ("policy", "explain", config, "--action", "retrieve")
+
+    def explained(who: str, what: str, *more: str) -> tuple[bool, str]:
+        done = cli(*retrieve, "--as", who, "--document", what, "--at", "2026-02-01T12:00:00Z", *more, "--json")
+        assert done.status == 0, done.err
+        return done.json["allowed"], done.json["why"]
+
+    assert explained("ada", "ward/letter.txt") == (True, "permitted by default (default.cedar:3)")
+    by_id = explained("cal", rows[0]["id"])
+    assert by_id == explained("cal", "ward/letter.txt")
+    assert by_id == (False, "forbidden by labels (labels.cedar:3): the caller lacks the label clinical")
+    allowed, why = explained("ada", "forms/leave.txt")
+    assert (allowed, why.startswith("forbidden by forms (")) == (False, True)
+    assert explained("cal", "open.txt")[0]
+    done = cli(*retrieve, "--as", "cal", "--document", "open.txt", "--at", "2026-03-02T00:00:00Z", "--json").json
+    assert done["allowed"] is False
+    assert done["why"].startswith("it might be kept until 2026-03-01, so nobody is shown it; permitted by default")
+    shown = cli(*retrieve, "--as", "cal", "--document", "ward/letter.txt").out
+    assert shown.startswith("denied: user:cal may not retrieve\n")
+    assert f"document {rows[0]['id']}  carries clinical" in shown
+    for words, said in (
+        ((*retrieve, "--document", "ward/lettre.txt"), "the index has no document 'ward/lettre.txt'"),
+        ((*retrieve, "--document", "twice.txt"), "2 documents have the path 'twice.txt'"),
+        ((*retrieve, "--document", "open.txt", "--label", "x"), "leave --label out"),
+        (("policy", "explain", config, "--document", "open.txt"), "one cannot complete a document"),
+    ):
+        done = cli(*words, "--as", "ada")
+        assert (done.status, said in done.err) == (2, True), done.err
+    config.write_text(SERVING)
+    done = cli(*retrieve, "--as", "ada", "--document", "open.txt")
+    assert (done.status, "retrieves from no index" in done.err) == (2, True)
 
 
 def test_a_rule_that_means_a_served_name_is_refused(cli: CommandLine) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -92,6 +92,12 @@ class ExplainRequest(Request):
         description="What it is wanted of: a name under `models` (`NAME:ADAPTER` for an adapter) or `embeddings` of "
         "the configuration, `release@channel`, or another reference to a model or adapter of the workspace. The "
         "ledger knows its labels.",
+    )
+    document: str | None = Field(
+        default=None,
+        description="With `--action retrieve`: a document of the index that the configuration retrieves from, by its "
+        "id (audit records and citations have it) or its path. The index knows its labels and what else policies ask "
+        "of it.",
     )
     label: tuple[str, ...] = Field(
         default=(), description="A label of the document, or of a model that no workspace has yet; may be repeated."
@@ -228,12 +234,15 @@ def _explain(folder: Path, request: ExplainRequest, _emit: Emit) -> Explained:
     except ValueError as error:
         raise UserError(str(error), where="--as") from None
     access.groups.require(request.group, "--group")
-    resource = _resource(folder, request)
-    explained = explain(policy, caller, request.action, resource, _context(request))
+    resource, kept_until = _asked_about(folder, request)
+    context = _context(request)
+    explained = explain(policy, caller, request.action, resource, context)
+    today = context.get("at", datetime.now(UTC)).astimezone(UTC).date().isoformat()
+    over = f"it might be kept until {kept_until}, so nobody is shown it; " if "" < kept_until < today else ""
     near = (NearFacts(id=miss.id, where=miss.where, conditions=miss.conditions) for miss in explained.near)
     return Explained(
-        allowed=explained.decision.allowed,
-        why=explained.why,
+        allowed=explained.decision.allowed and not over,
+        why=over + explained.why,
         policies=_facts(explained.decided),
         lacking=explained.lacking,
         near=tuple(near),
@@ -244,6 +253,33 @@ def _explain(folder: Path, request: ExplainRequest, _emit: Emit) -> Explained:
         labels=tuple(sorted(resource.labels)),
         digest=policy.digest,
     )
+
+
+def _asked_about(folder: Path, request: ExplainRequest) -> tuple[Resource, str]:
+    """The resource, and of a document the last day on which it may be kept, if one is set."""
+    if request.document is None:
+        return _resource(folder, request), ""
+    if request.action != "retrieve" or request.label:
+        raise UserError(
+            "the index knows the labels of a document" if request.label else f"one cannot {request.action} a document",
+            where="--document",
+            hint="leave --label out" if request.label else "add `--action retrieve`",
+        )
+    from loresmith.sdk.workspace import Workspace
+    from loresmith.serving.policy.meant import Served
+    from loresmith.serving.retrieval.find_document import find_document
+    from loresmith.yaml_lines import read_yaml
+
+    retrieval = Served.read(read_yaml(request.config)).retrieval
+    if retrieval is None:
+        raise UserError(
+            "the configuration retrieves from no index", where=str(request.config), hint="give the labels by --label"
+        )
+    with Workspace.open(folder) as workspace:
+        assets = workspace.ledger.assets
+        directory = assets.directory(assets.find(retrieval.index, kind="index").digest)
+        ref = find_document(directory, request.document, f"--document {request.document}")
+    return ref.resource, ref.retain_until
 
 
 def _resource(folder: Path, request: ExplainRequest) -> Resource:

@@ -296,8 +296,7 @@ class Answer:
     def _may_retrieve(self, ref: PassageRef) -> bool:
         found = self._documents.get(ref.document)
         if found is None:
-            resource = Resource("document", ref.document, frozenset(ref.labels), ref.attributes)
-            decision = self._rules.policy.decide(self._principal, "retrieve", resource, self._standing.context)
+            decision = self._rules.policy.decide(self._principal, "retrieve", ref.resource, self._standing.context)
             found = self._documents[ref.document] = decision.allowed
         return found
 

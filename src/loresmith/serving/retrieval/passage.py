@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from loresmith.serving.policy.resource import ATTRIBUTES
+from loresmith.serving.policy.resource import ATTRIBUTES, Resource
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,11 @@ class PassageRef:
     def attributes(self) -> dict[str, str]:
         """What policies may ask of the document, as far as it is known."""
         return {name: value for name in ATTRIBUTES["document"] if (value := getattr(self, name))}
+
+    @property
+    def resource(self) -> Resource:
+        """The document, as policies are asked about it."""
+        return Resource("document", self.document, frozenset(self.labels), self.attributes)
 
 
 @dataclass(frozen=True)

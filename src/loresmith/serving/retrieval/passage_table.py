@@ -82,6 +82,11 @@ class PassageTable:
         """Of the files that the passages come from, by their numbers."""
         return [str(path) for path in self._table["path"].to_pylist()]
 
+    def of_document(self, named: str) -> list[int]:
+        """The numbers of the passages of documents with this id or path."""
+        names = zip(self._table["document"].to_pylist(), self._table["path"].to_pylist(), strict=True)
+        return [number for number, either in enumerate(names) if named in either]
+
     def ref(self, number: int) -> PassageRef:
         """Where a passage comes from."""
         row: dict[str, Any] = self._table.slice(number, 1).to_pylist()[0]
