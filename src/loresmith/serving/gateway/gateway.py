@@ -34,6 +34,7 @@ from loresmith.serving.retrieval.retriever import Retriever
 from loresmith.serving.settings import ServingConfig, read_config
 from loresmith.serving.traffic_sample.sampler import FOLDER as TRAFFIC
 from loresmith.serving.traffic_sample.sampler import TrafficSample
+from loresmith.serving.wall_clock import WallClock
 
 if TYPE_CHECKING:
     from loresmith.ledger import Ledger
@@ -98,9 +99,13 @@ class Gateway:
         self.place = place
         self.say = say = speaking(say)
         self._seen = _state_of(config, place)
-        self.rules = _rules(config, ledger, place, {})
+        # One for all, and for all configurations: what has ended does not begin again with a new one.
+        self.clock = WallClock()
+        self.rules = _rules(config, ledger, place, self.clock, {})
         groups = self.rules.groups
-        self.authenticator = Authenticator(config.identity, groups, ledger.credentials, place.server_key, place.folder)
+        self.authenticator = Authenticator(
+            config.identity, groups, ledger.credentials, place.server_key, place.folder, now=self.clock
+        )
         self.quotas = Quotas(config.quotas, groups, place.state / DAY_COUNTS)
         self.keys = TenantKeys(place.state / TENANT_KEYS, ledger.tenant_keys)
         # The audit, the sample and feedback each read keys in a thread of their own.
@@ -227,7 +232,7 @@ class Gateway:
                 where=str(self.place.config),
                 hint="start it again",
             )
-        return _rules(config, self.ledger, self.place, self.rules.embedders), state
+        return _rules(config, self.ledger, self.place, self.clock, self.rules.embedders), state
 
     async def _watch(self) -> None:
         """Keep up with the configuration's files."""
@@ -264,14 +269,16 @@ def _audit(config: ServingConfig, ledger: Ledger, place: Place) -> Audit:
     return Audit(ledger, config.audit, keys, Journal(journals))
 
 
-def _rules(config: ServingConfig, ledger: Ledger, place: Place, embedders: Mapping[str, ServedEmbedder]) -> Rules:
+def _rules(
+    config: ServingConfig, ledger: Ledger, place: Place, now: WallClock, embedders: Mapping[str, ServedEmbedder]
+) -> Rules:
     from loresmith.serving.retrieval.opening import open_index
 
     groups = Groups.from_settings(config.groups)
     retriever = None
     if config.retrieval is not None:
-        retriever = open_index(ledger, config.retrieval.index, config.retrieval.threads)
-    policy = Policy.load(config.policy, groups, place.folder)
+        retriever = open_index(ledger, config.retrieval.index, config.retrieval.threads, lambda: now().date())
+    policy = Policy.load(config.policy, groups, place.folder, now)
     require_release_names(policy.statements, release_names(config.models, config.embeddings))
     guards, digest = _guards(config, ledger, place, retriever)
     return Rules(

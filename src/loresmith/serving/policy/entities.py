@@ -47,12 +47,12 @@ def entities_json(principal: Principal, resource: Resource) -> str:
 
 
 def context_of(context: Mapping[str, Any]) -> dict[str, Any]:
-    """What is known of a request, as Cedar takes it; `at` is now unless it is given.
+    """What is known of a request, as Cedar takes it; `at` is always among it.
 
     Raises:
         ValueError: a name that the schema does not know, or a value of another type.
     """
-    known = {"at": datetime.now(UTC), **context}
+    known = dict(context)
     for name, value in known.items():
         wanted = _CONTEXT_TYPES.get(name)
         if wanted is None:

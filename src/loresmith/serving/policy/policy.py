@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,10 @@ ALL = "*"
 """In place of an attribute: the context is looked at as a whole."""
 
 
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
 @dataclass(frozen=True)
 class Decision:
     """What policies say of a request.
@@ -51,17 +56,21 @@ class Decision:
 class Policy:
     """The policies of a configuration.
 
+    Args:
+        now: the time of a request that says none; aware.
+
     Attributes:
         statements: every policy, with its file and line.
         groups: the groups that they speak of.
         digest: of everything that decisions come from: schema, policies, groups.
     """
 
-    def __init__(self, statements: Sequence[Statement], groups: Groups) -> None:
+    def __init__(self, statements: Sequence[Statement], groups: Groups, now: Callable[[], datetime] = _utc_now) -> None:
         import cedarpy
 
         self.statements = tuple(statements)
         self.groups = groups
+        self._now = now
         self.digest = digest_of(
             {
                 "schema": own_text("schema.cedarschema"),
@@ -76,11 +85,18 @@ class Policy:
         self._decided: OrderedDict[Hashable, Decision] = OrderedDict()
 
     @classmethod
-    def load(cls, settings: PolicySettings, groups: Groups, folder: Path = Path()) -> Policy:
+    def load(
+        cls,
+        settings: PolicySettings,
+        groups: Groups,
+        folder: Path = Path(),
+        now: Callable[[], datetime] = _utc_now,
+    ) -> Policy:
         """Read, check and parse the policies of a configuration.
 
         Args:
             folder: what relative files start from: the configuration's folder.
+            now: the time of a request that says none; aware.
 
         Raises:
             UserError: naming file and line of everything that is wrong with them.
@@ -89,7 +105,7 @@ class Policy:
         checked = check(settings, groups, folder)
         if checked.problems:
             raise refuse(checked.problems)
-        return cls(checked.statements, groups)
+        return cls(checked.statements, groups, now)
 
     def reads(self, name: str) -> bool:
         """Whether a policy may look at this attribute of the context."""
@@ -128,7 +144,7 @@ class Policy:
                 "principal": principal_uid(principal.id),
                 "action": {"type": "Action", "id": action},
                 "resource": resource_uid(resource),
-                "context": context_of(context or {}),
+                "context": context_of({"at": self._now(), **(context or {})}),
             }
             attributes = tuple(sorted(resource.attributes.items()))
             entities = self._parsed(principal, resource.kind, resource.id, resource.labels, attributes)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import date
+
 from loresmith.errors import UserError
 from loresmith.ledger import Ledger
 from loresmith.serving.retrieval.layout import read_facts
@@ -10,12 +13,13 @@ from loresmith.serving.retrieval.retriever import Retriever
 KIND = "index"
 
 
-def open_index(ledger: Ledger, reference: str, threads: int = 1) -> Retriever:
+def open_index(ledger: Ledger, reference: str, threads: int = 1, today: Callable[[], date] | None = None) -> Retriever:
     """The retriever of an `index` asset.
 
     Args:
         reference: to the asset, as `ledger.assets.find` takes it.
         threads: CPU threads for one question.
+        today: the day, by which documents are left out that may not be kept any more.
 
     Raises:
         UserError: there is no such index, something of it was erased, or its embedder is not here.
@@ -25,7 +29,7 @@ def open_index(ledger: Ledger, reference: str, threads: int = 1) -> Retriever:
     directory = ledger.assets.directory(asset.digest)
     facts = read_facts(directory)
     if facts.embedder is None or facts.embedder.kind == "onnx":
-        return Retriever.open(directory, threads=threads)
+        return Retriever.open(directory, threads=threads, today=today)
     from loresmith.serving.retrieval.embedders.model_embedder import ModelEmbedder
 
     try:
@@ -34,4 +38,4 @@ def open_index(ledger: Ledger, reference: str, threads: int = 1) -> Retriever:
         raise UserError(
             f"the model that made the vectors of this index is not here: {error.what}", where=reference, hint=error.hint
         ) from None
-    return Retriever.open(directory, ModelEmbedder(model, facts.embedder.digest))
+    return Retriever.open(directory, ModelEmbedder(model, facts.embedder.digest), today=today)
