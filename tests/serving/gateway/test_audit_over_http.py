@@ -100,6 +100,9 @@ def test_a_record_can_be_proved(house: House) -> None:
         model="acme", messages=[{"role": "user", "content": "Hi"}], max_tokens=2
     )
     records(house.workspace, said.id)
+    with house.client("user:of-admins") as client:  # as whoever watches the gateway does all day long
+        watched = client.get("/metrics").headers["x-request-id"]
+    assert records(house.workspace, watched, 1)["outcome"].status == 200
     with Workspace.open(house.workspace) as opened:
         proof = PROOF.run(opened, PROOF.request(response=said.id), lambda _: None)
     assert proof.holds

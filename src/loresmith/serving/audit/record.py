@@ -17,6 +17,9 @@ from loresmith.ledger.digest import canonical_json, parse_json
 COLUMNS = ("response", "phase", "at", "tenant", "principal", "release")
 """Facts that are columns of the ledger, by which records are found; the others stand in its `facts`."""
 
+SHOWN_WITHOUT_INTENT = frozenset({"/metrics"})
+"""Routes that show figures alone, also while no intent can be written: of who reads them there is an outcome."""
+
 
 class GuardVerdict(BaseModel):
     """What a guard made of a text; never the text."""

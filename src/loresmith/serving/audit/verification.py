@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, Field
 
 from loresmith.errors import Failure
+from loresmith.serving.audit.record import SHOWN_WITHOUT_INTENT
 from loresmith.serving.audit.search import found_of
 from loresmith.serving.audit.tenant_keys import ContentGoneError, TenantKeys
 
@@ -64,6 +65,7 @@ def verify_records(ledger: Ledger, keys: TenantKeys) -> AuditCheck:
         else:
             closed.add(row.response)
             went_out = record.status == 200 or record.completion_tokens > 0 or record.bytes_emitted > 0
+            went_out = went_out and record.context.get("route") not in SHOWN_WITHOUT_INTENT
             if opened.pop(row.response, None) is None and went_out:
                 problems.append(f"{name}: something was answered, and there is no intent before it")
         if row.phase == "outcome" and record.bytes_scanned != record.bytes_emitted:
