@@ -66,7 +66,11 @@ def _said_of(found: FoundRecord) -> str:
 def _content(found: FoundRecord) -> list[str]:
     if found.said is None:
         return [visible(found.unreadable)]
-    messages = [*found.said.get("messages", ()), *filter(None, [found.said.get("answer")])]
+    messages = [
+        *found.said.get("messages", ()),
+        *filter(None, [found.said.get("answer")]),
+        *found.said.get("others", ()),
+    ]
     lines = []
     for message in messages:
         text = message.get("content")

@@ -66,6 +66,12 @@ class LimitSettings(BaseModel):
     answer_tokens: int = Field(
         default=4096, ge=1, description="What an answer may have at most, whatever a request asks for."
     )
+    choices: int = Field(
+        default=4,
+        ge=1,
+        le=128,
+        description="Answers that one request may ask for (`n`). Each is worked on and counted as one of its own.",
+    )
     head_seconds: float = Field(
         default=15, gt=0, le=600, description="In which a request's first line and headers must have come."
     )

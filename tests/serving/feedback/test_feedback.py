@@ -188,3 +188,24 @@ def test_an_answer_whose_content_was_not_kept_is_not_learnt(cli: CommandLine) ->
         lines = list(collect(workspace.ledger, keys_of(workspace.ledger, workspace.place.state), collected))
     assert len(lines) == collected.records.total() == 4
     assert collected.left_out["what was said was not kept"] == 1
+
+
+def test_of_several_answers_it_says_which(ledger: Ledger, tmp_path: Path) -> None:  # noqa: F811
+    async def answered() -> None:
+        said = [{"role": "assistant", "content": f"The {leg} leg."} for leg in ("left", "right", "third")]
+        async with auditing(ledger, tmp_path) as audit:
+            await audit.intent(record("r-1", choices=3, consent=True), Content(messages=TALK))
+            content = Content(answer=said[0], others=tuple(said[1:]))
+            await audit.outcome(record("r-1", "outcome", status=200, choices=3, consent=True), content)
+
+    asyncio.run(answered())
+    give(ledger, tmp_path, response="r-1", choice=1, rating="up")
+    give(ledger, tmp_path, response="r-1", choice=2, correction="No leg.")
+    give(ledger, tmp_path, response="r-1", rating="down")
+    collected = Collected()
+    made = [json.loads(line) for line in collect(ledger, keys_of(ledger, tmp_path), collected)]
+    assert [(each["messages"][-1]["content"], each["metadata"].get("rejected")) for each in made] == [
+        ("The right leg.", None),
+        ("No leg.", "The third leg."),
+    ]
+    assert "replaced by what was said later" not in collected.left_out

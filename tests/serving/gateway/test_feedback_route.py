@@ -57,6 +57,15 @@ def test_words_pass_the_guards_and_are_sealed(face: Face) -> None:
     assert (refused.status_code, refused.json()["error"]["message"]) == (400, STATED)
 
 
+def test_a_choice_that_was_not_given_is_not_judged(face: Face) -> None:
+    response = answer(face, face.ada, n=2)
+    done = give(face, face.ada, response=response, choice=1, rating="up")
+    assert done.status_code == 200, done.text
+    assert kept(face, done.json()["id"])[0].facts["choice"] == 1
+    refused = give(face, face.ada, response=response, choice=2, rating="up")
+    assert (refused.status_code, refused.json()["error"]["param"]) == (404, "choice")
+
+
 def test_only_who_asked_may_say_something(face: Face) -> None:
     response = answer(face, face.ada)
     theirs = give(face, face.bob, response=response, rating="down")

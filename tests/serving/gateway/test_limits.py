@@ -152,6 +152,24 @@ def test_an_answer_is_no_longer_than_the_gateway_lets_it(narrow: Narrow) -> None
         assert client.post("/v1/chat/completions", json=chat()).json()["usage"]["completion_tokens"] <= 4
 
 
+def test_so_many_tokens_are_set_aside_as_all_answers_may_have(narrow: Narrow) -> None:
+    body = chat(max_tokens=50, logit_bias={"0": -100, "2": -100})
+    with narrow.client() as client:
+        prompt = client.post("/v1/chat/completions", json=body).json()["usage"]["prompt_tokens"]
+    limits = {"tokens_per_minute": prompt + 150, "token_burst": prompt + 150}
+    with narrow.configured(quotas={"running": 4, "each_caller": limits}), narrow.client() as client:
+        refused = client.post("/v1/chat/completions", json={**body, "n": 4})
+        assert (refused.status_code, refused.json()["error"]["code"]) == (429, "rate_limit_exceeded")
+        said = client.post("/v1/chat/completions", json={**body, "n": 3}).json()
+        assert said["usage"] | {"prompt_tokens_details": 0} == {
+            "prompt_tokens": prompt,
+            "completion_tokens": 150,
+            "total_tokens": prompt + 150,
+            "prompt_tokens_details": 0,
+        }
+        assert client.post("/v1/chat/completions", json={**body, "max_tokens": 1}).status_code == 429  # all is taken
+
+
 TIMED_OUT = {"message": "this took longer than 1 seconds", "type": "timeout_error", "param": None, "code": "timeout"}
 
 

@@ -254,3 +254,15 @@ def test_refusals_that_no_match_led_to(
     asyncio.run(_only_outcome(workspace, record("r", "outcome", guards=[verdict], status=400)))
     expected = {} if would == "refuse" else {"r": ("refuse", would)}
     assert turned(workspace, *candidate) == expected
+
+
+def test_all_of_several_answers_are_held_against_them(workspace: Workspace) -> None:
+    async def asked() -> None:
+        said = [{"role": "assistant", "content": text} for text in ("It is in Dubai.", "See Project Falcon of ours.")]
+        async with auditing(workspace.ledger, workspace.place.state) as audit:
+            await audit.intent(record("several", choices=2), Content(messages=({"role": "user", "content": "Hi"},)))
+            content = Content(answer=said[0], others=(said[1],))
+            await audit.outcome(record("several", "outcome", status=200, choices=2), content)
+
+    asyncio.run(asked())
+    assert turned(workspace, FALCON) == {"several": ("allow", "refuse")}

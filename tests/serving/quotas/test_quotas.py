@@ -408,3 +408,31 @@ def test_counts_that_say_nothing_are_refused_at_the_start(tmp_path: Path, column
     connection.close()
     with pytest.raises(Failure, match=r"quotas\.db: the tokens that were used today cannot be read"):
         quotas(Time(), file)
+
+
+def test_several_answers_take_so_many_places() -> None:
+    async def run() -> None:
+        time = Time()
+        some = quotas(time, each_caller={"concurrent": 3}, running=4, waiting=0)
+        async with some.admit(ADA, 10, 2):
+            assert some.at_work == 2
+            over = await refused_of(some, ADA, 2)
+            assert "3 answers at the same time of user:ada" in over.what
+            assert over.retry_after_seconds is not None
+            async with some.admit(ADA, 10, 1):
+                assert some.at_work == 3
+                async with some.admit(BEA, 10, 3):  # one place is free, and enough to begin
+                    assert some.at_work == 6
+                    assert "may wait" in (await refused_of(some, CAL, 1)).what
+        assert some.at_work == 0
+        assert (await refused_of(some, ADA, 4)).retry_after_seconds is None  # never
+        await use(some, ADA)
+
+    asyncio.run(run())
+
+
+async def refused_of(some: Quotas, principal: Principal, answers: int) -> OverQuota:
+    with pytest.raises(OverQuota) as caught:
+        async with some.admit(principal, 10, answers):
+            pass
+    return caught.value

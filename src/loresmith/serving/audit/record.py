@@ -89,13 +89,14 @@ class AuditRecord(BaseModel):
         default=(), description="The labels of the model and of all that was retrieved: what the answer carries."
     )
     about: str = Field(default="", description="Of feedback: the id of the answer that it is on.")
+    choices: int = Field(default=1, ge=1, description="How many answers were asked for (`n`).")
     prompt_tokens: int = Field(default=0, ge=0)
-    completion_tokens: int = Field(default=0, ge=0)
+    completion_tokens: int = Field(default=0, ge=0, description="Of all answers.")
     cached_tokens: int = Field(default=0, ge=0, description="Of the prompt's tokens, those that were in the cache.")
     latency_ms: int = Field(default=0, ge=0, description="From the request to the end of the answer, in milliseconds.")
     first_token_ms: int = Field(default=0, ge=0, description="From the request to the first token, in milliseconds.")
     status: int = Field(default=0, ge=0, description="The HTTP status that was answered; 0: nothing was yet.")
-    bytes_scanned: int = Field(default=0, ge=0, description="The bytes of the answer that the guards saw.")
+    bytes_scanned: int = Field(default=0, ge=0, description="The bytes of all answers that the guards saw.")
     bytes_emitted: int = Field(default=0, ge=0, description="Those that went out.")
     consent: bool = Field(default=False, description="Whether the caller lets the conversation be learnt from.")
     error: str = Field(default="", description="What went wrong, without what was said.")
@@ -131,3 +132,11 @@ class Content(BaseModel):
     answer: Mapping[str, Any] | None = Field(
         default=None, description="The assistant's message, in OpenAI's form, as it went out."
     )
+    others: tuple[Mapping[str, Any], ...] = Field(
+        default=(), description="Where several answers were asked for: those after the first, in the order of `n`."
+    )
+
+    @property
+    def answers(self) -> tuple[Mapping[str, Any], ...]:
+        """All that was answered, in the order of `n`."""
+        return () if self.answer is None else (self.answer, *self.others)

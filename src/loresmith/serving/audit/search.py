@@ -106,7 +106,15 @@ def condition_columns() -> pa.Schema:
 
     texts = ("response", "phase", "at", "tenant", "principal", "release", "credential", "action", "channel", "model")
     more = ("adapter", "policy", "guards_digest", "error", "about", "served")
-    numbers = ("prompt_tokens", "completion_tokens", "cached_tokens", "latency_ms", "first_token_ms", "status")
+    numbers = (
+        "choices",
+        "prompt_tokens",
+        "completion_tokens",
+        "cached_tokens",
+        "latency_ms",
+        "first_token_ms",
+        "status",
+    )
     lists = ("groups", "labels", "policies", "documents", "answer_labels", "resource_labels")
     of_verdicts = ("guard", "where", "role", "action", "rule", "digest")
     verdict = pa.struct([*(pa.field(name, pa.string()) for name in of_verdicts), pa.field("count", pa.int64())])

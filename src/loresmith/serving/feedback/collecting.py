@@ -71,13 +71,14 @@ def collect(
         until: feedback before this time.
         release: feedback on answers of this release.
     """
-    last: dict[tuple[str, str], Feedback] = {}
+    last: dict[tuple[str, int, str], Feedback] = {}
     for given in ledger.feedback.list(since=since, until=until, tenant=tenant):
         if release not in (None, given.facts["release"]):
             continue
-        if last.pop((given.response, given.principal), None) is not None:
+        about = (given.response, given.facts.get("choice", 0), given.principal)
+        if last.pop(about, None) is not None:
             collected.left_out[REPLACED] += 1
-        last[given.response, given.principal] = given
+        last[about] = given
     keys.refresh()
     for given in last.values():
         try:
@@ -97,7 +98,7 @@ def _record(ledger: Ledger, keys: TenantKeys, given: Feedback) -> dict[str, Any]
         raise NotUsedError(NOTHING_RIGHT)
     asked, answered = _exchange(ledger, keys, given.response)
     said = _opened(keys, given.content, given.id, SEALED) if kind != "thumb" else {}
-    answer = answered.get("answer") or {}
+    answer = _answer(answered, given.facts.get("choice", 0))
     if kind == "thumb":
         right, rejected = dict(answer), None
     elif kind == "correction":
@@ -124,6 +125,15 @@ def _exchange(ledger: Ledger, keys: TenantKeys, response: str) -> tuple[dict[str
         raise NotUsedError(DAMAGED)
     asked, answered = (_opened(keys, rows[phase].content, response, phase) for phase in ("intent", "outcome"))
     return asked, answered
+
+
+def _answer(answered: Mapping[str, Any], choice: int) -> Mapping[str, Any]:
+    """Of what was answered, that which feedback is about."""
+    answers = [answered.get("answer") or {}, *answered.get("others", ())]
+    if choice >= len(answers):
+        raise NotUsedError(DAMAGED)
+    found: Mapping[str, Any] = answers[choice]
+    return found
 
 
 def _opened(keys: TenantKeys, sealed: bytes | None, record: str, phase: str) -> dict[str, Any]:

@@ -26,6 +26,9 @@ class GivenFeedback(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     response: str = Field(min_length=1, max_length=200, description="The id of the answer that it is about.")
+    choice: int = Field(
+        default=0, ge=0, lt=128, description="Where several answers were asked for (`n`), which of them: its `index`."
+    )
     rating: Literal["up", "down"] | None = Field(default=None, description="A thumb.")
     correction: str | None = Field(
         default=None, min_length=1, max_length=1 << 20, description="What should have been answered."
@@ -84,6 +87,7 @@ def take(
         "release": asked.release,
         "channel": asked.channel,
         "model": answered.model or asked.model,
+        **({"choice": given.choice} if given.choice else {}),
     }
     if given.rating is not None:
         facts["rating"] = given.rating

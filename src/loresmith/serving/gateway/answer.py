@@ -1,9 +1,9 @@
-"""One answer, from the question to the last word: everything that has to be so before, while and after it is given.
+"""An answer, from the question to the last word: everything that has to be so before, while and after it is given.
 
 In this order: the policy decides; guards look at what is asked; passages are found, each decided on and looked at;
 the conversation becomes tokens; the quotas admit it; the intent is put on the record while the engine begins; once it
 is there, guards look at what the engine writes; what went out is what is told, counted and put on the record as the
-outcome.
+outcome. Where several answers are asked for (`n`), all of this but the writing is done once: they are on one record.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from loresmith.ledger.clock import timestamp
 from loresmith.serving.audit.record import AuditRecord, Content
 from loresmith.serving.engines.generation import Emission, Generation
 from loresmith.serving.engines.host import EngineGone
-from loresmith.serving.gateway.asked import Asked, Finish, Piece, Usage
+from loresmith.serving.gateway.asked import Asked, Finish, Piece, Usage, sampling_of_choice
 from loresmith.serving.gateway.gateway import Gateway, Rules
 from loresmith.serving.gateway.long_text import is_long, worked
 from loresmith.serving.gateway.outgoing import Outgoing
@@ -29,6 +29,7 @@ from loresmith.serving.gateway.served_model import ServedModel
 from loresmith.serving.gateway.spans import Operation
 from loresmith.serving.gateway.standing import Standing, unrecorded
 from loresmith.serving.gateway.time_limit import TimeLimit
+from loresmith.serving.gateway.together import together
 from loresmith.serving.guards.guard import Context
 from loresmith.serving.guards.guards import Examined
 from loresmith.serving.guards.verdict import Verdict
@@ -42,7 +43,7 @@ from loresmith.serving.traffic_sample.traffic import Outcome, Traffic
 
 
 class Answer:
-    """One answer.
+    """What one request is answered.
 
     Args:
         asked: what is asked for.
@@ -54,6 +55,7 @@ class Answer:
 
     Attributes:
         response: that id.
+        choices: the answers that are asked for, as far as they went out; none before the engine is asked.
         usage: tokens so far.
         passages: those that the model was shown, by their numbers.
         model: that answers.
@@ -84,7 +86,7 @@ class Answer:
         self._first_token_ms = 0
         self._stream: AsyncGenerator[Emission] | None = None
         self._first: Emission | None = None
-        self._outgoing: Outgoing | None = None
+        self._asked_for: Generation | None = None
         self._said: list[dict[str, Any]] = []  # by the caller, as guards left it
         self._messages: list[dict[str, Any]] | None = None  # that, with what was retrieved
         self._tools: Sequence[Mapping[str, Any]] = ()
@@ -94,6 +96,7 @@ class Answer:
         self._ended = False
         self._documents: dict[str, bool] = {}  # whether the caller may see them
         self.response = response
+        self.choices: tuple[Outgoing, ...] = ()
         self.usage = Usage()
         self.passages: tuple[Passage, ...] = ()
         self.adapter: str | None = None
@@ -101,23 +104,13 @@ class Answer:
 
     @property
     def finish(self) -> Finish | None:
-        """Why it ended; None where it has not."""
-        return None if self._outgoing is None else self._outgoing.finish
-
-    @property
-    def text(self) -> str:
-        """What went out so far."""
-        return "" if self._outgoing is None else self._outgoing.text
+        """Why the first of its choices ended; None where it has not."""
+        return self.choices[0].finish if self.choices else None
 
     @property
     def prompt_text(self) -> str:
         """The text that the answer goes on from, as guards let it in."""
         return "" if self._messages is None else str(self._messages[0]["content"])
-
-    @property
-    def cited(self) -> Cited | None:
-        """What the marks in the answer stand for; None where nothing was retrieved."""
-        return citations(self.text, self.passages) if self.passages else None
 
     @property
     def served(self) -> str:
@@ -129,9 +122,9 @@ class Answer:
         """Those by which it is given."""
         return self._rules
 
-    def message(self) -> dict[str, Any]:
-        """The assistant's message in OpenAI's form."""
-        return {"role": "assistant", "content": ""} if self._outgoing is None else self._outgoing.message()
+    def cited(self, choice: int = 0) -> Cited | None:
+        """What the marks in one of its choices stand for; None where nothing was retrieved."""
+        return citations(self.choices[choice].text, self.passages) if self.passages else None
 
     async def open(self) -> None:
         """Everything up to the model's first token.
@@ -152,19 +145,11 @@ class Answer:
         Raises:
             Problem: the engine broke, or the record cannot be written.
         """
-        assert self._outgoing is not None
+        said = [self._pieces_of(choice) for choice in self.choices]
         try:
-            async with aclosing(self._emissions()) as emissions:
-                async for emission in emissions:
-                    if not self._gateway.audit.healthy:
-                        raise self._span.failed(unrecorded())
-                    self.usage.completion += len(emission.tokens)
-                    self.usage.cached += emission.cached_tokens
-                    piece = self._outgoing.piece(emission)
-                    if piece.text or piece.calls or piece.tokens or piece.refusal is not None:
-                        yield piece
-                    if piece.refusal is not None:
-                        break
+            async with aclosing(said[0] if len(said) == 1 else together(said)) as pieces:
+                async for piece in pieces:
+                    yield piece
         except EngineGone as error:
             self._error = error.what
             problem = Problem(503, error.what, code="engine_unavailable", retry_after=5)
@@ -188,23 +173,30 @@ class Answer:
         self._span.asks(self._asked)
         self._decide()
         self._standing.require_open()
+        self._require_few()
         await self._examine()
         await self._retrieve()
         asked_for = await self._generation()
-        tokens = len(asked_for.prompt) + asked_for.max_new_tokens
+        tokens = len(asked_for.prompt) + asked_for.max_new_tokens * self._asked.choices
         if self._rules.policy.reads("tokens"):
             self._standing.context["tokens"] = tokens
             self._decide()
-        await self._standing.admit(tokens)
+        await self._standing.admit(tokens, self._asked.choices)
         late = any("output" in guard.on for guard in self._rules.config.guards.root)
-        self._outgoing = Outgoing(
-            self._asked, self._rules.guards, self._principal.labels, self._passage_texts, late=late
+        held, shown = self._principal.labels, self._passage_texts
+        self.choices = tuple(
+            Outgoing(index, self._asked, self._rules.guards, held, shown, late=late)
+            for index in range(self._asked.choices)
         )
         await self._begin(asked_for)
         self._first_token_ms = self._standing.milliseconds
 
     async def _begin(self, asked_for: Generation) -> None:
-        """Wait for the disk and the engine together; nothing leaves before both have answered."""
+        """Wait for the disk and the engine together; nothing leaves before both have answered.
+
+        Further answers begin after the first has: then the engine has its prompt in the cache.
+        """
+        self._asked_for = asked_for
         stack, at_work = self._standing.stack, self._gateway.telemetry.at_work.labels(self.model.name)
         at_work.inc()
         stack.callback(at_work.dec)
@@ -233,6 +225,13 @@ class Answer:
 
     def _decide(self) -> None:
         self._standing.decide(self._resource(), no_model(self._asked.model))
+
+    def _require_few(self) -> None:
+        asked, most = self._asked.choices, self._rules.config.limits.choices
+        if asked > most:
+            few = "one answer" if most == 1 else f"{most} answers"
+            message = f"n is {asked}, and a request may ask for {few} here: send several requests"
+            raise Problem(400, message, code="too_many_choices", param="n")
 
     def _resource(self) -> Resource:
         """What the policy decides about: the release, or the adapter beside it."""
@@ -317,13 +316,37 @@ class Answer:
             scored=self._gateway.sample.enabled,
         )
 
-    async def _emissions(self) -> AsyncGenerator[Emission]:
+    async def _pieces_of(self, choice: Outgoing) -> AsyncGenerator[Piece]:
+        """What is said in one of the answers."""
+        async with aclosing(self._begun() if choice.index == 0 else self._other(choice.index)) as emissions:
+            async for emission in emissions:
+                if not self._gateway.audit.healthy:
+                    raise self._span.failed(unrecorded())
+                self.usage.completion += len(emission.tokens)
+                if choice.index == 0:  # the others' prompt is the same
+                    self.usage.cached += emission.cached_tokens
+                piece = choice.piece(emission)
+                if piece.text or piece.calls or piece.tokens or piece.refusal is not None:
+                    yield piece
+                if piece.refusal is not None:
+                    return
+
+    async def _begun(self) -> AsyncGenerator[Emission]:
+        """What the engine writes of the first answer."""
         assert self._stream is not None
         assert self._first is not None
-        yield self._first
-        if self._first.finished is None:
-            async for emission in self._stream:
-                yield emission
+        async with aclosing(self._stream) as rest:
+            yield self._first
+            if self._first.finished is None:
+                async for emission in rest:
+                    yield emission
+
+    def _other(self, index: int) -> AsyncGenerator[Emission]:
+        """What it writes of another one."""
+        assert self._asked_for is not None
+        sampling = sampling_of_choice(self._asked.sampling, index)
+        more = {"id": f"{self.response}-{index}", "sampling": sampling}
+        return self.model.host.generate(self._asked_for.model_copy(update=more))
 
     def _record(self, phase: Literal["intent", "outcome"], **outcome: Any) -> AuditRecord:
         model, resource = getattr(self, "model", None), self._standing.resource
@@ -339,13 +362,16 @@ class Answer:
             **facts,
             documents=tuple(dict.fromkeys(passage.document for passage in self.passages)),
             answer_labels=tuple(sorted(labels | (frozenset() if resource is None else resource.labels))),
+            choices=self._asked.choices,
             prompt_tokens=self.usage.prompt,
             consent=self._asked.consent,
             **outcome,
         )
 
-    def _verdicts(self) -> list[Verdict]:
-        return [*self._standing.verdicts, *([] if self._outgoing is None else self._outgoing.verdicts)]
+    def _verdicts(self, choices: Sequence[Outgoing] | None = None) -> list[Verdict]:
+        """Of the guards on the request, and on its answers or on some of them."""
+        looked_at = self.choices if choices is None else choices
+        return [*self._standing.verdicts, *(verdict for choice in looked_at for verdict in choice.verdicts)]
 
     async def _end(self, status: int, error: str) -> None:
         if self._ended:
@@ -356,7 +382,6 @@ class Answer:
 
     async def _finish(self, status: int, error: str) -> None:
         await self._standing.leave(self.usage.prompt + self.usage.completion)
-        outgoing = self._outgoing
         record = self._record(
             "outcome",
             completion_tokens=self.usage.completion,
@@ -364,23 +389,28 @@ class Answer:
             latency_ms=self._standing.milliseconds,
             first_token_ms=self._first_token_ms,
             status=status,
-            bytes_scanned=0 if outgoing is None else outgoing.bytes_scanned,
-            bytes_emitted=0 if outgoing is None else outgoing.bytes_emitted,
+            bytes_scanned=sum(choice.bytes_scanned for choice in self.choices),
+            bytes_emitted=sum(choice.bytes_emitted for choice in self.choices),
             error=error,
         )
         # Also of what was never intended the decision is on the record, as `policy replay` reads it.
-        content = Content(answer=self.message()) if self._standing.intended else None
-        self._gateway.audit.outcome_later(record, content)
+        self._gateway.audit.outcome_later(record, self._answered() if self._standing.intended else None)
         self._count(status)
         self._end_span(status)
 
+    def _answered(self) -> Content:
+        """What went out, as it is kept."""
+        first, *others = [choice.message() for choice in self.choices]
+        return Content(answer=first, others=tuple(others))
+
     def _end_span(self, status: int) -> None:
-        answered = self._outgoing is not None
+        answered = bool(self.choices)
+        finishes = [choice.finish for choice in self.choices if choice.finish is not None]
         adapted = "" if self.adapter is None else f"{SEPARATOR}{self.adapter}"
         self._span.note(
             response__id=self.response,
             response__model=f"{self.model.name}{adapted}" if answered else None,
-            response__finish_reasons=None if self.finish is None else [self.finish],
+            response__finish_reasons=finishes or None,
             response__time_to_first_chunk=self._first_token_ms / 1000 if self._first_token_ms else None,
             usage__input_tokens=self.usage.prompt if answered else None,
             usage__output_tokens=self.usage.completion if answered else None,
@@ -402,35 +432,36 @@ class Answer:
         labels = set(self.model.labels_of(self.adapter)) | {
             label for passage in self.passages for label in passage.labels
         }
-        outgoing = self._outgoing
+        # Of several answers the first stands for all: it is as it would have been alone, so figures compare.
+        first = self.choices[:1]
         return Traffic(
             response=self.response,
             at=timestamp(),
             release=f"{self.model.settings.release}@{self.model.settings.channel}",
             model=self.model.digest,
             tenant=self._principal.tenant,
-            outcome=self._outcome(status),
+            outcome=self._outcome(status, first),
             messages=self._said,
             admitted=self._messages is not None,
-            answer=self.text,
+            answer="".join(choice.text for choice in first),
             prompt_ids=self._prompt_ids,
-            answer_ids=() if outgoing is None else outgoing.ids,
+            answer_ids=[id_ for choice in first for id_ in choice.ids],
             prompt_tokens=self.usage.prompt,
-            answer_tokens=self.usage.completion,
-            log_probabilities=() if outgoing is None else outgoing.log_probabilities,
-            guard_hits=tuple(f"{verdict.guard}:{verdict.rule}" for verdict in self._verdicts()),
+            answer_tokens=sum(len(choice.ids) for choice in first),
+            log_probabilities=[one for choice in first for one in choice.log_probabilities],
+            guard_hits=tuple(f"{verdict.guard}:{verdict.rule}" for verdict in self._verdicts(first)),
             labels=tuple(sorted(labels)),
-            tool_calls=0 if outgoing is None else len(outgoing.calls),
+            tool_calls=sum(len(choice.calls) for choice in first),
             first_token_ms=self._first_token_ms,
             latency_ms=self._standing.milliseconds,
             consent=self._asked.consent,
         )
 
-    def _outcome(self, status: int) -> Outcome:
+    def _outcome(self, status: int, choices: Sequence[Outgoing]) -> Outcome:
         if self._standing.decision is None or not self._standing.decision.allowed:
             return "denied"
-        verdicts = self._verdicts()
-        stopped = self._outgoing is not None and self._outgoing.refusal is not None
+        verdicts = self._verdicts(choices)
+        stopped = any(choice.refusal is not None for choice in choices)
         if stopped or any(verdict.action in ("refuse", "ask") for verdict in verdicts):
             return "refused"
         if status != 200:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ class Asked:
         one_call: whether one call is all there may be.
         max_tokens: of the answer; None where the request does not say.
         seeded: whether the request names the seed.
+        choices: answers that are asked for.
         alternatives: as in `Generation`.
         consent: whether the conversation may be learnt from.
     """
@@ -40,6 +42,7 @@ class Asked:
     max_tokens: int | None = None
     sampling: Sampling = field(default_factory=Sampling)
     seeded: bool = False
+    choices: int = 1
     stop: tuple[str, ...] = ()
     constraint: Constraint | None = None
     schema: Mapping[str, Any] | None = None
@@ -62,12 +65,14 @@ class Piece:
     """What is said next.
 
     Attributes:
+        choice: of which of the answers, by its index.
         text: of the answer, as it may go out.
         calls: calls that are complete.
         tokens: that were written, with their log-probabilities where those were asked for.
         refusal: the stated policy by which a guard stopped the answer.
     """
 
+    choice: int = 0
     text: str = ""
     calls: tuple[ToolCall, ...] = ()
     tokens: tuple[Chosen, ...] = ()
@@ -76,6 +81,8 @@ class Piece:
 
 @dataclass
 class Usage:
+    """Tokens: of the prompt, once however many answers it has; of all answers; of the prompt's, those in the cache."""
+
     prompt: int = 0
     completion: int = 0
     cached: int = 0
@@ -94,3 +101,12 @@ def sampling_of(given: Mapping[str, Any]) -> Sampling:
     if rules.get("top_k", 0) < 0:
         rules["top_k"] = 0
     return Sampling(**rules)
+
+
+def sampling_of_choice(sampling: Sampling, choice: int) -> Sampling:
+    """The rules of one of several answers: the first keeps the seed, so that it is the one that is asked for alone;
+    each of the others has a seed of its own that follows from it."""
+    if choice == 0:
+        return sampling
+    derived = hashlib.blake2b(f"{sampling.seed}/{choice}".encode(), digest_size=8).digest()
+    return sampling.model_copy(update={"seed": int.from_bytes(derived)})

@@ -13,6 +13,7 @@ from loresmith.serving.gateway.answer import Answer
 from loresmith.serving.gateway.asked import Asked, Piece, Usage, sampling_of
 from loresmith.serving.gateway.gateway import Gateway
 from loresmith.serving.gateway.log_probabilities import told_token
+from loresmith.serving.gateway.outgoing import Outgoing
 from loresmith.serving.gateway.problem import Problem
 from loresmith.serving.gateway.shapes import Asking, ChatRequest, NamedTool, ResponseFormat, plain
 from loresmith.serving.gateway.streams import DONE, event, respond
@@ -46,6 +47,7 @@ def asked_of(body: ChatRequest) -> Asked:
         max_tokens=body.max_completion_tokens or body.max_tokens,
         sampling=sampling_of(body.model_dump()),
         seeded=body.seed is not None,
+        choices=body.n or 1,
         stop=stops(body),
         constraint=constraint,
         schema=schema,
@@ -73,9 +75,9 @@ def usage_of(usage: Usage) -> dict[str, Any]:
     }
 
 
-def sources_of(answer: Answer) -> dict[str, Any]:
+def sources_of(answer: Answer, choice: int = 0) -> dict[str, Any]:
     """What a grounded answer carries besides: its passages, and what its marks stand for."""
-    cited = answer.cited
+    cited = answer.cited(choice)
     if cited is None:
         return {}
     passages = [
@@ -134,22 +136,29 @@ def form_of(body: Asking, wanted: ResponseFormat | None) -> tuple[Constraint | N
 
 
 def _whole(answer: Answer, pieces: list[Piece]) -> dict[str, Any]:
-    tokens = [token for piece in pieces for token in piece.tokens]
-    choice: dict[str, Any] = {
-        "index": 0,
-        "message": {**answer.message(), **sources_of(answer)},
-        "finish_reason": answer.finish,
-        "logprobs": _logprobs(answer, tokens),
-    }
+    choices = [
+        {
+            "index": choice.index,
+            "message": {**choice.message(), **sources_of(answer, choice.index)},
+            "finish_reason": choice.finish,
+            "logprobs": _logprobs(answer, tokens_of(pieces, choice.index)),
+        }
+        for choice in answer.choices
+    ]
     return {
         "id": answer.response,
         "object": "chat.completion",
         "created": answer.created,
         "model": answer.served,
         "system_fingerprint": fingerprint(answer),
-        "choices": [choice],
+        "choices": choices,
         "usage": usage_of(answer.usage),
     }
+
+
+def tokens_of(pieces: Sequence[Piece], choice: int) -> list[Chosen]:
+    """The tokens of one of the answers."""
+    return [token for piece in pieces if piece.choice == choice for token in piece.tokens]
 
 
 def _logprobs(answer: Answer, tokens: Sequence[Chosen]) -> dict[str, Any] | None:
@@ -166,9 +175,12 @@ class _Events:
         self._usage = options is not None and options.include_usage
 
     async def events(self, answer: Answer, pieces: AsyncGenerator[Piece]) -> AsyncGenerator[str]:
-        yield event(self._chunk(answer, {"role": "assistant", "content": ""}))
-        calls = 0
+        for choice in answer.choices:
+            yield event(self._chunk(answer, choice.index, {"role": "assistant", "content": ""}))
+        calls = [0] * len(answer.choices)
+        open_ = dict(enumerate(answer.choices))
         async for piece in pieces:
+            at = piece.choice
             delta: dict[str, Any] = {}
             if piece.text:
                 delta["content"] = piece.text
@@ -177,24 +189,30 @@ class _Events:
             if piece.calls:
                 delta["tool_calls"] = [
                     {
-                        "index": calls + at,
+                        "index": calls[at] + number,
                         "id": call.id,
                         "type": "function",
                         "function": {"name": call.name, "arguments": call.arguments},
                     }
-                    for at, call in enumerate(piece.calls)
+                    for number, call in enumerate(piece.calls)
                 ]
-                calls += len(piece.calls)
+                calls[at] += len(piece.calls)
             if delta or piece.tokens:
-                yield event(self._chunk(answer, delta, logprobs=_logprobs(answer, piece.tokens)))
-        yield event(self._chunk(answer, sources_of(answer), finish=answer.finish))
+                yield event(self._chunk(answer, at, delta, logprobs=_logprobs(answer, piece.tokens)))
+            if answer.choices[at].finish is not None:
+                yield event(self._end(answer, open_.pop(at)))
+        for choice in open_.values():  # those whose last piece had nothing to say
+            yield event(self._end(answer, choice))
         if self._usage:
             yield event({**self._frame(answer), "choices": [], "usage": usage_of(answer.usage)})
         yield DONE
 
-    def _chunk(self, answer: Answer, delta: dict[str, Any], **more: Any) -> dict[str, Any]:
+    def _end(self, answer: Answer, choice: Outgoing) -> dict[str, Any]:
+        return self._chunk(answer, choice.index, sources_of(answer, choice.index), finish=choice.finish)
+
+    def _chunk(self, answer: Answer, index: int, delta: dict[str, Any], **more: Any) -> dict[str, Any]:
         choice = {
-            "index": 0,
+            "index": index,
             "delta": delta,
             "finish_reason": more.get("finish"),
             "logprobs": more.get("logprobs"),

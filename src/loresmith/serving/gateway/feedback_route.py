@@ -49,6 +49,7 @@ class FeedbackDesk:
         async with Deed(gateway, request, "feedback") as deed:
             deed.facts["about"] = given.response
             asked, answered = await self._exchange(given.response, deed.principal)
+            _require_choice(given, answered)
             deed.facts |= {name: getattr(asked, name) for name in ("release", "served", "channel", "model", "adapter")}
             deed.decide(
                 _resource(asked, answered), Problem(403, "you may not give feedback on this answer", code="forbidden")
@@ -90,6 +91,12 @@ class FeedbackDesk:
 
     async def _done(self, work: Callable[[], _T]) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+
+def _require_choice(given: GivenFeedback, answered: AuditRecord) -> None:
+    if given.choice >= answered.choices:
+        message = f"{given.response} has no choice {given.choice}: it has {answered.choices}, counted from 0"
+        raise Problem(404, message, code="not_found", param="choice")
 
 
 def _resource(asked: AuditRecord, answered: AuditRecord) -> Resource:

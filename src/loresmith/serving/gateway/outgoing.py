@@ -18,12 +18,14 @@ class Outgoing:
     """One answer, as far as it went out.
 
     Args:
+        index: its place among the answers of its request.
         guards: that look at it.
         labels: that the caller holds.
         passages: the texts that the model was shown, for the check that they bear the answer.
         late: log-probabilities are told only when all of the answer has gone out as it was written.
 
     Attributes:
+        index: that place.
         text: what went out.
         calls: of tools that did.
         refusal: the stated policy by which a guard ended it.
@@ -33,8 +35,9 @@ class Outgoing:
     """
 
     def __init__(
-        self, asked: Asked, guards: Guards, labels: frozenset[str], passages: Sequence[str], *, late: bool
+        self, index: int, asked: Asked, guards: Guards, labels: frozenset[str], passages: Sequence[str], *, late: bool
     ) -> None:
+        self.index = index
         self._asked = asked
         self._guards = guards
         self._late = late
@@ -81,7 +84,7 @@ class Outgoing:
         if last:
             text += self._reader.end()
         self._written += text
-        piece = Piece()
+        piece = Piece(self.index)
         try:
             piece.text = self._guard.feed(text)
             if last:

@@ -124,7 +124,7 @@ class Output:
 
     def _annotations(self) -> list[dict[str, Any]]:
         """The marks in the text in OpenAI's form for files, with all that is known of the place besides."""
-        cited = self._answer.cited
+        cited = self._answer.cited()
         if cited is None:
             return []
         return [

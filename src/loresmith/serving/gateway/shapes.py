@@ -81,7 +81,12 @@ class Asking(Choosing):
     model: str = Field(min_length=1, max_length=300, description="A name of `/v1/models`.")
     stream: bool | None = False
     stream_options: StreamOptions | None = None
-    n: int | None = Field(default=None, ge=1, le=1, description="One answer a request.")
+    n: int | None = Field(
+        default=None,
+        ge=1,
+        le=128,
+        description="So many answers, at most what the endpoint's `limits.choices` lets one request ask for.",
+    )
     user: str | None = Field(default=None, max_length=1000, description=NO_MEANING)
     metadata: dict[str, Any] | None = Field(
         default=None, description='`{"consent": true}` lets the conversation be learnt from.'

@@ -104,6 +104,7 @@ class RequestSpan:
         self.note(
             request__max_tokens=asked.max_tokens,
             request__seed=_signed(asked.sampling.seed) if asked.seeded else None,
+            request__choice__count=asked.choices if asked.choices != 1 else None,
             request__stream=True if asked.stream else None,
             output__type="json" if asked.schema is not None else None,
             **{f"request__{name}": getattr(asked.sampling, name) for name in _RULES if name in given},

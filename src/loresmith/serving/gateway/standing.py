@@ -99,14 +99,15 @@ class Standing:
         if self._gateway.draining:
             raise Problem(503, "the gateway is ending", code="unavailable", retry_after=5)
 
-    async def admit(self, tokens: int) -> None:
+    async def admit(self, tokens: int, answers: int = 1) -> None:
         """Wait for its turn.
 
         Raises:
             Problem: it is too much.
         """
         try:
-            self._grant = await self.stack.enter_async_context(self._gateway.quotas.admit(self.principal, tokens))
+            admitted = self._gateway.quotas.admit(self.principal, tokens, answers)
+            self._grant = await self.stack.enter_async_context(admitted)
         except OverQuota as error:
             raise Problem(
                 429, f"too much: {error.what}", code="rate_limit_exceeded", retry_after=error.retry_after_seconds

@@ -26,8 +26,8 @@ class RecordedTalk:
             can read them any more.
         messages, tools: as the guards of that time let them in, without the passages that were retrieved.
         passages: those that the model was shown.
-        answer: what went out, in OpenAI's form; None where nothing did, or it was not kept.
-        ended: whether the answer came to its end; else more would have followed.
+        answers: what went out, in OpenAI's form; empty where nothing did, or it was not kept.
+        ended: whether all came to their end that no guard stopped; else more would have followed.
     """
 
     record: AuditRecord
@@ -36,7 +36,7 @@ class RecordedTalk:
     messages: Sequence[Mapping[str, Any]] = ()
     tools: Sequence[Mapping[str, Any]] = ()
     passages: tuple[Shown, ...] = ()
-    answer: Mapping[str, Any] | None = None
+    answers: tuple[Mapping[str, Any], ...] = ()
     ended: bool = False
 
     @property
@@ -93,9 +93,8 @@ def _talk(intent: Found | None, outcome: Found | None, keys: TenantKeys, instruc
     bare = without_passages(asked.messages, instructions)
     if bare.passages and not record.documents:  # a caller wrote what looks like passages
         bare = Ungrounded([dict(message) for message in asked.messages], ())
-    refused = said.answer is not None and "refusal" in said.answer
-    ended = record.status == 200 and not refused
-    return RecordedTalk(record, at, "kept", bare.messages, asked.tools, bare.passages, said.answer, ended)
+    ended = record.status == 200
+    return RecordedTalk(record, at, "kept", bare.messages, asked.tools, bare.passages, said.answers, ended)
 
 
 def _opened(found: Found, keys: TenantKeys) -> Content:

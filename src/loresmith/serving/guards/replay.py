@@ -190,11 +190,12 @@ def _verdicts(candidate: Guards, talk: RecordedTalk) -> Iterator[Verdict]:
         tools={tool["function"]["name"]: tool["function"].get("parameters") or {} for tool in talk.tools},
     )
     yield from candidate.examine(talk.messages, talk.tools, shown, context).verdicts
-    answer = talk.answer or {}
-    yield from _of_stream(candidate.output(context), str(answer.get("content") or ""), talk.ended)
-    for call in answer.get("tool_calls") or ():
-        function = call["function"]
-        yield from _of_stream(candidate.output(context, tool=function["name"]), function["arguments"], whole=True)
+    for answer in talk.answers:
+        ended = talk.ended and "refusal" not in answer
+        yield from _of_stream(candidate.output(context), str(answer.get("content") or ""), ended)
+        for call in answer.get("tool_calls") or ():
+            function = call["function"]
+            yield from _of_stream(candidate.output(context, tool=function["name"]), function["arguments"], whole=True)
 
 
 def _of_stream(guard: OutputGuard, text: str, whole: bool) -> Sequence[Verdict]:

@@ -22,6 +22,7 @@ class QueueFull(Exception):
 @dataclass(eq=False)
 class _Waiting:
     cost: int
+    places: int
     turn: asyncio.Future[None]
 
 
@@ -58,12 +59,14 @@ class FairQueue:
         """Whether `enter` would raise QueueFull."""
         return (self.at_work >= self.running or bool(self._lines)) and self.waiting_of(group) >= self.waiting
 
-    async def enter(self, group: str, share: int, cost: int, patience_seconds: float) -> None:
+    async def enter(self, group: str, share: int, cost: int, patience_seconds: float, places: int = 1) -> None:
         """Wait for one's turn; `leave` must be called after it.
 
         Args:
             share: the group's share of the machine, relative to the others'.
             cost: tokens that this will take.
+            places: how many of those at once it counts as. One free place is enough to begin, or whoever needs one
+                would always be before it; so there may be some more at once than `running` says.
 
         Raises:
             QueueFull: too many of this group are waiting.
@@ -72,9 +75,9 @@ class FairQueue:
         if self.is_full(group):
             raise QueueFull
         if self.at_work < self.running and not self._lines:
-            self.at_work += 1
+            self.at_work += places
             return
-        waiting = _Waiting(max(1, cost), asyncio.get_running_loop().create_future())
+        waiting = _Waiting(max(1, cost), places, asyncio.get_running_loop().create_future())
         self._line(group, share).waiting.append(waiting)
         self._serve()
         try:
@@ -82,14 +85,14 @@ class FairQueue:
                 await waiting.turn
         except (TimeoutError, asyncio.CancelledError):
             if waiting.turn.done() and not waiting.turn.cancelled():
-                self.leave()  # the turn came at the very moment at which the caller gave up
+                self.leave(places)  # the turn came at the very moment at which the caller gave up
             else:
                 self._forget(group, waiting)
             raise
 
-    def leave(self) -> None:
+    def leave(self, places: int = 1) -> None:
         """Make room for the next."""
-        self.at_work -= 1
+        self.at_work -= places
         self._serve()
 
     def resize(self, running: int, waiting: int) -> None:
@@ -132,7 +135,7 @@ class FairQueue:
                 continue
             first = line.waiting.popleft()
             line.credit -= first.cost
-            self.at_work += 1
+            self.at_work += first.places
             first.turn.set_result(None)
             if not line.waiting:
                 self._close(group)

@@ -131,11 +131,12 @@ class Quotas:
         return self._queue.at_work
 
     @asynccontextmanager
-    async def admit(self, principal: Principal, tokens: int) -> AsyncIterator[Grant]:
+    async def admit(self, principal: Principal, tokens: int, answers: int = 1) -> AsyncIterator[Grant]:
         """Admit a request, or wait for its turn.
 
         Args:
-            tokens: prompt and longest answer together.
+            tokens: prompt and longest answers together.
+            answers: how many it is to get; each is one of those at work at the same time.
 
         Raises:
             OverQuota: a limit does not allow it, too many are waiting, or its turn did not come in time.
@@ -144,23 +145,23 @@ class Quotas:
         if self._queue.is_full(group):
             raise OverQuota("requests that may wait at the same time", _COME_AGAIN_SECONDS)
         scopes = list(self._scopes(principal))
-        grant = self._reserve(scopes, tokens)
+        grant = self._reserve(scopes, tokens, answers)
         try:
             declared = self._groups.declared.get(group)
             share = declared.priority if declared else 1
             try:
-                await self._queue.enter(group, share, tokens, self._settings.patience_seconds)
+                await self._queue.enter(group, share, tokens, self._settings.patience_seconds, answers)
             except (QueueFull, TimeoutError):
                 raise OverQuota("requests at work at the same time", _COME_AGAIN_SECONDS) from None
             try:
                 yield grant
             finally:
-                self._queue.leave()
+                self._queue.leave(answers)
                 grant.settle(tokens)
         finally:
             grant.settle(0)  # it never got its turn
             for name, _ in scopes:
-                self._accounts[name].at_once -= 1
+                self._accounts[name].at_once -= answers
 
     def _scopes(self, principal: Principal) -> Iterator[tuple[str, Limits]]:
         """The accounts that a request counts for, by what they are called in messages."""
@@ -172,17 +173,17 @@ class Quotas:
             if name in limits.groups:
                 yield f"group {name}", limits.groups[name]
 
-    def _reserve(self, scopes: list[tuple[str, Limits]], tokens: int) -> Grant:
+    def _reserve(self, scopes: list[tuple[str, Limits]], tokens: int, answers: int) -> Grant:
         """Hold a request against all limits, and only then take what it needs from all of them."""
         now, moment = self._clock(), self._now()
         today = moment.astimezone(UTC).date()
         self._drop_idle(now)
         for name, limits in scopes:
-            self._require(name, limits, tokens, now, moment)
+            self._require(name, limits, tokens, answers, now, moment)
         reserved: list[tuple[Rate, int, float]] = []
         for name, limits in scopes:
             account = self._accounts.setdefault(name, _Account())
-            account.at_once += 1
+            account.at_once += answers
             if limits.requests_per_minute:
                 account.requests.take(now, 60 / limits.requests_per_minute)
             if limits.tokens_per_minute:
@@ -199,10 +200,12 @@ class Quotas:
 
         return Grant(settle, tokens)
 
-    def _require(self, name: str, limits: Limits, tokens: int, now: float, moment: datetime) -> None:
+    def _require(self, name: str, limits: Limits, tokens: int, answers: int, now: float, moment: datetime) -> None:
         account = self._accounts.get(name) or _Account()
-        if limits.concurrent is not None and account.at_once >= limits.concurrent:
-            raise OverQuota(f"{limits.concurrent} requests at the same time of {name}", _COME_AGAIN_SECONDS)
+        if limits.concurrent is not None and account.at_once + answers > limits.concurrent:
+            never = answers > limits.concurrent
+            what = f"{limits.concurrent} {'answers' if answers > 1 else 'requests'} at the same time of {name}"
+            raise OverQuota(what, None if never else _COME_AGAIN_SECONDS)
         if limits.requests_per_minute:
             each = 60 / limits.requests_per_minute
             if wait := account.requests.wait(now, each, limits.requests_at_once * each):

@@ -32,7 +32,11 @@ class Limits(BaseModel):
         description="Tokens that may be taken at once after a pause, so also the largest request. By default a "
         "minute's worth.",
     )
-    concurrent: int | None = Field(default=None, ge=1, description="Requests at work or waiting at the same time.")
+    concurrent: int | None = Field(
+        default=None,
+        ge=1,
+        description="Requests at work or waiting at the same time; one for several answers (`n`) counts as so many.",
+    )
     tokens_per_day: int | None = Field(
         default=None, gt=0, description="Tokens from midnight to midnight UTC; kept when the gateway starts again."
     )
@@ -64,7 +68,10 @@ class QuotaSettings(BaseModel):
         default_factory=dict, description="What all members of a group may use together."
     )
     running: int = Field(
-        default=32, ge=1, le=10_000, description="Requests at work at once; more of them wait for their turn."
+        default=32,
+        ge=1,
+        le=10_000,
+        description="Requests at work at once, one for several answers (`n`) as so many; more wait for their turn.",
     )
     waiting: int = Field(
         default=64, ge=0, le=10_000, description="Requests of one group that may wait; more of them are turned away."
