@@ -63,6 +63,13 @@ class LimitSettings(BaseModel):
 
     request_bytes: int = Field(default=4 << 20, ge=1024, le=1 << 30, description="Of a request's body.")
     depth: int = Field(default=32, ge=4, le=200, description="How deep its JSON may be nested.")
+    values: int = Field(
+        default=1 << 17,
+        ge=1024,
+        le=1 << 24,
+        description="How many values its JSON may have: to make a hundred thousand of them keeps all others waiting "
+        "for some 0.1 seconds, whatever thread it is done in.",
+    )
     answer_tokens: int = Field(
         default=4096, ge=1, description="What an answer may have at most, whatever a request asks for."
     )

@@ -11,8 +11,10 @@ from starlette.responses import Response
 from loresmith.serving.engines.generation import Chosen, Constraint, Grammar, JsonSchema, Regex
 from loresmith.serving.gateway.answer import Answer
 from loresmith.serving.gateway.asked import Asked, Piece, Usage, sampling_of
+from loresmith.serving.gateway.body_route import came_long
 from loresmith.serving.gateway.gateway import Gateway
 from loresmith.serving.gateway.log_probabilities import told_token
+from loresmith.serving.gateway.long_text import worked
 from loresmith.serving.gateway.outgoing import Outgoing
 from loresmith.serving.gateway.problem import Problem
 from loresmith.serving.gateway.shapes import Asking, ChatRequest, NamedTool, ResponseFormat, plain
@@ -21,7 +23,8 @@ from loresmith.serving.gateway.streams import DONE, event, respond
 
 async def chat(gateway: Gateway, request: Request, body: ChatRequest) -> Response:
     """Answer a conversation."""
-    return await respond(gateway, request, asked_of(body), _Events(body).events, _whole)
+    asked = await worked(came_long(request), asked_of, body)
+    return await respond(gateway, request, asked, _Events(body).events, _whole)
 
 
 def asked_of(body: ChatRequest) -> Asked:
@@ -45,7 +48,7 @@ def asked_of(body: ChatRequest) -> Asked:
         call=call,
         one_call=body.parallel_tool_calls is False,
         max_tokens=body.max_completion_tokens or body.max_tokens,
-        sampling=sampling_of(body.model_dump()),
+        sampling=sampling_of(vars(body)),
         seeded=body.seed is not None,
         choices=body.n or 1,
         stop=stops(body),

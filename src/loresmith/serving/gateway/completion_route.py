@@ -26,7 +26,7 @@ async def complete(gateway: Gateway, request: Request, body: CompletionRequest) 
         messages=None,
         prompt=body.prompt,
         max_tokens=body.max_tokens,
-        sampling=sampling_of(body.model_dump()),
+        sampling=sampling_of(vars(body)),
         seeded=body.seed is not None,
         choices=body.n or 1,
         stop=stops(body),

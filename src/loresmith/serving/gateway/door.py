@@ -18,6 +18,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from loresmith.serving.gateway.body_route import LONG_BODY
+from loresmith.serving.gateway.long_text import worked
 from loresmith.serving.gateway.problem import Problem, not_found
 from loresmith.serving.gateway.time_limit import TimeLimit
 from loresmith.serving.identity.principal import Principal
@@ -209,11 +211,18 @@ async def _read_body(headers: Headers, receive: Receive, limits: LimitSettings) 
     body = b"".join(parts)
     if body and kind != "application/json":
         raise Problem(415, "send JSON: `Content-Type: application/json`", code="unsupported_media_type")
-    if not _is_unicode(body):
-        raise Problem(400, "the body is no text in UTF-8", code="invalid_request")
+    await worked(len(body) > LONG_BODY, _require_sound_body, body, limits)
+    return body
+
+
+def _require_sound_body(body: bytes, limits: LimitSettings) -> None:
+    """Refuse what would take long to read, before it is read."""
+    if len(body) > limits.values and _values(body) > limits.values:
+        raise Problem(400, f"the JSON has more than {limits.values} values", code="too_many_values")
     if _depth(body) > limits.depth:
         raise Problem(400, f"the JSON is nested deeper than {limits.depth}", code="too_deep")
-    return body
+    if not _is_unicode(body):
+        raise Problem(400, "the body is no text in UTF-8", code="invalid_request")
 
 
 def _too_large(limits: LimitSettings) -> Problem:
@@ -231,6 +240,12 @@ def _is_unicode(body: bytes) -> bool:
     except (ValueError, RecursionError):
         return True  # that it is no JSON is told elsewhere
     return True
+
+
+def _values(body: bytes) -> int:
+    """How many values there are at least, those in which others lie among them."""
+    outside = _STRING.sub(b"", body)
+    return sum(outside.count(mark) for mark in (b",", b"[", b"{"))
 
 
 def _depth(body: bytes) -> int:

@@ -11,8 +11,10 @@ from starlette.responses import Response
 from loresmith.serving.engines.generation import Constraint, JsonSchema
 from loresmith.serving.gateway.answer import Answer
 from loresmith.serving.gateway.asked import Asked, Piece, sampling_of
+from loresmith.serving.gateway.body_route import came_long
 from loresmith.serving.gateway.chat_route import consents, sources_of
 from loresmith.serving.gateway.gateway import Gateway
+from loresmith.serving.gateway.long_text import worked
 from loresmith.serving.gateway.problem import Problem
 from loresmith.serving.gateway.responses_input import messages_of
 from loresmith.serving.gateway.responses_output import Output
@@ -25,7 +27,8 @@ _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"
 async def responses(gateway: Gateway, request: Request, body: ResponsesRequest) -> Response:
     """Answer a conversation."""
     shown = _Shown(body)
-    return await respond(gateway, request, asked_of(body), shown.events, shown.whole)
+    asked = await worked(came_long(request), asked_of, body)
+    return await respond(gateway, request, asked, shown.events, shown.whole)
 
 
 def asked_of(body: ResponsesRequest) -> Asked:
