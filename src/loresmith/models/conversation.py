@@ -24,7 +24,6 @@ from loresmith.models.generation_markers import has_generation_markers, with_gen
 from loresmith.models.piece_encoder import PieceEncoder
 from loresmith.models.template_omissions import Omissions
 from loresmith.models.template_text import (
-    RENDERING,
     Message,
     Span,
     TemplateRefusalError,
@@ -98,11 +97,6 @@ class ConversationRenderer:
         self.omissions = Omissions(self.template, self.variables)
         self._encoder = PieceEncoder(tokenizer)
         self._control_tokens = ControlTokens(tokenizer, self.template)
-
-    @property
-    def busy(self) -> bool:
-        """Whether another thread renders a conversation just now; whoever renders one waits for it."""
-        return RENDERING.locked()
 
     def render(self, messages: Sequence[Message], tools: Tools = (), where: str | None = None) -> Rendered:
         """A conversation with what is learnt from it: the assistant's turns, but those with a `weight` of 0.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +16,7 @@ Message = Mapping[str, Any]
 Span = tuple[int, int]
 """Characters start .. end - 1 of a text."""
 
-RENDERING = threading.Lock()
-"""Held while a template is rendered: what transformers keeps of a template, all threads of a process share."""
+_TEMPLATES_KEPT = 100
 
 
 class TemplateRefusalError(Exception):
@@ -35,6 +34,36 @@ class TemplateText:
 
     text: str
     spans: tuple[Span, ...]
+
+
+class _Copy(str):
+    """A template that is the same as no other: transformers compiles it by itself."""
+
+    __slots__ = ()
+    __eq__ = object.__eq__
+    __ne__ = object.__ne__
+    __hash__ = object.__hash__
+
+
+_copies: dict[str, list[_Copy]] = {}
+"""Copies that nobody renders with just now, by template."""
+
+
+@contextmanager
+def _own_copy(template: str) -> Iterator[str]:
+    """A template for one rendering: what transformers keeps of a compiled one is of one rendering at a time, so that
+    whoever shared it would have to wait for others' conversations, however long those are."""
+    if len(_copies) > _TEMPLATES_KEPT:
+        _copies.clear()
+    unused = _copies.setdefault(template, [])
+    try:
+        copy = unused.pop()
+    except IndexError:  # the first, or all are at work in other threads
+        copy = _Copy(template)
+    try:
+        yield copy
+    finally:
+        unused.append(copy)
 
 
 def template_text(
@@ -61,11 +90,11 @@ def template_text(
 
     given = [{key: value for key, value in message.items() if value is not None} for message in messages]
     try:
-        with RENDERING:
+        with _own_copy(template) as own:
             (text,), (spans,) = transformers.utils.chat_template_utils.render_jinja_template(
                 conversations=[given],
                 tools=[dict(tool) for tool in tools] or None,
-                chat_template=template,
+                chat_template=own,
                 return_assistant_tokens_mask=True,
                 add_generation_prompt=generation_prompt,
                 **(variables or {}),

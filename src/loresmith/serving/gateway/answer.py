@@ -24,7 +24,7 @@ from loresmith.serving.gateway.gateway import Gateway, Rules
 from loresmith.serving.gateway.long_text import is_long, worked
 from loresmith.serving.gateway.outgoing import Outgoing
 from loresmith.serving.gateway.problem import Problem, no_model
-from loresmith.serving.gateway.prompting import conversation, generation, prompt_ids, takes_long
+from loresmith.serving.gateway.prompting import conversation, generation, prompt_ids
 from loresmith.serving.gateway.served_model import ServedModel
 from loresmith.serving.gateway.spans import Operation
 from loresmith.serving.gateway.standing import Standing, unrecorded
@@ -302,7 +302,7 @@ class Answer:
     async def _generation(self) -> Generation:
         """The request in tokens."""
         assert self._messages is not None
-        aside = takes_long(self._asked, self.model, self._messages, self._tools)
+        aside = is_long(self._messages, self._tools)
         self._prompt_ids = await worked(aside, prompt_ids, self._asked, self.model, self._messages, self._tools)
         self.usage.prompt = len(self._prompt_ids)
         return generation(

@@ -8,7 +8,6 @@ from typing import Any
 from loresmith.errors import UserError
 from loresmith.serving.engines.generation import Generation
 from loresmith.serving.gateway.asked import Asked
-from loresmith.serving.gateway.long_text import is_long
 from loresmith.serving.gateway.problem import Problem
 from loresmith.serving.gateway.served_model import ServedModel
 from loresmith.serving.gateway.tool_calls import call_grammar
@@ -63,15 +62,6 @@ def generation(
         alternatives=asked.alternatives,
         **who,
     )
-
-
-def takes_long(
-    asked: Asked, model: ServedModel, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]
-) -> bool:
-    """Whether `prompt_ids` would keep an event loop from other work: with its own, or by waiting for another's."""
-    if is_long(messages, tools):
-        return True
-    return asked.messages is not None and model.renderer is not None and model.renderer.busy
 
 
 def prompt_ids(
