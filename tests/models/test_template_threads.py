@@ -11,7 +11,10 @@ SLOW = """{%- for message in messages -%}
 {%- if message.role == 'user' and message.content == 'slowly' -%}
 {%- for i in range(90000) -%}{%- for j in range(40) -%}{%- endfor -%}{%- endfor -%}
 {%- endif -%}
-<{{ message.role }}>{% if message.role == 'assistant' %}{% generation %}{{ message.content }};{% endgeneration %}{% else %}{{ message.content }}{% endif %}
+<{{ message.role }}>
+{%- if message.role == 'assistant' -%}
+{%- generation -%}{{ message.content }};{%- endgeneration -%}
+{%- else -%}{{ message.content }}{%- endif -%}
 {%- endfor -%}"""
 """A template for which one word takes some tenths of a second at least."""
 
