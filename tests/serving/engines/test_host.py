@@ -6,6 +6,9 @@ import asyncio
 import os
 import re
 import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -121,3 +124,39 @@ def test_an_engine_that_cannot_start_says_why(tmp_path: Path) -> None:
             await started(tmp_path / "nowhere").start()
 
     asyncio.run(story())
+
+
+def test_nobody_is_put_in_waiting_while_an_engine_starts(tiny_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("loresmith.serving.engines.standby.DELAY_SECONDS", 1.0)
+
+    async def story() -> float:
+        standby = Standby()
+        start = EngineStart(factory=FACTORIES["torch"], arguments={"directory": str(tiny_directory)}, threads=1)
+        standby.prepare(start)
+        await asyncio.sleep(0.7)
+        assert standby.take(start) is None  # an engine died, and starts again without anybody in waiting
+        taken = time.monotonic()
+        while standby.process_id is None:
+            await asyncio.sleep(0.01)
+        after = time.monotonic() - taken
+        await standby.close()
+        return after
+
+    assert asyncio.run(story()) >= 1
+
+
+def test_who_stands_by_has_loaded_what_takes_long(tiny_directory: Path) -> None:
+    """What is left to load of any model is its own code."""
+    script = f"""
+import sys
+from loresmith.serving.engines.starting import EngineStart, make_engine
+from loresmith.serving.engines.worker import _load_libraries
+_load_libraries()
+before = set(sys.modules)
+make_engine(EngineStart(factory={FACTORIES["torch"]!r}, arguments={{"directory": {str(tiny_directory)!r}}}, threads=1))
+print(*sorted(set(sys.modules) - before))
+"""
+    done = subprocess.run([sys.executable, "-c", script], check=True, stdout=subprocess.PIPE, text=True)
+    loaded = done.stdout.split()
+    assert len(loaded) < 60, loaded
+    assert not [name for name in loaded if name.startswith(("torch.", "sympy."))]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import time
 from contextlib import suppress
 
 from loresmith.serving.engines.starting import FACTORIES, EngineStart
@@ -27,6 +28,7 @@ class Standby:
         self._process: asyncio.subprocess.Process | None = None
         self._threads = 0
         self._preparing: asyncio.Task[None] | None = None
+        self._not_before = 0.0
         self._closed = False
 
     @property
@@ -34,7 +36,9 @@ class Standby:
         return None if self._process is None or self._process.returncode is not None else self._process.pid
 
     def take(self, start: EngineStart) -> asyncio.subprocess.Process | None:
-        """The process, if it can become this engine; from now on it is the caller's."""
+        """The process, if it can become this engine; from now on it is the caller's. One that is yet to come waits
+        until the caller's own has had its time: both would load the same libraries on the same processors."""
+        self._put_off()
         if self.process_id is None or not _suits(start) or start.threads != self._threads:
             return None
         process, self._process = self._process, None
@@ -42,6 +46,7 @@ class Standby:
 
     def prepare(self, start: EngineStart) -> None:
         """Have one for another engine like this, in a while."""
+        self._put_off()
         if self._closed or not _suits(start) or self._preparing is not None:
             return
         if self.process_id is None or start.threads != self._threads:
@@ -56,9 +61,13 @@ class Standby:
                 await self._preparing
         await self._end()
 
+    def _put_off(self) -> None:
+        self._not_before = time.monotonic() + DELAY_SECONDS
+
     async def _prepare(self, threads: int) -> None:
         try:
-            await asyncio.sleep(DELAY_SECONDS)
+            while (left := self._not_before - time.monotonic()) > 0:
+                await asyncio.sleep(left)
             await self._end()
             self._process, self._threads = await spawn(threads, "--libraries"), threads
         finally:

@@ -10,6 +10,7 @@ With `--libraries` it loads what the engine `torch` needs while it waits for the
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import queue
@@ -54,8 +55,10 @@ def main() -> int:
 
 
 def _load_libraries() -> None:
-
-    import loresmith.serving.engines.embedded.torch_engine  # noqa: F401
+    """Load what takes long. What all models share of transformers comes with the code of the first, and is half of it;
+    llama's is the one that has least of its own."""
+    for module in ("loresmith.serving.engines.embedded.torch_engine", "transformers.models.llama.modeling_llama"):
+        importlib.import_module(module)
 
 
 def _work(engine: Engine, commands: queue.Queue[dict[str, Any]], out: TextIO) -> None:
