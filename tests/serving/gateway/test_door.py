@@ -152,7 +152,7 @@ def recorded(house: House) -> int:
 
 
 def test_what_there_is_not_is_not_found_whoever_asks(house: House) -> None:
-    """And neither an engine, nor a counter, nor the record hears of it."""
+    """And neither an engine nor the record hears of it, and of the counters that alone which is for it."""
     before, records = figures(house.gateway, house.keys["user:of-admins"]), recorded(house)
     for who in (None, "user:ada", "user:of-admins"):
         with house.client(who) as client:
@@ -162,7 +162,9 @@ def test_what_there_is_not_is_not_found_whoever_asks(house: House) -> None:
                     assert said.status_code == 404, (who, method, path)
                     assert said.json()["error"]["code"] == "not_found"
     assert work_of(house) == 0
-    assert figures(house.gateway, house.keys["user:of-admins"]) == before
+    after, unread = figures(house.gateway, house.keys["user:of-admins"]), ("loresmith_unread_total", ("404",))
+    assert after[unread] - before[unread] == 3 * len(UNKNOWN) * 2
+    assert after - before == {unread: after[unread] - before[unread]}
     assert recorded(house) == records
 
 

@@ -120,3 +120,36 @@ def test_who_administers_is_on_the_record_and_who_may_not(house: House) -> None:
     now.subtract(before)
     counted = {labels: value for labels, value in named(now, "requests_total").items() if value}
     assert counted == {("", "/admin/reload", "200"): 1, ("", "/admin/reload", "403"): 1}
+
+
+def test_what_has_no_record_is_counted(house: House) -> None:
+    def counted() -> dict[str, float]:
+        with house.client("user:of-admins") as client:
+            lines = client.get("/metrics").text.splitlines()
+        found = [line for line in lines if line.startswith("loresmith_unread_total{")]
+        return {line.split('"')[1]: float(line.rpartition(" ")[2]) for line in found}
+
+    before = counted()
+    with house.client() as client:
+        refused = [
+            client.get("/nowhere"),
+            client.delete("/v1/models"),
+            client.post("/v1/completions", content=b"x" * 70_000, headers={"content-type": "application/json"}),
+            client.post("/v1/completions", content=b"x"),
+            client.post("/v1/completions", content=b"{", headers={"content-type": "application/json"}),
+            client.post("/v1/chat/completions", json=chat(tool_choice="required")),
+            client.post("/v1/chat/completions", json=chat("nothing")),  # decided about: that is on the record
+        ]
+    assert [one.status_code for one in refused] == [404, 405, 413, 415, 400, 400, 404]
+    after = counted()
+    more = {status: after[status] - before.get(status, 0) for status in after}
+    assert {status: number for status, number in more.items() if number} == {
+        "404": 1,
+        "405": 1,
+        "413": 1,
+        "415": 1,
+        "400": 2,
+    }
+    with Workspace.open(house.workspace) as opened:
+        rows = [opened.ledger.audit_records.of(one.headers["x-request-id"]) for one in refused]
+    assert not any(rows[:-1])

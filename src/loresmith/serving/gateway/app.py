@@ -18,7 +18,7 @@ from loresmith.serving.gateway.body_route import BodyRoute
 from loresmith.serving.gateway.chat_route import chat
 from loresmith.serving.gateway.completion_route import complete
 from loresmith.serving.gateway.deed import Deed
-from loresmith.serving.gateway.door import OPEN, Door, principal_of
+from loresmith.serving.gateway.door import ON_RECORD, OPEN, Door, principal_of
 from loresmith.serving.gateway.embeddings_route import embeddings
 from loresmith.serving.gateway.feedback_route import FeedbackDesk
 from loresmith.serving.gateway.gateway import Gateway
@@ -33,6 +33,13 @@ from loresmith.serving.policy.served import SEPARATOR, model_resource
 
 def make_app(gateway: Gateway) -> FastAPI:
     """The application of a gateway that has been started."""
+
+    async def told(request: Request, error: Exception) -> Response:
+        problem = _problem(error)
+        if not request.scope["state"].get(ON_RECORD):
+            gateway.note_unread(problem)
+        return problem.response()
+
     app = FastAPI(
         title="Loresmith gateway",
         version=version("loresmith"),
@@ -40,9 +47,9 @@ def make_app(gateway: Gateway) -> FastAPI:
         redoc_url=None,
         openapi_url="/openapi.json",
         exception_handlers={
-            Problem: _told,
-            RequestValidationError: _told_invalid,
-            HTTPException: _told_otherwise,
+            Problem: told,
+            RequestValidationError: told,
+            HTTPException: told,
             Exception: _told_broken,
         },
     )
@@ -130,6 +137,7 @@ def behind_door(app: FastAPI, gateway: Gateway) -> ASGIApp:
         authenticate=gateway.authenticator.authenticated,
         limits=lambda: gateway.rules.config.limits,
         rejected=gateway.note_stranger,
+        unread=gateway.note_unread,
     )
 
 
@@ -168,25 +176,23 @@ def _for_administrators() -> Problem:
     return Problem(403, "this is for administrators of the gateway", code="forbidden")
 
 
-async def _told(_request: Request, problem: Exception) -> Response:
-    assert isinstance(problem, Problem)
-    return problem.response()
-
-
-async def _told_otherwise(_request: Request, error: Exception) -> Response:
-    """What the framework found, in our own words and shape."""
-    assert isinstance(error, HTTPException)
-    return Problem(error.status_code, "this cannot be read", code="invalid_request").response()
-
-
 async def _told_broken(_request: Request, _error: Exception) -> Response:
     """A fault of ours: the caller learns nothing of it, the traceback goes to the log."""
     return Problem(500, "the gateway failed at this request", code="internal_error").response()
 
 
-async def _told_invalid(_request: Request, error: Exception) -> Response:
-    """What is wrong with a body, without what it says."""
+def _problem(error: Exception) -> Problem:
+    """What is told of an error, whoever found it, in our own words and shape."""
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, HTTPException):
+        return Problem(error.status_code, "this cannot be read", code="invalid_request")
     assert isinstance(error, RequestValidationError)
+    return _invalid(error)
+
+
+def _invalid(error: RequestValidationError) -> Problem:
+    """What is wrong with a body, without what it says."""
     first = error.errors()[0]
     place = ".".join(str(part) for part in first["loc"] if part != "body")
     message = str(first["msg"])
@@ -194,6 +200,4 @@ async def _told_invalid(_request: Request, error: Exception) -> Response:
         message = "this field is not known here"
     elif first["type"] == "json_invalid":
         message = "the body is no JSON"
-    return Problem(
-        400, f"{place}: {message}" if place else message, code="invalid_request", param=place or None
-    ).response()
+    return Problem(400, f"{place}: {message}" if place else message, code="invalid_request", param=place or None)

@@ -14,7 +14,7 @@ from typing import Any, Literal, Self
 from starlette.requests import Request
 
 from loresmith.serving.audit.record import AuditRecord
-from loresmith.serving.gateway.door import limit_of, principal_of
+from loresmith.serving.gateway.door import ON_RECORD, limit_of, principal_of
 from loresmith.serving.gateway.gateway import Gateway
 from loresmith.serving.gateway.problem import Problem
 from loresmith.serving.gateway.standing import Standing
@@ -37,6 +37,7 @@ class Deed:
     def __init__(self, gateway: Gateway, request: Request, action: Action) -> None:
         client = request.client
         context: dict[str, Any] = {"route": request.url.path, **({"address": client.host} if client else {})}
+        request.scope["state"][ON_RECORD] = True
         self._gateway = gateway
         self._route = request.url.path
         self.principal = principal_of(request.scope)

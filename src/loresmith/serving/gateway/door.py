@@ -31,6 +31,9 @@ OPEN = frozenset({"/health", "/ready"})
 
 ID_PREFIX = "resp_"
 
+ON_RECORD = "on_record"
+"""What a request's state has of one that goes on the record, however it ends."""
+
 Authenticate = Callable[[str | None], Awaitable[Principal]]
 Rejected = Callable[[str, str, str, Problem], None]
 """Told of a request without a good credential: its id, path, the caller's address, and what it was told."""
@@ -56,6 +59,7 @@ class Door:
         authenticate: who asks, by the header `authorization`.
         limits: of requests.
         rejected: told of those who are not known.
+        unread: told of what else is refused here.
     """
 
     def __init__(
@@ -66,6 +70,7 @@ class Door:
         authenticate: Authenticate,
         limits: Callable[[], LimitSettings],
         rejected: Rejected,
+        unread: Callable[[Problem], None],
     ) -> None:
         self._app = app
         self._routes = routes
@@ -73,6 +78,7 @@ class Door:
         self._authenticate = authenticate
         self._limits = limits
         self._rejected = rejected
+        self._unread = unread
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -92,6 +98,7 @@ class Door:
             if not tell.begun:
                 await limit.problem().response()(scope, receive, tell)
         except Problem as problem:
+            self._unread(problem)
             if not tell.begun:
                 await problem.response()(scope, receive, tell)
 

@@ -215,6 +215,11 @@ class Gateway:
             )
         )
 
+    def note_unread(self, problem: Problem) -> None:
+        """Count a request of which nothing is on the record: it went to no route, or its body could not be read."""
+        if problem.status != 401:  # those have a record, and a count of their own
+            self.telemetry.unread.labels(str(problem.status)).inc()
+
     def _prepare(self) -> tuple[Rules, str] | None:
         """The rules of the configuration as its files are now; None where nothing has changed."""
         if self.place.config is None:

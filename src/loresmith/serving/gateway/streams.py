@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from loresmith.serving.gateway.answer import Answer
 from loresmith.serving.gateway.asked import Asked, Piece
-from loresmith.serving.gateway.door import limit_of, principal_of
+from loresmith.serving.gateway.door import ON_RECORD, limit_of, principal_of
 from loresmith.serving.gateway.gateway import Gateway
 from loresmith.serving.gateway.problem import Problem
 from loresmith.serving.gateway.standing import GONE
@@ -42,6 +42,7 @@ async def respond(gateway: Gateway, request: Request, asked: Asked, events: Even
         Problem: it is not answered.
     """
     client = request.client
+    request.scope["state"][ON_RECORD] = True
     limit = limit_of(request.scope)
     answer = Answer(
         gateway,

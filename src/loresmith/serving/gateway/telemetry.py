@@ -27,6 +27,12 @@ class Telemetry:
         here: dict[str, Any] = {"registry": self.registry, "namespace": "loresmith"}
         self.requests = Counter("requests", "Requests that were answered.", ["route", "model", "status"], **here)
         self.rejected = Counter("rejected", "Requests without a good credential.", **here)
+        self.unread = Counter(
+            "unread",
+            "Requests that were refused before anybody decided about them: no record has them.",
+            ["status"],
+            **here,
+        )
         self.tokens = Counter("tokens", "Tokens of prompts and answers.", ["model", "kind"], **here)
         self.verdicts = Counter("guard_verdicts", "What guards found.", ["guard", "where", "action"], **here)
         self.asks_human = Counter("asks_human", "Requests in which a guard asked for a person.", ["model"], **here)
