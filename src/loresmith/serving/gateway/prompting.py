@@ -73,7 +73,7 @@ def prompt_ids(
         messages, tools: as guards let them in, with what was retrieved.
 
     Raises:
-        Problem: the model has no chat template, or its template refuses the conversation.
+        Problem: the model has no chat template, its template refuses the conversation, or a part of it is no text.
     """
     if asked.messages is None:
         return _text_ids(asked, model, messages[0]["content"])
@@ -85,7 +85,7 @@ def prompt_ids(
             param="model",
         )
     try:
-        return tuple(model.renderer.prompt([_turn(message) for message in messages], tools).tolist())
+        return tuple(model.renderer.prompt([turn_of(message) for message in messages], tools).tolist())
     except UserError as error:
         raise Problem(400, str(error), code="bad_request", param="messages") from None
 
@@ -100,12 +100,27 @@ def _text_ids(asked: Asked, model: ServedModel, text: str) -> tuple[int, ...]:
     return tuple(ids or [end])
 
 
-def _turn(message: Mapping[str, Any]) -> dict[str, Any]:
-    """A message in the form of chat templates: text instead of parts, `system` for `developer`."""
+def turn_of(message: Mapping[str, Any]) -> dict[str, Any]:
+    """A message in the form of chat templates: text instead of parts, `system` for `developer`.
+
+    Text is always there, since many templates take it as given: also in a turn that is calls of tools alone.
+
+    Raises:
+        Problem: a part is no text, such as a picture.
+    """
     turn = {key: value for key, value in message.items() if key in _TURN and value is not None}
     if turn["role"] == "developer":
         turn["role"] = "system"
-    content = turn.get("content")
-    if isinstance(content, list | tuple):
-        turn["content"] = "".join(str(part.get("text", "")) for part in content)
+    content = turn.get("content", message.get("refusal") or "")
+    turn["content"] = content if isinstance(content, str) else "".join(_part_text(part) for part in content)
     return turn
+
+
+def _part_text(part: Mapping[str, Any]) -> str:
+    text = part.get("text", part.get("refusal"))
+    if not isinstance(text, str):
+        kind = part.get("type")
+        named = f"of the type {kind[:40]!r}" if isinstance(kind, str) else "without a type"
+        message = f"a part of a message is {named}: models here read text alone, in parts of the type 'text'"
+        raise Problem(400, message, code="invalid_request", param="messages")
+    return text
