@@ -419,6 +419,33 @@ def test_no_request_breaks_the_engine_or_the_gateway(house: House, kind: str) ->
             assert after.status_code == 200, after.text
 
 
+PARTS = {
+    "a picture": {"type": "image_url", "image_url": {"url": "data:,"}},
+    "a sound": {"type": "input_audio", "input_audio": {"data": "", "format": "wav"}},
+    "no text": {"type": "text", "text": 5},
+    "nothing": {},
+}
+
+
+@pytest.mark.parametrize("kind", PARTS)
+def test_what_is_no_text_is_refused_and_not_left_out(house: House, kind: str) -> None:
+    parts = [{"type": "text", "text": "What is this?"}, PARTS[kind]]
+    with house.client() as client:
+        said = client.post("/v1/chat/completions", json=chat(messages=[{"role": "user", "content": parts}]))
+    assert said.status_code == 400, said.text
+    assert said.json()["error"]["param"] == "messages"
+    assert "read text alone" in said.json()["error"]["message"]
+
+
+def test_errors_of_the_protocol_have_the_caller_s_type(house: House) -> None:
+    with house.client() as client:
+        no_json = client.post("/v1/chat/completions", content=b'{"model": ', headers=JSON)
+        no_method = client.delete("/v1/models")
+    assert no_json.json()["error"]["message"].startswith("the body is no JSON: EOF while parsing a value at line 1 column 10")
+    assert (no_json.status_code, no_json.json()["error"]["param"]) == (400, None)
+    assert (no_method.status_code, no_method.json()["error"]["type"]) == (405, "invalid_request_error")
+
+
 @pytest.mark.parametrize("prompt", ["", [], [0], [-1], [10**9], [0.5], "\ud800", ["a", "b"], [[1, 2]], "\x00"])
 def test_no_prompt_breaks_them_either(house: House, prompt: Any) -> None:
     with house.client() as client:

@@ -199,5 +199,5 @@ def _invalid(error: RequestValidationError) -> Problem:
     if first["type"] == "extra_forbidden":
         message = "this field is not known here"
     elif first["type"] == "json_invalid":
-        message = "the body is no JSON"
+        message = f"the body is no JSON: {first['ctx']['error']}"
     return Problem(400, f"{place}: {message}" if place else message, code="invalid_request", param=place or None)
