@@ -18,6 +18,8 @@ from loresmith.serving.gateway.gateway import Gateway, Place
 from loresmith.serving.settings import ServingConfig
 
 if TYPE_CHECKING:
+    import socket
+
     import uvicorn
 
     from loresmith.ledger import Ledger
@@ -58,23 +60,48 @@ async def _serve(
 ) -> None:
     gateway = Gateway(config, ledger, place, say)
     try:
-        await gateway.start()
-        server = _server(config, gateway, place)
-        server.config.load()
-        sockets = [_bound(server.config, config)]
-        # What is there by now stays: to look through all of it for garbage would keep callers waiting for 100 ms.
-        gc.collect()
-        gc.freeze()
-        scheme = "https" if config.listen.certificate else "http"
-        host, port = sockets[0].getsockname()[:2]
-        started(f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}")
-        await server.serve(sockets=sockets)
+        # What is wrong with these is told before models are loaded, which may take minutes.
+        tls = _tls(config, place)
+        with _bound(config) as bound:
+            await gateway.start()
+            server = _server(config, gateway, tls)
+            server.config.load()
+            _listen(bound, config)
+            # What is there by now stays: to look through all of it for garbage would keep callers waiting for 100 ms.
+            gc.collect()
+            gc.freeze()
+            scheme = "https" if tls else "http"
+            host, port = bound.getsockname()[:2]
+            started(f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}")
+            await server.serve(sockets=[bound])
     finally:
         gateway.draining = True
         await gateway.close()
 
 
-def _server(config: ServingConfig, gateway: Gateway, place: Place) -> uvicorn.Server:
+def _tls(config: ServingConfig, place: Place) -> dict[str, Any]:
+    """Which files uvicorn is to encrypt with; none where it is to speak in the clear."""
+    import ssl
+
+    listen = config.listen
+    if listen.certificate is None or listen.key is None:
+        return {}
+    certificate, key = place.folder / listen.certificate, place.folder / listen.key
+    for file in (certificate, key):
+        if not file.is_file():
+            raise UserError("there is no such file", where=str(file), hint="see `listen` in the configuration")
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
+    except (OSError, ssl.SSLError) as error:  # the one is the other's base, but not of all that is raised here
+        raise UserError(
+            f"these are no certificate and its key: {getattr(error, 'reason', None) or error}",
+            where=f"{certificate}, {key}",
+            hint="`listen` takes PEM files: the certificate with its chain, and its key without a passphrase",
+        ) from None
+    return {"ssl_certfile": certificate, "ssl_keyfile": key}
+
+
+def _server(config: ServingConfig, gateway: Gateway, tls: dict[str, Any]) -> uvicorn.Server:
     import uvicorn
 
     class Server(uvicorn.Server):
@@ -99,12 +126,6 @@ def _server(config: ServingConfig, gateway: Gateway, place: Place) -> uvicorn.Se
             self.should_exit = True
 
     listen = config.listen
-    tls: dict[str, Any] = {}
-    if listen.certificate is not None and listen.key is not None:
-        tls = {"ssl_certfile": place.folder / listen.certificate, "ssl_keyfile": place.folder / listen.key}
-        for file in tls.values():
-            if not file.is_file():
-                raise UserError("there is no such file", where=str(file), hint="see `listen` in the configuration")
     settings = uvicorn.Config(
         behind_door(make_app(gateway), gateway),
         host=listen.host,
@@ -125,8 +146,8 @@ def _server(config: ServingConfig, gateway: Gateway, place: Place) -> uvicorn.Se
     return Server(settings)
 
 
-def _bound(settings: uvicorn.Config, config: ServingConfig) -> Any:
-    """The socket that is listened at."""
+def _bound(config: ServingConfig) -> socket.socket:
+    """The socket that is to be listened at. Until then, whoever comes is turned away."""
     import socket
 
     listen = config.listen
@@ -136,14 +157,28 @@ def _bound(settings: uvicorn.Config, config: ServingConfig) -> Any:
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((listen.host, listen.port))
-        bound.listen(settings.backlog)
         bound.setblocking(False)
     except OSError as error:
         bound.close()
-        where = f"{listen.host}:{listen.port}"
-        if isinstance(error, socket.gaierror):
-            raise UserError("there is no such address", where=where) from error
-        raise UserError(
-            f"one cannot listen there: {error.strerror}", where=where, hint="choose another port with `listen.port`"
-        ) from error
+        raise _unheard(error, config) from error
     return bound
+
+
+def _listen(bound: socket.socket, config: ServingConfig) -> None:
+    try:
+        bound.listen(_CONNECTIONS_WAITING)
+    except OSError as error:  # somebody was quicker
+        raise _unheard(error, config) from error
+
+
+def _unheard(error: OSError, config: ServingConfig) -> UserError:
+    import socket
+
+    where = f"{config.listen.host}:{config.listen.port}"
+    if isinstance(error, socket.gaierror):
+        return UserError("there is no such address", where=where)
+    return UserError(
+        f"one cannot listen there: {error.strerror}",
+        where=where,
+        hint="choose another port by `--port`, or by `listen.port` of the configuration; 0 is any",
+    )
