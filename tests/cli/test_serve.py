@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -57,3 +58,45 @@ def test_what_is_not_there_is_not_served(cli: CommandLine, words: tuple[str, ...
     ended = cli("serve", *words, "--port", "0")
     assert ended.status == 2
     assert said in one_message(ended.err)
+
+
+def test_a_release_without_the_channel_says_how_to_get_it(cli: CommandLine) -> None:
+    with Workspace.open(cli.folder) as workspace:
+        digest = workspace.releases["writer"].asset().digest
+        workspace.releases.promote("early", digest, "candidate", because="it is young")
+    ended = cli("serve", "early", "--port", "0")
+    assert ended.status == 2
+    assert "unknown channel 'production' in release early; known: candidate" in one_message(ended.err)
+    assert "`loresmith releases promote early early@candidate --because ...`" in ended.err
+    ended = cli("serve", digest, "--port", "0")
+    assert ended.status == 2
+    assert "`releases promote NAME ASSET --because ...` makes one" in ended.err
+
+
+@pytest.mark.parametrize("what", [".", "./writer", "-/-", "_", "é"])
+def test_no_name_is_a_defect(cli: CommandLine, what: str) -> None:
+    ended = cli("serve", "--port", "0", "--", what)
+    assert ended.status == 2
+    assert f"{what}: this is neither a file nor a release" in one_message(ended.err)
+
+
+def test_a_port_that_is_taken_is_told_before_models_are_loaded(cli: CommandLine) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ended = cli("serve", "writer", "--port", str(port))
+    assert ended.status == 2
+    assert f"127.0.0.1:{port}: one cannot listen there" in one_message(ended.err)
+    assert "`--port`" in ended.err
+    assert "loading" not in ended.out
+
+
+def test_a_certificate_that_is_none_is_named(cli: CommandLine, tmp_path: Path) -> None:
+    for name in ("chain.pem", "private.pem"):
+        (tmp_path / name).write_text("nothing of the kind")
+    config = tmp_path / "serve.yaml"
+    config.write_text("models: {it: {release: writer}}\nlisten: {certificate: chain.pem, key: private.pem}\n")
+    ended = cli("serve", config, "--port", "0")
+    assert ended.status == 2
+    assert "chain.pem" in one_message(ended.err)
+    assert "these are no certificate and its key" in one_message(ended.err)
+    assert "loading" not in ended.out

@@ -52,11 +52,17 @@ def _released(connection: Connection, reference: str) -> str:
         if wanted in found:
             return found[wanted]
     if found:
-        raise UserError(unknown_name("channel", channel, found, inside=f"release {name}"))
+        promote = f"`loresmith releases promote {name} {name}@{min(found)} --because ...` points production at it"
+        raise UserError(
+            unknown_name("channel", channel, found, inside=f"release {name}"),
+            hint=promote if channel == "production" else None,
+        )
     known = connection.execute(sql.select(channels.name).distinct()).scalars()
     raise UserError(
         unknown_name("release", name, known),
-        hint="an asset is written as a digest, release, release@channel, recipe/step or recipe/step.output",
+        hint="`loresmith releases promote NAME ASSET --because ...` makes a release of an asset"
+        if at
+        else "an asset is written as a digest, release, release@channel, recipe/step or recipe/step.output",
     )
 
 

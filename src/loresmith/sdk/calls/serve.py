@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from pydantic import Field
 
 from loresmith.errors import UserError
+from loresmith.ledger.releases import check_name
 from loresmith.nearest import unknown_name
 from loresmith.sdk.call import Answer, Call, Emit, Request
 from loresmith.sdk.calls.releases import Channel
@@ -79,11 +79,11 @@ def _config(request: ServeRequest) -> tuple[ServingConfig, Path | None]:
         config = read_config(path)
     else:
         release, _, channel = request.what.partition("@")
+        _require_name(release, request.what)
         if channel and channel not in get_args(Channel):
             raise UserError(unknown_name("channel", channel, get_args(Channel)), where=request.what)
         settings = {"release": release, **({"channel": channel} if channel else {})}
-        name = re.sub(r"[^A-Za-z0-9._-]", "-", release) or "model"
-        config = ServingConfig(models={name: ServedModelSettings.model_validate(settings)})
+        config = ServingConfig(models={release: ServedModelSettings.model_validate(settings)})
         path = Path()
     if not given:
         return config, path if path.name else None
@@ -93,6 +93,17 @@ def _config(request: ServeRequest) -> tuple[ServingConfig, Path | None]:
         raise UserError(str(error).split("Value error, ")[-1].partition(" [type=")[0], where="--host") from None
     # The file is followed all the same: where it listens is looked at only when the gateway starts.
     return config.model_copy(update={"listen": listen}), path if path.name else None
+
+
+def _require_name(release: str, what: str) -> None:
+    try:
+        check_name(release)
+    except UserError:
+        raise UserError(
+            "this is neither a file nor a release",
+            where=what,
+            hint="`loresmith releases ls` lists the releases; `releases promote NAME ASSET --because ...` makes one",
+        ) from None
 
 
 SERVE = Call(
