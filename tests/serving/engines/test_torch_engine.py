@@ -18,6 +18,7 @@ from loresmith.serving.engines.embedded.layout import Layout, Segment
 from loresmith.serving.engines.embedded.slot_cache import SlotCache
 from loresmith.serving.engines.embedded.torch_engine import TorchEngine
 from loresmith.serving.engines.generation import Generation, Grammar, JsonSchema, Regex, Sampling
+from loresmith.serving.engines.starting import start_torch
 from tests.serving.engines.answers import answers
 from tests.serving.engines.served_models import VOCABULARY, write_tiny
 
@@ -248,3 +249,10 @@ def test_penalties_and_biases_change_what_is_chosen(engine: TorchEngine) -> None
     ).values()
     assert len(set(often.ids)) > len(set(plain.ids))
     assert biased.ids == [77] * 5
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "the good one"])
+def test_a_device_that_is_not_there_is_named(tiny_directory: Path, device: str) -> None:
+    with pytest.raises(UserError, match=re.escape(repr(device))) as said:
+        start_torch({"directory": str(tiny_directory), "device": device})
+    assert "cpu" in str(said.value.hint)

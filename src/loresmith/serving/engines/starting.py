@@ -139,6 +139,7 @@ def start_torch(arguments: Mapping[str, Any]) -> Engine:
     from loresmith.serving.engines.embedded.torch_engine import TorchEngine
 
     given = TorchArguments.model_validate(arguments)
+    _require_device(given.device)
     dtypes = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
     return TorchEngine(
         given.directory,
@@ -149,6 +150,22 @@ def start_torch(arguments: Mapping[str, Any]) -> Engine:
         adapters=given.adapters,
         base=given.base,
     )
+
+
+def _require_device(name: str) -> None:
+    import torch
+
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UserError(f"{name!r} is no device", hint="`cpu`, or `cuda:0` and the like") from None
+    # torch says how many there are also where it is built without them, and where there is no driver.
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        there = f"of {torch.cuda.device_count()} that torch sees" if torch.cuda.device_count() else "torch sees none"
+        raise UserError(
+            f"there is no device {name!r} on this machine: {there}",
+            hint="`nvidia-smi` lists them; `device: cpu` needs none",
+        )
 
 
 def start_openvino(arguments: Mapping[str, Any]) -> Engine:
