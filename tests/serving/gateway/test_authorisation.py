@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from loresmith.serving.identity.groups import Groups
-from loresmith.serving.policy.matrix import callers, matrix
+from loresmith.serving.policy.matrix import UNHELD, callers, matrix
 from loresmith.serving.policy.policy import Policy
 from loresmith.serving.policy.settings import PolicySettings
 from tests.serving.gateway.house import LABEL_SETS, MODELS, House, chat, declared
@@ -162,3 +162,9 @@ def test_a_body_that_is_wrong_tells_nothing_of_the_model(house: House) -> None:
             for name in ("nothing", "ward")
         }
         assert len(texts) == 1
+
+
+def test_the_operator_is_told_of_what_nobody_may_ask(house: House) -> None:
+    told = [event["text"] for event in house.gateway.said if "nobody may ask" in event.get("text", "")]
+    assert [text.partition(": ")[0] for text in told] == ["acme:nobodys", "ward:nobodys"]
+    assert all(UNHELD in text for text in told)

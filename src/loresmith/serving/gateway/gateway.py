@@ -134,6 +134,7 @@ class Gateway:
         self.authenticator.start()
         await self.quotas.start()
         await self.models.start()
+        self._tell_unheld()
         self._watching = asyncio.create_task(self._watch(), name="gateway: watch the configuration")
         self._following = asyncio.create_task(self._follow(), name="gateway: follow the embedders' releases")
 
@@ -187,7 +188,23 @@ class Gateway:
         self.say(
             f"the configuration was taken anew: policy {rules.policy.digest[:12]}, guards {rules.guards_digest[:12]}"
         )
+        self._tell_unheld()
         return True
+
+    def _tell_unheld(self) -> None:
+        """Say which models nobody may ask, whatever the policy says; callers are told of no such model."""
+        held = self.rules.groups.labels
+        for model in self.models.all():
+            named = {
+                model.name: model.labels,
+                **{f"{model.name}:{key}": model.labels_of(key) for key in model.adapters},
+            }
+            for name, labels in named.items():
+                if unheld := ", ".join(sorted(labels - held)):
+                    self.say(
+                        f"{name}: nobody may ask it, since it carries what no group holds: {unheld}; "
+                        "`groups` of a serving configuration says who holds which labels"
+                    )
 
     def note_stranger(self, response: str, path: str, address: str, problem: Problem) -> None:
         """Put somebody without a good credential on the record, but no flood of them: the rest is counted only."""

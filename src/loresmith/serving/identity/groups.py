@@ -32,6 +32,11 @@ class Groups:
         """The groups of the configuration's key `groups`."""
         return cls(settings)
 
+    @property
+    def labels(self) -> frozenset[str]:
+        """All that anybody may hold."""
+        return frozenset(label for group in self.declared.values() for label in group.labels)
+
     def principal(self, principal_id: str, brought: Iterable[str], credential: str) -> Principal:
         """The caller of that id with all that its groups hold.
 
