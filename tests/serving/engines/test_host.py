@@ -118,6 +118,21 @@ def test_an_engine_that_ends_in_the_middle_of_a_line_comes_back(prompt: tuple[in
     asyncio.run(story())
 
 
+@pytest.mark.slow
+def test_the_end_of_an_engine_is_nothing_to_complain_of(caplog: pytest.LogCaptureFixture) -> None:
+    async def one() -> None:
+        host = EngineHost(EngineStart(factory="tests.serving.engines.dying_engine:start", threads=1))
+        await host.start()
+        await host.close()
+
+    async def story() -> None:
+        for _ in range(5):
+            await asyncio.gather(*(one() for _ in range(6)))
+
+    asyncio.run(story())
+    assert caplog.messages == []
+
+
 def test_an_engine_that_cannot_start_says_why(tmp_path: Path) -> None:
     async def story() -> None:
         with pytest.raises(UserError, match=r"config\.json"):

@@ -22,6 +22,7 @@ SILENT_SECONDS = 120.0
 """How long an engine with something to do may say nothing: one step of a long prompt on a slow machine takes less."""
 
 START_SECONDS = 600.0
+_ENDING_SECONDS = 1.0
 _PAUSES = (0.0, 0.5, 1.0, 2.0, 5.0)
 """Seconds before each attempt to start again; the last one is kept to."""
 
@@ -208,12 +209,26 @@ class EngineHost:
                     queue = self._waiting.get(emission.id)
                     if queue is not None:
                         queue.put_nowait(emission)
+        except BaseException:
+            self._kill()  # it goes on, and nobody would listen
+            raise
         finally:
             watch.cancel()
-            if self._process is not None:
-                with suppress(ProcessLookupError):
-                    self._process.kill()
+            await self._ended()
+
+    async def _ended(self) -> None:
+        """Have the process ended that says nothing more.
+
+        It is given a moment to do so itself: a signal to one that is just ending has `subprocess` take its exit status,
+        and asyncio, which waits for that too, complains of a child that nobody knows.
+        """
+        if self._process is None:
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_ENDING_SECONDS):
                 await self._process.wait()
+        self._kill()
+        await self._process.wait()
 
     async def _watch(self) -> None:
         """Kill a process that has something to do and says nothing."""
