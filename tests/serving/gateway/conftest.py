@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+from tests.serving.gateway.browsing import chromium
 from tests.serving.gateway.faces import Face, begin
 from tests.serving.gateway.guarded_house import Guarded, open_guarded
 from tests.serving.gateway.house import House, open_house
@@ -37,4 +39,10 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
 def observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observed]:
     started = open_observed(tmp_path_factory.mktemp("observed"))
     with started.gateway:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as started:
         yield started

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from loresmith import Workspace
+from tests.serving.gateway.browsing import ask, connect, opened
 from tests.serving.gateway.faces import EDGES, FORBIDDEN, STATED, Face
-
-CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
 def test_the_files_are_open_and_ask_nobody_else(face: Face) -> None:
@@ -35,44 +32,10 @@ def test_the_files_are_open_and_ask_nobody_else(face: Face) -> None:
         assert client.get("/v1/models").status_code == 401
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    api = pytest.importorskip("playwright.sync_api", reason="there is no playwright: pip install '.[test-slow]'")
-    with api.sync_playwright() as playwright:
-        of_the_machine = (shutil.which(name) for name in CHROMIUMS)
-        chromium = next(filter(None, of_the_machine), playwright.chromium.executable_path)
-        if not Path(chromium).exists():
-            pytest.skip("there is no Chromium: `apt-get install chromium`, or `python -m playwright install chromium`")
-        started = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield started
-        started.close()
-
-
 @pytest.fixture
 def page(browser: Any, face: Face) -> Iterator[Any]:
-    context = browser.new_context()
-    opened = context.new_page()
-    opened.faults = []
-    opened.on("pageerror", lambda fault: opened.faults.append(str(fault)))
-    opened.on("console", lambda said: opened.faults.append(said.text) if "Content Security" in said.text else None)
-    opened.goto(face.gateway.address)
-    yield opened
-    assert opened.faults == []
-    context.close()
-
-
-def connect(page: Any, key: str) -> None:
-    page.get_by_label("API key", exact=True).fill(key)
-    page.keyboard.press("Enter")
-
-
-def ask(page: Any, text: str) -> Any:
-    """Ask by the keyboard alone; the answer's element, once it is complete."""
-    page.wait_for_selector("#message:focus")
-    page.keyboard.type(text)
-    page.keyboard.press("Enter")
-    page.wait_for_selector("#log li.assistant:last-child:not([aria-busy])")
-    return page.locator("#log li.assistant").last
+    with opened(browser, face.gateway.address) as page:
+        yield page
 
 
 def have_answered(page: Any, schema: dict[str, Any]) -> None:

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from loresmith import Workspace
+from tests.serving.gateway.browsing import ask, connect, opened
 from tests.serving.gateway.gateways import RunningGateway, make_key, write_config
 from tests.test_main_job import RECIPE
 
@@ -100,3 +102,31 @@ def test_a_release_is_served_without_a_configuration(built: Path, key: str, rele
         with gateway.client(None) as stranger:
             asked = {"model": "small", "prompt": "def ", "max_tokens": 4}
             assert stranger.post("/v1/completions", json=asked).status_code == 401
+
+
+def test_both_answer_in_a_browser(browser: Any, gateway: RunningGateway, key: str) -> None:
+    """A model that was trained here, and a published one that answers to the point and knows what was said before."""
+    with opened(browser, gateway.address) as page:
+        connect(page, key)
+        page.wait_for_selector("#chat:not([hidden])")
+        assert set(page.locator("#model option").all_inner_texts()) == {"small", "smollm2"}
+        page.select_option("#model", "small")
+        page.locator("#message").focus()
+        assert ask(page, "def parse(").locator(".text").inner_text().strip()
+        page.get_by_role("button", name="New conversation").click()
+        page.select_option("#model", "smollm2")
+
+        def calm(route: Any) -> None:  # its likeliest words
+            route.continue_(post_data=json.dumps({**json.loads(route.request.post_data), "temperature": 0}))
+
+        page.route("**/v1/chat/completions", calm)
+        page.locator("#message").focus()
+        assert "Paris" in ask(page, "What is the capital of France? Answer in one word.").locator(".text").inner_text()
+        ask(page, "Thank you. Now that of Italy?")
+        assert page.locator("#log li.user").count() == page.locator("#log li.assistant").count() == 2
+        assert page.locator("#log .problem").count() == 0
+        page.get_by_role("button", name="Good answer").last.click()
+        page.get_by_text("Thank you.", exact=True).last.wait_for()
+    with Workspace.open(gateway.workspace) as workspace:
+        *_, given = workspace.ledger.feedback.list()
+    assert (given.principal, given.facts["rating"]) == ("user:ada", "up")
