@@ -86,3 +86,9 @@ def test_an_adapter_writes_with_the_base_that_it_names(cli: CommandLine, tmp_pat
     refused = cli("complete", stray.digest, *words)
     assert refused.status == 2
     assert f"the base of this adapter, {'cd' * 32}, is not in this workspace" in refused.err
+
+
+def test_an_address_without_its_beginning_is_recognised(cli: CommandLine) -> None:
+    ended = cli("chat", "127.0.0.1:8080", "-m", "Hello")
+    assert ended.status == 2
+    assert "a gateway's is http://127.0.0.1:8080" in ended.err

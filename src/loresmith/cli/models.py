@@ -52,6 +52,8 @@ def _chat(workspace: Path | None, as_json: bool, **given: Any) -> int:
         from loresmith.cli.gateway_chat import GatewaySpeaker
 
         return _talk(request, GatewaySpeaker(request), as_json)
+    if ":" in request.release:  # which no reference to an asset has
+        raise UserError("this is no release", where=request.release, hint=f"a gateway's is http://{request.release}")
     with Workspace.open(workspace or Path()) as opened:
         return _talk(request, _LocalSpeaker(opened, request), as_json)
 
