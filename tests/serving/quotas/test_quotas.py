@@ -302,7 +302,7 @@ def test_what_is_at_work_when_the_gateway_is_killed_counts(tmp_path: Path) -> No
 
 def test_counts_that_cannot_be_read_are_not_taken_for_none(tmp_path: Path) -> None:
     (tmp_path / "quotas.db").write_text("no database, but long enough to be looked at as one" * 20)
-    with pytest.raises(Failure, match="cannot be read"):
+    with pytest.raises(Failure, match="cannot be kept"):
         quotas(Time(), tmp_path / "quotas.db")
 
 
@@ -406,7 +406,7 @@ def test_counts_that_say_nothing_are_refused_at_the_start(tmp_path: Path, column
     connection.execute(f"INSERT INTO usage VALUES ({row['day']}, {row['scope']}, {row['tokens']})")
     connection.commit()
     connection.close()
-    with pytest.raises(Failure, match=r"quotas\.db: the tokens that were used today cannot be read"):
+    with pytest.raises(Failure, match=r"quotas\.db: the tokens that were used today cannot be kept"):
         quotas(Time(), file)
 
 
@@ -436,3 +436,14 @@ async def refused_of(some: Quotas, principal: Principal, answers: int) -> OverQu
         async with some.admit(principal, 10, answers):
             pass
     return caught.value
+
+
+def test_a_file_is_to_be_removed_only_for_what_it_says(tmp_path: Path) -> None:
+    wrong = tmp_path / "quotas.db"
+    wrong.write_text("this is no database " * 100)
+    with pytest.raises(Failure) as said:
+        Quotas(QuotaSettings(), GROUPS, wrong)
+    assert "remove the file" in str(said.value.hint)
+    with pytest.raises(Failure) as said:
+        Quotas(QuotaSettings(), GROUPS, tmp_path)  # which nobody can open as a file
+    assert "must be able to write there" in str(said.value.hint)

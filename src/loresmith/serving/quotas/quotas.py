@@ -100,10 +100,15 @@ class Quotas:
             try:
                 self._days.load(file, now().astimezone(UTC).date())
             except (OSError, sqlite3.Error, ValueError) as error:
+                # Of a disk or of rights: those have a code, and a text that is none has not.
+                operational = isinstance(error, sqlite3.OperationalError) and hasattr(error, "sqlite_errorcode")
+                outside = operational or isinstance(error, OSError)
                 raise Failure(
-                    f"the tokens that were used today cannot be read: {error}",
+                    f"the tokens that were used today cannot be kept: {error}",
                     where=str(file),
-                    hint="remove the file to count from nought",
+                    hint="the gateway must be able to write there"
+                    if outside
+                    else "remove the file to count from nought",
                 ) from error
 
     async def start(self) -> None:
