@@ -302,7 +302,7 @@ def test_what_is_at_work_when_the_gateway_is_killed_counts(tmp_path: Path) -> No
 
 def test_counts_that_cannot_be_read_are_not_taken_for_none(tmp_path: Path) -> None:
     (tmp_path / "quotas.db").write_text("no database, but long enough to be looked at as one" * 20)
-    with pytest.raises(Failure, match="cannot be kept"):
+    with pytest.raises(Failure, match="cannot be read"):
         quotas(Time(), tmp_path / "quotas.db")
 
 
@@ -406,7 +406,7 @@ def test_counts_that_say_nothing_are_refused_at_the_start(tmp_path: Path, column
     connection.execute(f"INSERT INTO usage VALUES ({row['day']}, {row['scope']}, {row['tokens']})")
     connection.commit()
     connection.close()
-    with pytest.raises(Failure, match=r"quotas\.db: the tokens that were used today cannot be kept"):
+    with pytest.raises(Failure, match=r"quotas\.db: the tokens that were used today cannot be read"):
         quotas(Time(), file)
 
 

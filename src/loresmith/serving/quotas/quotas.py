@@ -104,7 +104,7 @@ class Quotas:
                 operational = isinstance(error, sqlite3.OperationalError) and hasattr(error, "sqlite_errorcode")
                 outside = operational or isinstance(error, OSError)
                 raise Failure(
-                    f"the tokens that were used today cannot be kept: {error}",
+                    f"the tokens that were used today cannot be read: {error}",
                     where=str(file),
                     hint="the gateway must be able to write there"
                     if outside
