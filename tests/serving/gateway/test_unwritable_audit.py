@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from loresmith.sdk.calls.audit import VERIFY
 from tests.serving.gateway.house import House, chat, wait_until
 from tests.serving.gateway.records import records_of
 from tests.serving.gateway.test_authorisation import ROUTES
@@ -63,3 +64,5 @@ def test_figures_and_health_are_told_while_all_else_is_refused(house: House) -> 
         client.post("/v1/chat/completions", json=chat()).raise_for_status()
         # Who looked meanwhile is on the record, too.
         assert records_of(house.workspace, seen.headers["x-request-id"])[-1].status == 200
+    checked = VERIFY.perform(house.workspace, VERIFY.request(), lambda _: None)
+    assert checked.sound, checked.problems
