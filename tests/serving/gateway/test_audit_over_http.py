@@ -167,25 +167,28 @@ def test_the_record_tells_which_guards_were_in_force(guarded: Guarded, tmp_path:
     denied = guarded.config.parent / "denied.txt"
     told = []
     with rewritten(guarded.config) as config, guarded.client() as client:
-        config["guards"].append({"kind": "deny", "name": "listed", "file": "denied.txt"})
+        # One that lets everything pass: other tests hold what is on the record against the guards of this gateway.
+        config["guards"].append({"kind": "deny", "name": "listed", "file": "denied.txt", "action": "allow"})
         for word in ("ocelot", "margay"):
             denied.write_text(word)
             guarded.config.write_text(yaml.safe_dump(config))
 
-            def refused(word: str = word) -> str:
+            def found(word: str = word) -> str:
                 said = client.post("/v1/chat/completions", json=chat(text=f"a {word}", max_tokens=1))
-                return str(said.headers["x-request-id"]) if said.status_code == 400 else ""
+                response = str(said.raise_for_status().headers["x-request-id"])
+                (verdict,) = records(guarded.workspace, response)["outcome"].guards or (None,)
+                return response if verdict is not None and verdict.guard == "listed" else ""
 
-            wait_until(refused, 10)
-            told.append((refused(), _digest_of_guards(guarded)))
+            wait_until(found, 10, 0.2)
+            told.append((found(), _digest_of_guards(guarded)))
     with guarded.gateway.client(None) as client:
         stranger = client.get("/v1/models", headers={"authorization": "Bearer ls-x"}).headers["x-request-id"]
     assert len({digest for _, digest in told}) == 2
     assert records(guarded.workspace, stranger, 1)["outcome"].guards_digest
     for response, digest in told:
-        assert records(guarded.workspace, response, 1)["outcome"].guards_digest == digest
+        assert {record.guards_digest for record in records(guarded.workspace, response).values()} == {digest}
         with Workspace.open(guarded.workspace) as opened:
-            where = f"guards_digest = '{digest}' AND 'refuse' IN guards.action"
+            where = f"guards_digest = '{digest}' AND 'listed' IN guards.guard"
             found = SEARCH.run(opened, SEARCH.request(where=where), lambda _: None).records
             assert response in {one.record.response for one in found}
             file = tmp_path / f"{response}.jsonl"
