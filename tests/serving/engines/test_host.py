@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from loresmith.errors import UserError
@@ -131,6 +132,57 @@ def test_the_end_of_an_engine_is_nothing_to_complain_of(caplog: pytest.LogCaptur
 
     asyncio.run(story())
     assert caplog.messages == []
+
+
+@pytest.mark.parametrize("in_waiting", [False, True])
+def test_an_engine_ends_while_it_is_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_waiting: bool
+) -> None:
+    """Also where it takes long to load, and in a process that was in waiting."""
+    monkeypatch.setenv("GATES", str(tmp_path))
+    monkeypatch.setitem(FACTORIES, "torch", "tests.serving.engines.gated_engine:start")  # type: ignore[index]
+    monkeypatch.setattr("loresmith.serving.engines.standby.DELAY_SECONDS", 0.01)
+
+    async def story() -> None:
+        standby = Standby() if in_waiting else None
+        start = EngineStart(factory=FACTORIES["torch"], arguments={"directory": "slow"}, threads=1)
+        host = EngineHost(start, standby=standby)
+        await host.start()
+        while standby is not None and standby.process_id is None:
+            await asyncio.sleep(0.01)
+        (tmp_path / "slow").write_text("wait")
+        before = host.process_id
+        os.kill(before or 0, signal.SIGKILL)
+        async with asyncio.timeout(30):
+            while host.process_id == before:
+                await asyncio.sleep(0.01)
+        async with asyncio.timeout(20):
+            await host.close()
+        await host.close()  # once more changes nothing
+        if standby is not None:
+            await standby.close()
+        async with asyncio.timeout(20):
+            while psutil.Process().children():
+                await asyncio.sleep(0.01)
+
+    asyncio.run(story())
+
+
+def test_who_waits_for_an_engine_that_does_not_end_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("loresmith.serving.engines.host.CLOSE_SECONDS", 0.1)
+
+    async def story() -> None:
+        host = EngineHost(EngineStart(factory="tests.serving.engines.dying_engine:start", threads=1))
+        await host.start()
+        os.kill(host.process_id or 0, signal.SIGSTOP)
+        waiting = asyncio.create_task(gathered(host, Generation(id="waits", prompt=(1,), max_new_tokens=5)))
+        await asyncio.sleep(0)
+        await host.close()
+        with pytest.raises(EngineGone, match="in the middle"):
+            async with asyncio.timeout(5):
+                await waiting
+
+    asyncio.run(story())
 
 
 def test_an_engine_that_cannot_start_says_why(tmp_path: Path) -> None:

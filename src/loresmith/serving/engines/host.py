@@ -23,6 +23,9 @@ SILENT_SECONDS = 120.0
 
 START_SECONDS = 600.0
 _ENDING_SECONDS = 1.0
+CLOSE_SECONDS = 5.0
+"""How long an engine that is to end may take to do it by itself."""
+
 _PAUSES = (0.0, 0.5, 1.0, 2.0, 5.0)
 """Seconds before each attempt to start again; the last one is kept to."""
 
@@ -116,13 +119,17 @@ class EngineHost:
     async def close(self) -> None:
         """End the process; whoever still waits is told."""
         self._closing = True
-        self._send({"do": "close"})
         if self._keeper is not None:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(5):
-                    await asyncio.shield(self._keeper)
-            self._kill()
-            await self._keeper
+            if self._ready.is_set():  # else it is being started again, and hears nothing
+                self._send({"do": "close"})
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(CLOSE_SECONDS):
+                        await asyncio.shield(self._keeper)
+            self._keeper.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._keeper
+            self._ready.clear()
+            self._tell_gone()
         self._kill()
 
     async def _launch(self) -> EngineFacts:
