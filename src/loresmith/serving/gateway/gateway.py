@@ -124,6 +124,7 @@ class Gateway:
         self.draining = False
         self.trouble = ""
         """Why the configuration's file, as it is now, is not in force; empty while it is."""
+        self._reloading = asyncio.Lock()
         self._watching: asyncio.Task[None] | None = None
         self._following: asyncio.Task[None] | None = None
         self._strangers = _STRANGERS_AT_ONCE
@@ -177,14 +178,15 @@ class Gateway:
         Raises:
             UserError: it is wrong; then nothing has changed.
         """
-        prepared = await asyncio.to_thread(self._prepare)
-        if prepared is None:
-            return False
-        rules, state = prepared
-        self.authenticator.reload(rules.config.identity, rules.groups, self.place.folder)
-        self.quotas.reload(rules.config.quotas, rules.groups)
-        self.models.reload(rules.config.models, rules.config.keep_previous_seconds)
-        self.rules, self._seen = rules, state
+        async with self._reloading:  # else what was read first could be taken last
+            prepared = await asyncio.to_thread(self._prepare)
+            if prepared is None:
+                return False
+            rules, state = prepared
+            self.authenticator.reload(rules.config.identity, rules.groups, self.place.folder)
+            self.quotas.reload(rules.config.quotas, rules.groups)
+            self.models.reload(rules.config.models, rules.config.keep_previous_seconds)
+            self.rules, self._seen = rules, state
         self.say(
             f"the configuration was taken anew: policy {rules.policy.digest[:12]}, guards {rules.guards_digest[:12]}"
         )
