@@ -27,6 +27,10 @@ _UNKNOWN = "\N{REPLACEMENT CHARACTER}"
 _ONE_BYTE = re.compile("<0x([0-9A-F]{2})>")
 
 
+class Uncertified(UserError):
+    """Nobody has compared a model with the reference yet: cheap to find out, and a receipt may come at any time."""
+
+
 @dataclass(frozen=True)
 class ServedAdapter:
     """An adapter beside its model.
@@ -104,6 +108,12 @@ class ServedModel:
         bytes_of = {letter: byte for byte, letter in enumerate(byte_letters())}
         return bytes(bytes_of[letter] for letter in written) if bytes_of.keys() >= set(written) else None
 
+    @cached_property
+    def placed(self) -> str:
+        """What was loaded, as `place_model` calls it."""
+        adapters = {name: adapter.digest for name, adapter in self.adapters.items()}
+        return _placed(self.digest, adapters, self.settings)
+
     @property
     def window(self) -> int:
         facts = self.host.facts
@@ -120,12 +130,9 @@ def place_model(name: str, settings: ServedModelSettings, ledger: Ledger) -> tup
     Raises:
         UserError: there is no such release, or what it points at is no model.
     """
-    from loresmith.ledger.digest import digest_of
-
     asset = ledger.assets.find(f"{settings.release}@{settings.channel}", kind="model")
     adapters = {key: ledger.assets.find(reference, kind="adapter").digest for key, reference in _adapters(settings)}
-    everything = {"model": asset.digest, "adapters": adapters, "settings": settings.model_dump(mode="json")}
-    return asset.digest, digest_of(everything)
+    return asset.digest, _placed(asset.digest, adapters, settings)
 
 
 @dataclass(frozen=True)
@@ -141,8 +148,8 @@ def require_loadable(settings: ServedModelSettings, ledger: Ledger) -> Loadable:
     """What a release points at, once all is well that can be known of it before anything is loaded.
 
     Raises:
-        UserError: as `place_model`, or nobody certified the engine for the model, or files of it were erased, or the
-            engine cannot do what it is asked for.
+        UserError: as `place_model` and `require_parity`, or files of it were erased, or the engine cannot do what it
+            is asked for.
         Failure: files of it are missing.
     """
     asset = ledger.assets.find(f"{settings.release}@{settings.channel}", kind="model")
@@ -205,9 +212,8 @@ def require_parity(
         engine_version: of the engine that runs, where it is known.
 
     Raises:
-        UserError: there is no receipt that covers it, or the newest one says that it failed.
+        UserError: there is no receipt that covers it (Uncertified: none at all), or the newest one says that it failed.
     """
-    by = computed_by(settings.engine, settings.options)
     command = f"loresmith models certify {settings.release}@{settings.channel} --engine {settings.engine}"
     named = "".join(f" --adapter {name}={reference}" for name, reference in _adapters(settings))
     hint = f"`{command} --precision {settings.precision}{named}` compares them and keeps the receipt"
@@ -223,9 +229,10 @@ def require_parity(
             and one.evidence.get("base") == base
         ]
         if not receipts:
-            raise UserError(f"nobody has compared {where} with the reference", hint=hint)
+            raise Uncertified(f"nobody has compared {where} with the reference", hint=hint)
         newest = receipts[-1]
         ledger.receipts.verify(newest)
+        by = computed_by(settings.engine, settings.options)
         if reason := receipt_covers(newest, settings.engine, settings.precision, engine_version, by):
             raise UserError(f"the receipt of {where} does not hold any more: {reason}", hint=hint)
         if not newest.passed:
@@ -234,6 +241,12 @@ def require_parity(
                 f"{where} does not compute what the reference does: {because}",
                 hint="serve it with another precision or engine",
             )
+
+
+def _placed(model: str, adapters: Mapping[str, str], settings: ServedModelSettings) -> str:
+    from loresmith.ledger.digest import digest_of
+
+    return digest_of({"model": model, "adapters": dict(adapters), "settings": settings.model_dump(mode="json")})
 
 
 def _adapters(settings: ServedModelSettings) -> list[tuple[str, str]]:

@@ -2,32 +2,34 @@
 
 Every POLL_SECONDS the ledger is asked what the releases point at. What changed is loaded beside what is served, takes
 its place at once for new requests. What was there before is kept for a while, so that a rollback need not load it
-again; it ends then, or when a third is loaded, as soon as its last answer has. A target that cannot be loaded
-changes nothing but what `/ready` says. It is tried again when it changes; and where the target was not wrong but the
-work failed, after AGAIN_SECONDS too.
+again; it ends then, or when a third is to be loaded, as soon as its last answer has. A target that cannot be loaded
+changes nothing but what `/ready` says. It is tried again when it changes, and after a while too: see `TryingAgain`.
+
+Models are loaded one after the other, while the ledger is asked all the same: what is kept is back in service at once,
+whatever else is being loaded, and what has been loaded serves only if it is what its release still points at.
 """
 
 from __future__ import annotations
 
 import asyncio
-import math
-import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from loresmith.errors import LoresmithError, UserError
+from loresmith.errors import LoresmithError
 from loresmith.serving.engines.standby import Standby
 from loresmith.serving.gateway.background import as_failure, tell
 from loresmith.serving.gateway.problem import no_model
 from loresmith.serving.gateway.served_model import (
     ServedModel,
+    Uncertified,
     load_model,
     place_model,
     require_loadable,
     require_parity,
 )
+from loresmith.serving.gateway.trying_again import TryingAgain
 from loresmith.serving.policy.served import SEPARATOR
 from loresmith.serving.settings import ServedModelSettings
 
@@ -35,7 +37,6 @@ if TYPE_CHECKING:
     from loresmith.ledger import Ledger
 
 POLL_SECONDS = 0.5
-AGAIN_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -43,11 +44,13 @@ class _Kept:
     """A model whose release has moved on, with what its release pointed at.
 
     Attributes:
+        since: when that was, by the loop's clock.
         until: ends it in a while.
     """
 
     wanted: str
     model: ServedModel
+    since: float
     until: asyncio.TimerHandle
 
 
@@ -79,7 +82,9 @@ class ServedModels:
         self._loaded: dict[str, str] = {}
         self._keep_previous = keep_previous
         self._kept: dict[str, _Kept] = {}
-        self._failed: dict[str, tuple[str, float]] = {}  # what could not be loaded, and when it is tried again
+        self._trying = TryingAgain()
+        self._deciding = asyncio.Lock()  # what is wanted is looked at and put into service by one at a time
+        self._loading: asyncio.Task[None] | None = None
         self._ending: set[asyncio.Task[None]] = set()
         self._following: asyncio.Task[None] | None = None
         self.problems: dict[str, str] = {}
@@ -95,15 +100,16 @@ class ServedModels:
             UserError, Failure: one cannot be loaded.
         """
         for name, settings in self._settings.items():
-            await self._load(name, settings)
+            self._serve(name, await self._load(name, settings))
         self._following = asyncio.create_task(self._follow(), name="models: follow releases")
 
     async def close(self) -> None:
         """End all engines."""
-        if self._following is not None:
-            self._following.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._following
+        for task in (self._following, self._loading):
+            if task is not None:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
         for name in list(self._kept):
             self._let_go(name)
         await asyncio.gather(*(model.host.close() for model in self._models.values()), *self._ending)
@@ -111,9 +117,15 @@ class ServedModels:
             await self._standby.close()
 
     def reload(self, settings: Mapping[str, ServedModelSettings], keep_previous: float) -> None:
-        """Serve others from now on; they are loaded by and by."""
+        """Serve others from now on; they are loaded by and by. What is kept for longer than is asked for now ends, and
+        so does what no release can lead to any more: it was loaded with other settings."""
         self._settings = dict(settings)
         self._keep_previous = keep_previous
+        for name, kept in list(self._kept.items()):
+            if self._settings.get(name) == kept.model.settings:
+                self._keep(name, kept.model, kept.since)
+            else:
+                self._let_go(name)
 
     def find(self, name: str) -> tuple[ServedModel, str | None]:
         """The model that a name means, and the adapter.
@@ -127,30 +139,74 @@ class ServedModels:
             raise no_model(name)
         return model, adapter or None
 
-    async def _load(self, name: str, settings: ServedModelSettings) -> None:
+    async def _look(self, name: str) -> None:
+        """Put what is kept into service, or begin to load, where something else than what is served is wanted."""
+        settings = self._settings.get(name)
+        if settings is None:
+            return
         _, wanted = await asyncio.to_thread(place_model, name, settings, self._ledger)
         if self._loaded.get(name) == wanted:
+            self._trying.forget(name)
             self.problems.pop(name, None)
             return
-        failed, again = self._failed.get(name, ("", 0.0))
-        if failed == wanted and time.monotonic() < again:
+        if self._trying.waits(name, wanted):
             return
         try:
             model = await self._kept_one(name, wanted)
-            if model is None:
-                loadable = await asyncio.to_thread(require_loadable, settings, self._ledger)
-                self._let_go(name)  # two at a time have room
-                self._say(f"{name}: loading {settings.release}@{settings.channel}")
-                model = await load_model(name, settings, self._ledger, loadable, self._say, self._standby)
         except Exception as error:
-            again = math.inf if isinstance(error, UserError) else time.monotonic() + AGAIN_SECONDS
-            self._failed[name] = wanted, again
+            self._trying.note(name, wanted, costly=not isinstance(error, Uncertified))
             raise
+        if model is not None:
+            self._serve(name, model)
+        elif self._loading is None:
+            self._loading = asyncio.create_task(self._bring(name, settings, wanted), name=f"models: load {name}")
+
+    async def _bring(self, name: str, settings: ServedModelSettings, wanted: str) -> None:
+        """Load a model, and put it into service if it still is what is wanted."""
+        try:
+            model = await self._load(name, settings, again=self._trying.failed(name, wanted))
+            try:
+                async with self._deciding:
+                    await self._settle(name, model)
+            except BaseException:
+                self._end(model)  # whatever it was: nobody else knows of it
+                raise
+        except Exception as error:  # noqa: BLE001 - whatever it is: it is told, and tried again
+            self._trying.note(name, wanted, costly=not isinstance(error, Uncertified))
+            self._note(name, as_failure(error))
+        finally:
+            self._loading = None
+
+    async def _load(self, name: str, settings: ServedModelSettings, *, again: bool = False) -> ServedModel:
+        loadable = await asyncio.to_thread(require_loadable, settings, self._ledger)
+        self._let_go(name)  # two at a time have room
+        if not again:
+            self._say(f"{name}: loading {settings.release}@{settings.channel}")
+        return await load_model(name, settings, self._ledger, loadable, self._say, self._standby)
+
+    async def _settle(self, name: str, model: ServedModel) -> None:
+        """Decide what becomes of a model now that it has been loaded: its release may have moved on meanwhile."""
+        wanted = ""
+        if name in self._settings:
+            _, wanted = await asyncio.to_thread(place_model, name, self._settings[name], self._ledger)
+        if self._settings.get(name) != model.settings:
+            self._end(model)
+        elif wanted == model.placed:
+            self._serve(name, model)
+        elif name in self._kept:
+            self._end(model)
+        else:
+            self._say(f"{name}: {model.digest[:12]} was loaded, and is not what its release points at any more")
+            self._keep(name, model)
+
+    def _serve(self, name: str, model: ServedModel) -> None:
         before = self._models.get(name)
-        if before is not None:
-            self._keep(name, self._loaded[name], before)
-        self._models[name], self._loaded[name] = model, wanted
-        self._failed.pop(name, None)
+        if before is not None and before.settings == model.settings:
+            self._keep(name, before)
+        elif before is not None:
+            self._end(before)
+        self._models[name], self._loaded[name] = model, model.placed
+        self._trying.forget(name)
         self.problems.pop(name, None)
         facts = model.host.facts
         assert facts is not None
@@ -169,17 +225,24 @@ class ServedModels:
         await asyncio.to_thread(
             require_parity, self._ledger, model.digest, adapters, model.settings, facts.version
         )  # a receipt may have come that says otherwise
-        if self._kept.get(name) is not kept:  # its time came in between
+        kept = self._kept.get(name)
+        if kept is None or kept.model is not model:  # its time came in between
             return None
         kept.until.cancel()
         del self._kept[name]
         return model
 
-    def _keep(self, name: str, wanted: str, model: ServedModel) -> None:
+    def _keep(self, name: str, model: ServedModel, since: float | None = None) -> None:
         """Have a model at hand for a while after its release has moved on."""
-        self._let_go(name)
-        until = asyncio.get_running_loop().call_later(self._keep_previous, self._let_go, name)
-        self._kept[name] = _Kept(wanted, model, until)
+        kept = self._kept.get(name)
+        if kept is not None and kept.model is model:
+            kept.until.cancel()
+        else:
+            self._let_go(name)
+        loop = asyncio.get_running_loop()
+        since = loop.time() if since is None else since
+        until = loop.call_at(since + self._keep_previous, self._let_go, name)
+        self._kept[name] = _Kept(model.placed, model, since, until)
 
     def _let_go(self, name: str) -> None:
         kept = self._kept.pop(name, None)
@@ -207,13 +270,20 @@ class ServedModels:
     async def _follow(self) -> None:
         while True:
             await asyncio.sleep(POLL_SECONDS)
-            for name, settings in self._settings.items():
+            for name in tuple(self._settings):
                 try:
-                    await self._load(name, settings)
+                    async with self._deciding:
+                        await self._look(name)
                 except Exception as error:  # noqa: BLE001 - whatever it is: the others are followed, and this one again
                     self._note(name, as_failure(error))
-            for name in self._models.keys() - self._settings.keys():
-                self._loaded.pop(name, None)
-                self.problems.pop(name, None)
-                self._let_go(name)
-                self._end(self._models.pop(name))
+            self._forget_others()
+
+    def _forget_others(self) -> None:
+        """End what the configuration does not name any more, and say nothing of it."""
+        for name in self._models.keys() - self._settings.keys():
+            self._loaded.pop(name, None)
+            self._let_go(name)
+            self._end(self._models.pop(name))
+        for name in self.problems.keys() - self._settings.keys():
+            self.problems.pop(name)
+        self._trying.keep_only(self._settings)
