@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from loresmith.errors import LoresmithError, UserError
 from loresmith.ledger.references import release_in
 from loresmith.serving.gateway.background import as_failure, tell
+from loresmith.serving.gateway.trying_again import TryingAgain
 from loresmith.serving.policy.resource import Resource
 from loresmith.serving.policy.served import embedder_resource
 from loresmith.serving.retrieval.embedders.embedder import Embedder, EmbedderFacts, Vectors
@@ -103,14 +104,14 @@ class MovingEmbedders:
     def __init__(self, ledger: Ledger, say: Callable[[str], None]) -> None:
         self._ledger = ledger
         self._say = say
-        self._failed: dict[str, str] = {}
+        self._trying = TryingAgain()
         self.problems: dict[str, str] = {}
 
     def renewed(
         self, settings: Mapping[str, EmbeddingSettings], served: Mapping[str, ServedEmbedder]
     ) -> dict[str, ServedEmbedder]:
         """Those of `served` that are to be replaced, loaded anew. What cannot be loaded changes nothing but what
-        `problems` says, and is not tried again before the reference leads elsewhere."""
+        `problems` says, and is tried again when the reference leads elsewhere, or after a while: see `TryingAgain`."""
         found = {}
         of_models = {name: one for name, one in settings.items() if one.model is not None and name in served}
         for name, wanted in of_models.items():
@@ -123,21 +124,26 @@ class MovingEmbedders:
                     found[name] = one
         for name in self.problems.keys() - of_models.keys():
             self.problems.pop(name)
+        self._trying.keep_only(of_models)
         return found
 
     def _renewed(self, name: str, wanted: EmbeddingSettings, served: ServedEmbedder) -> ServedEmbedder | None:
         assert wanted.model is not None
         digest = self._ledger.assets.find(wanted.model, kind="model").digest
-        if digest == self._failed.get(name):
-            return None
         if digest == served.embedder.facts.digest:
             self.problems.pop(name, None)
-            self._failed.pop(name, None)
+            self._trying.forget(name)
             return None
-        self._say(f"{name}: loading {wanted.model}")
-        self._failed[name] = digest  # until it is loaded
-        one = _opened(name, wanted, self._ledger, None)
-        self._failed.pop(name)
+        if self._trying.waits(name, digest):
+            return None
+        if not self._trying.failed(name, digest):
+            self._say(f"{name}: loading {wanted.model}")
+        try:
+            one = _opened(name, wanted, self._ledger, None)
+        except Exception:
+            self._trying.note(name, digest)
+            raise
+        self._trying.forget(name)
         self.problems.pop(name, None)
         self._say(f"{name}: embedding with {digest[:12]}")
         return one
