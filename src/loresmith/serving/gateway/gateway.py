@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
     from loresmith.ledger import Ledger
 
 WATCH_SECONDS = 1.0
+AGAIN_SECONDS = 10.0
+"""After so long a configuration that could not be taken is tried again, as the fault may lie elsewhere."""
+
 DAY_COUNTS = "quotas.db"
 
 _STRANGERS_PER_SECOND = 10.0
@@ -169,8 +173,11 @@ class Gateway:
         found += [] if self.quotas.saved else ["the tokens used today cannot be written, and count here alone"]
         return found + (["the configuration's file is wrong; the one before is in force"] if self.trouble else [])
 
-    async def reload(self) -> bool:
+    async def reload(self, only: str | None = None) -> bool:
         """Take the configuration as its file says now. Answers under way end by the rules that they began with.
+
+        Args:
+            only: the state in which alone the files are taken.
 
         Returns:
             Whether anything has changed.
@@ -179,7 +186,7 @@ class Gateway:
             UserError: it is wrong; then nothing has changed.
         """
         async with self._reloading:  # else what was read first could be taken last
-            prepared = await asyncio.to_thread(self._prepare)
+            prepared = await asyncio.to_thread(self._prepare, only)
             if prepared is None:
                 return False
             rules, state = prepared
@@ -239,13 +246,13 @@ class Gateway:
         if problem.status != 401:  # those have a record, and a count of their own
             self.telemetry.unread.labels(str(problem.status)).inc()
 
-    def _prepare(self) -> tuple[Rules, str] | None:
-        """The rules of the configuration as its files are now; None where nothing has changed."""
+    def _prepare(self, only: str | None) -> tuple[Rules, str] | None:
+        """The rules of the configuration as its files are now; None where nothing has changed, or it is not `only`."""
         if self.place.config is None:
             return None
         config = read_config(self.place.config)
         state = _state_of(config, self.place)
-        if state == self._seen:
+        if state == self._seen or only not in (None, state):
             return None
         # Where it listens is said on the command line too, and is looked at when the gateway starts.
         config = config.model_copy(update={"listen": self.rules.config.listen})
@@ -256,16 +263,39 @@ class Gateway:
                 where=str(self.place.config),
                 hint="start it again",
             )
-        return _rules(config, self.ledger, self.place, self.clock, self.rules.embedders), state
+        rules = _rules(config, self.ledger, self.place, self.clock, self.rules.embedders)
+        if only not in (None, self._state_now()):  # written to while it was read
+            return None
+        return rules, state
+
+    def _state_now(self) -> str:
+        """As `_state_of`; of a configuration that cannot be read, of what is in its file."""
+        assert self.place.config is not None
+        try:
+            return _state_of(read_config(self.place.config), self.place)
+        except Exception:  # noqa: BLE001 - whatever is wrong with it: who takes it says so better
+            return f"wrong: {file_state(self.place.config)}"
 
     async def _watch(self) -> None:
-        """Keep up with the configuration's files."""
+        """Keep up with the configuration's files.
+
+        Half of a file may be a good file that allows more. So they are taken when they have stood still for a look.
+        """
+        if self.place.config is None:
+            return
+        before, failed, again = self._seen, "", 0.0
         while True:
             await asyncio.sleep(WATCH_SECONDS)
+            state = await asyncio.to_thread(self._state_now)
+            still, before = state == before, state
+            known = state == failed and state != self._seen and time.monotonic() < again
+            if not still or known:
+                continue
             try:
-                await self.reload()
+                await self.reload(only=state)
                 self.trouble = ""
             except Exception as error:  # noqa: BLE001 - whatever it is: it is told, and the next change is taken
+                failed, again = state, time.monotonic() + AGAIN_SECONDS
                 self._note_trouble(as_failure(error))
 
     def _note_trouble(self, error: LoresmithError) -> None:
@@ -299,11 +329,12 @@ def _rules(
     from loresmith.serving.retrieval.opening import open_index
 
     groups = Groups.from_settings(config.groups)
+    # Before what takes long to open: mistakes are made here.
+    policy = Policy.load(config.policy, groups, place.folder, now)
+    require_release_names(policy.statements, release_names(config.models, config.embeddings))
     retriever = None
     if config.retrieval is not None:
         retriever = open_index(ledger, config.retrieval.index, config.retrieval.threads, lambda: now().date())
-    policy = Policy.load(config.policy, groups, place.folder, now)
-    require_release_names(policy.statements, release_names(config.models, config.embeddings))
     guards, digest = _guards(config, ledger, place, retriever)
     return Rules(
         config=config,
