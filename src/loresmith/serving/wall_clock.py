@@ -7,6 +7,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 
+def elapsed() -> float:
+    """Seconds that pass, whatever anybody sets; those too in which the machine is suspended, where the system counts
+    them."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+
+
 class WallClock:
     """Now, in UTC: what the machine's clock says, or the time at which this was made and the seconds since, whichever
     is later.
@@ -16,10 +22,10 @@ class WallClock:
 
     Args:
         wall: the machine's clock, in seconds since 1970.
-        elapsed: seconds that pass, whatever anybody sets.
+        elapsed: as the function.
     """
 
-    def __init__(self, wall: Callable[[], float] = time.time, elapsed: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, wall: Callable[[], float] = time.time, elapsed: Callable[[], float] = elapsed) -> None:
         self._wall = wall
         self._elapsed = elapsed
         self._ahead = wall() - elapsed()

@@ -23,6 +23,7 @@ from loresmith.serving.traffic_sample.features import COLUMNS, Embedder, feature
 from loresmith.serving.traffic_sample.reservoir import Stratum, priority_of
 from loresmith.serving.traffic_sample.settings import TrafficSampleSettings
 from loresmith.serving.traffic_sample.traffic import Traffic
+from loresmith.serving.wall_clock import elapsed
 
 if TYPE_CHECKING:
     from loresmith.serving.audit.tenant_keys import TenantKeys
@@ -78,7 +79,7 @@ class TrafficSample:
         self._handled: dict[_Key, int] = {}
         self._written: dict[_Key, int] = {}  # requests of each stratum, as its hour's file says
         self._parts: dict[str, int] = {}
-        self._looked = (now(), time.monotonic())
+        self._looked = (now(), elapsed())
         self._jumped: float | None = None
         self._queue: queue.SimpleQueue[tuple[_Key, int, Traffic] | None] = queue.SimpleQueue()
         self.lost = 0
@@ -216,7 +217,7 @@ class TrafficSample:
     def _watch_clock(self, now: datetime) -> None:
         """Notice whether the clock has gone on as time has."""
         then, steady_then = self._looked
-        steady = time.monotonic()
+        steady = elapsed()
         self._looked = (now, steady)
         if abs((now - then).total_seconds() - (steady - steady_then)) > _JUMP_SECONDS:
             self._jumped = steady
@@ -224,7 +225,7 @@ class TrafficSample:
     def _prune(self, now: datetime) -> None:
         """Remove days that are too old, and the oldest ones while all are too large."""
         days = sorted(day for day in self._folder.glob("????-??-??") if day.is_dir()) if self._folder.is_dir() else []
-        doubtful = self._jumped is not None and time.monotonic() - self._jumped < _DOUBT_SECONDS
+        doubtful = self._jumped is not None and elapsed() - self._jumped < _DOUBT_SECONDS
         oldest = "" if doubtful else (now - timedelta(days=self._settings.keep_days)).strftime("%Y-%m-%d")
         sizes = {day: sum(file.stat().st_size for file in day.iterdir()) for day in days}
         total = sum(sizes.values())
