@@ -166,9 +166,8 @@ def test_a_locked_ledger_answers_nobody_and_recovers_by_itself(place: Place, tmp
     with place.open(database=f"{place.database}?lock_wait=0.2") as ledger:
         asyncio.run(run(ledger))
         assert phases(ledger) == [("r-1", "intent"), ("r-1", "outcome"), ("r-2", "intent")]
-        gaps = [said for said in ledger.log.payloads(range(ledger.log.head().size)).values() if "audit-gap" in said]
-        assert len(gaps) == 1
-        assert "4 records refused since 2" in gaps[0]
+        (gap,) = gaps_of(ledger)
+        assert "4 records refused since 2" in gap
         assert ledger.log.verify().problems == ()
 
 
@@ -249,6 +248,57 @@ def test_no_more_wait_than_settings_say(ledger: Ledger, tmp_path: Path) -> None:
             assert audit.healthy
 
     asyncio.run(run())
+
+
+def gaps_of(ledger: Ledger) -> list[str]:
+    """What the log says of records that could not be written."""
+    return [said for said in ledger.log.payloads(range(ledger.log.head().size)).values() if "audit-gap" in said]
+
+
+def test_of_what_was_not_carried_out_no_more_is_kept_than_may_wait(place: Place, tmp_path: Path) -> None:
+    """Whoever is refused again and again while nothing can be written does not fill the memory."""
+
+    async def run(ledger: Ledger) -> None:
+        other = sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)
+        async with auditing(ledger, tmp_path, waiting=50, probe_seconds=0.1) as audit:
+            await audit.intent(record("r-1"))
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(AuditUnavailable):
+                await audit.intent(record("lost"))
+            for number in range(1000):
+                audit.outcome_later(record(f"denied-{number}", "outcome", status=404), intended=False)
+            assert audit.unsettled == 50
+            audit.outcome_later(record("r-1", "outcome", status=503))
+            other.execute("ROLLBACK")
+            await until(lambda: audit.healthy)
+            await audit.settled()
+        other.close()
+
+    with place.open(database=f"{place.database}?lock_wait=0.2") as ledger:
+        asyncio.run(run(ledger))
+        written = phases(ledger)
+        assert ("r-1", "outcome") in written
+        assert len(written) == 2 + 50
+        (gap,) = gaps_of(ledger)
+        assert "1 records refused since" in gap
+        assert "950 outcomes of requests that were not carried out" in gap
+
+
+def test_what_is_left_out_while_all_is_well_is_on_the_record_too(ledger: Ledger, tmp_path: Path) -> None:
+    async def run() -> None:
+        async with auditing(ledger, tmp_path, waiting=5) as audit:
+            for number in range(20):
+                audit.outcome_later(record(f"denied-{number}", "outcome", status=404), intended=False)
+            assert audit.unsettled == 5
+            await audit.settled()
+            await until(lambda: len(gaps_of(ledger)) == 1)
+            audit.outcome_later(record("denied-last", "outcome", status=404), intended=False)
+            assert audit.healthy
+
+    asyncio.run(run())
+    assert len(phases(ledger)) == 6
+    (gap,) = gaps_of(ledger)
+    assert "15 outcomes" in gap
 
 
 def test_what_waits_is_written_before_it_closes(ledger: Ledger, tmp_path: Path) -> None:

@@ -275,6 +275,9 @@ def _on_a_small_disk(made: Path, disk: Path) -> None:
             said = client.post("/v1/chat/completions", json=chat())
             assert (said.status_code, said.json()["error"]["code"]) == (503, "audit_unavailable")
             assert client.get("/ready").json()["problems"] == ["the audit cannot be written"]
+            assert [client.get(path).status_code for path in ("/health", "/metrics")] == [200, 200]
+            # Who would be told that there is no such model, too: that could not be put on the record either.
+            assert client.post("/v1/chat/completions", json=chat("nothing")).status_code == 503
             # What was under way stops too: its outcome could not be written.
             stream.thread.join(20)
             assert stream.events[-1]["error"]["code"] == "audit_unavailable"

@@ -3,51 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from loresmith import Workspace
 from loresmith.errors import UserError
 from loresmith.serving.gateway import gateway as working
-from loresmith.serving.gateway.gateway import Gateway, Place
+from loresmith.serving.gateway.gateway import Gateway
 from loresmith.serving.retrieval import opening
-from loresmith.serving.settings import read_config
 from tests.serving.gateway.gateways import write_config
+from tests.serving.gateway.idle_gateway import in_workspace, until
 
 FORBID = 'forbid (principal == User::"eve", action, resource);\n'
 GUARDS = [{"kind": "deny", "phrases": ["okapi"], "on": ["input"]}]
-
-
-@asynccontextmanager
-async def watching(workspace: Workspace, config: Path) -> AsyncIterator[Gateway]:
-    """A gateway that follows its configuration, and loads no model."""
-    place = Place(workspace.place.state, config.parent / "server.key", config, config.parent)
-    gateway = Gateway(read_config(config), workspace.ledger, place, lambda _: None)
-    task = asyncio.create_task(gateway._watch())
-    try:
-        yield gateway
-    finally:
-        task.cancel()
-        await gateway.close()
-
-
-def in_workspace(folder: Path, config: Path, story: Callable[[Gateway], Coroutine[Any, Any, None]]) -> None:
-    async def told(workspace: Workspace) -> None:
-        async with watching(workspace, config) as gateway:
-            await story(gateway)
-
-    with Workspace.init(folder / "workspace") as workspace:
-        asyncio.run(told(workspace))
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not condition():
-            await asyncio.sleep(0.02)
 
 
 def configured(folder: Path, **more: Any) -> Path:
@@ -79,7 +48,7 @@ def test_half_of_a_file_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyP
         assert FORBID[:20] in str([one.text for one in gateway.rules.policy.statements])
         assert gateway.trouble == ""
 
-    in_workspace(tmp_path, config, story)
+    in_workspace(tmp_path / "workspace", config, story)
 
 
 def test_what_somebody_asks_for_is_taken_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,7 +61,7 @@ def test_what_somebody_asks_for_is_taken_at_once(tmp_path: Path, monkeypatch: py
         assert await gateway.reload()
         assert gateway.rules.policy.digest != before
 
-    in_workspace(tmp_path, configured(tmp_path), story)
+    in_workspace(tmp_path / "workspace", configured(tmp_path), story)
 
 
 def test_what_cannot_be_taken_is_not_tried_at_every_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,7 +92,7 @@ def test_what_cannot_be_taken_is_not_tried_at_every_look(tmp_path: Path, monkeyp
         configured(tmp_path)
         await until(lambda: gateway.trouble == "")
 
-    in_workspace(tmp_path, config, story)
+    in_workspace(tmp_path / "workspace", config, story)
 
 
 def test_a_mistake_in_a_policy_is_found_before_an_index_is_opened(tmp_path: Path) -> None:
@@ -135,4 +104,4 @@ def test_a_mistake_in_a_policy_is_found_before_an_index_is_opened(tmp_path: Path
         with pytest.raises(UserError, match=r"own\.cedar"):
             await gateway.reload()
 
-    in_workspace(tmp_path, configured(tmp_path), story)
+    in_workspace(tmp_path / "workspace", configured(tmp_path), story)

@@ -29,7 +29,8 @@ class AuditSettings(BaseModel):
         default=10_000,
         ge=1,
         le=1_000_000,
-        description="The most records that wait to be written; beyond that nothing more is answered.",
+        description="The most records that wait to be written; beyond that nothing more is answered, and of "
+        "requests that are refused only the number comes on the record.",
     )
     patience_seconds: float = Field(
         default=5,

@@ -77,6 +77,7 @@ class Audit:
         self._trouble: Failure | None = None
         self._trouble_since = ""
         self._refused = 0
+        self._left_out = 0  # outcomes that nobody is told of yet
         self._looked = 0.0
         self.written = 0
         """Records in the ledger."""
@@ -124,14 +125,21 @@ class Audit:
                 raise AuditUnavailable(f"the audit cannot be written: {self.trouble or 'it is closed'}")
             await asyncio.sleep(LATER_SECONDS / 5)
 
-    def outcome_later(self, record: AuditRecord, content: Content | None = None) -> None:
+    def outcome_later(self, record: AuditRecord, content: Content | None = None, *, intended: bool = True) -> None:
         """Put an outcome on the record as soon as that is possible, for an answer of which a part has left already.
 
         It does not wait, and it outlasts trouble: the record is kept in memory until it is written. It goes to the
         disk with the next record that somebody waits for, or LATER_SECONDS later.
+
+        Args:
+            intended: its intent is on the record. Others are left out while too many records wait, and their number
+                is put on the record.
         """
         _require_phase(record, "outcome")
         with self._wake:
+            if not intended and self.unsettled >= self._settings.waiting:
+                self._left_out += 1
+                return
             self._queue.append(_Waiting(record, content))
             if self._due is None:
                 self._due = time.monotonic() + LATER_SECONDS
@@ -244,13 +252,15 @@ class Audit:
         _tell(batch)
 
     def _settle(self) -> None:
-        """Bring what is pending into the ledger, if it is time."""
+        """Bring what is pending into the ledger, if it is time; and how much was left out, once there is time."""
         overdue = self._ledger_due is not None and time.monotonic() >= self._ledger_due
-        if self._closing or overdue or len(self._pending) >= self._settings.batch:
-            try:
+        try:
+            if self._closing or overdue or len(self._pending) >= self._settings.batch:
                 self._empty_journal()
-            except Exception as error:  # noqa: BLE001 - as above; nobody waits, and nothing is lost
-                self._fail([], error)
+            if self._left_out and not self._queue:
+                self._note_gap(())
+        except Exception as error:  # noqa: BLE001 - as above; nobody waits, and nothing is lost
+            self._fail([], error)
 
     def _empty_journal(self) -> None:
         while self._pending:
@@ -304,15 +314,22 @@ class Audit:
 
     def _recovered(self) -> bool:
         """Try whether writing works again, by writing down that it did not."""
-        said = f"{self._refused} records refused since {self._trouble_since}: {self.trouble}"
         try:
             self._empty_journal()
-            self._records.note("audit-gap", said)
+            self._note_gap([f"{self._refused} records refused since {self._trouble_since}: {self.trouble}"])
         except Exception:  # noqa: BLE001 - whatever it is: this thread must be there when it works again
             return False
         with self._wake:
             self._trouble = None
         return True
+
+    def _note_gap(self, said: Sequence[str]) -> None:
+        left_out = self._left_out
+        if left_out:
+            said = [*said, f"{left_out} outcomes of requests that were not carried out left out: too many waited"]
+        self._records.note("audit-gap", "; ".join(said))
+        with self._wake:
+            self._left_out -= left_out
 
 
 def _require_phase(record: AuditRecord, phase: str) -> None:

@@ -168,11 +168,11 @@ class Answer:
         await self._end(status, self._error or why)
 
     async def _open(self) -> None:
+        self._standing.require_open()
         self._find_model(self._asked.model)
         self._span.found(self._asked.model)
         self._span.asks(self._asked)
         self._decide()
-        self._standing.require_open()
         self._require_few()
         await self._examine()
         await self._retrieve()
@@ -394,7 +394,8 @@ class Answer:
             error=error,
         )
         # Also of what was never intended the decision is on the record, as `policy replay` reads it.
-        self._gateway.audit.outcome_later(record, self._answered() if self._standing.intended else None)
+        content = self._answered() if self._standing.intended else None
+        self._gateway.audit.outcome_later(record, content, intended=self._standing.intended)
         self._count(status)
         self._end_span(status)
 

@@ -103,8 +103,8 @@ def make_app(gateway: Gateway) -> FastAPI:
 
     @app.get("/metrics")
     async def metrics(request: Request) -> Response:
-        async with Deed(gateway, request, "administer") as deed:
-            deed.decide(GATEWAY, _for_administrators(), looks=True)
+        async with Deed(gateway, request, "administer", looks=True) as deed:
+            deed.decide(GATEWAY, _for_administrators())
             gateway.telemetry.ready.set(0 if gateway.problems else 1)
             for one in gateway.models.all():
                 gateway.telemetry.engine_starts.labels(one.name).set(one.host.starts)

@@ -27,19 +27,24 @@ class Deed:
 
     Args:
         action: what the caller wants to do.
+        looks: the caller only looks on, which is possible also while nothing may be done.
 
     Attributes:
         principal: who asks.
         facts: of the audit record, beside those that all have: release, model, about, ...
         tokens: that were worked through; what the quotas count.
+
+    Raises:
+        Problem: nothing may be done just now.
     """
 
-    def __init__(self, gateway: Gateway, request: Request, action: Action) -> None:
+    def __init__(self, gateway: Gateway, request: Request, action: Action, *, looks: bool = False) -> None:
         client = request.client
         context: dict[str, Any] = {"route": request.url.path, **({"address": client.host} if client else {})}
         request.scope["state"][ON_RECORD] = True
         self._gateway = gateway
         self._route = request.url.path
+        self._looks = looks
         self.principal = principal_of(request.scope)
         response, limit = request.scope["state"]["response_id"], limit_of(request.scope)
         self._standing = Standing(gateway, self.principal, action, response, limit, context)
@@ -47,6 +52,12 @@ class Deed:
         self.tokens = 0
 
     async def __aenter__(self) -> Self:
+        if not self._looks:
+            try:
+                self._standing.require_open()
+            except Problem as problem:
+                await self.__aexit__(Problem, problem, None)
+                raise
         return self
 
     async def __aexit__(
@@ -57,21 +68,16 @@ class Deed:
         took = self._standing.milliseconds
         outcome = {"prompt_tokens": self.tokens, "status": status, "error": why, "latency_ms": took}
         # It outlasts whoever cancels this, and trouble with the record.
-        self._gateway.audit.outcome_later(self._record("outcome", **outcome))
+        self._gateway.audit.outcome_later(self._record("outcome", **outcome), intended=self._standing.intended)
         self._standing.count(self._route, self._name, status, {"prompt": self.tokens}, self._standing.verdicts)
 
-    def decide(self, resource: Resource, denied: Problem, *, looks: bool = False) -> None:
+    def decide(self, resource: Resource, denied: Problem) -> None:
         """Go on only if the policy lets the caller do this to the resource.
 
-        Args:
-            looks: the caller only looks on, which is possible also while nothing may be done.
-
         Raises:
-            Problem: it does not, which is told as `denied`; or nothing may be done just now.
+            Problem: it does not, which is told as `denied`.
         """
         self._standing.decide(resource, denied)
-        if not looks:
-            self._standing.require_open()
 
     async def examined(self, texts: Sequence[str]) -> list[str]:
         """Texts as the guards let them in.

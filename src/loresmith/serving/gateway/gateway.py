@@ -238,7 +238,8 @@ class Gateway:
                 guards_digest=self.rules.guards_digest,
                 status=problem.status,
                 error=problem.reason,
-            )
+            ),
+            intended=False,
         )
 
     def note_unread(self, problem: Problem) -> None:
