@@ -51,12 +51,14 @@ class TimeLimit:
         self._cut.reschedule(None)
 
     async def keep(self, pieces: AsyncGenerator[_T]) -> AsyncGenerator[_T]:
-        """The pieces that come in time.
+        """The pieces that come in time, and the one that is there already when it is over.
 
         Raises:
-            Problem: not all of them do.
+            Problem: there are more of them.
         """
-        while asyncio.get_running_loop().time() < self._until:  # the next may be there already, and not waited for
+        late = False
+        while not late:  # a last look: perhaps the last piece is out, and only the end was not asked for
+            late = asyncio.get_running_loop().time() >= self._until
             try:
                 async with asyncio.timeout_at(self._until):
                     piece = await anext(pieces, None)
