@@ -8,13 +8,23 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from loresmith.serving.gateway.answer import Answer
+from loresmith.serving.gateway.asked import Asked
+from loresmith.serving.gateway.gateway import Gateway
+from loresmith.serving.gateway.time_limit import TimeLimit
+from loresmith.serving.identity.principal import Principal
+from tests.serving.gateway.gateways import write_config
 from tests.serving.gateway.guarded_house import saying
 from tests.serving.gateway.house import wait_until
+from tests.serving.gateway.idle_gateway import in_workspace, until
 from tests.serving.gateway.observed_house import ABOUT_IT, FORBIDDEN, PASSAGE, PATH, Observed, with_exporter
 from tests.serving.gateway.records import records_of
 from tests.serving.gateway.test_faults import LONG, Stream
@@ -147,6 +157,57 @@ def test_vectors_that_are_refused_have_a_span_that_says_so(observed: Observed) -
         assert span["name"] == ("embeddings retrieval" if error == "content_filter" else "embeddings")
 
 
+def test_the_span_of_vectors_that_take_too_long_says_so(observed: Observed) -> None:
+    with limited(observed, request_seconds=1):
+        said = observed.ask("/v1/embeddings", model="retrieval", input=["word " * 200] * 500)
+    assert said.status_code == 408
+    span = observed.span(said.headers["x-request-id"])
+    assert span["attributes"]["error.type"] == "timeout"
+    (outcome,) = (one for one in records_of(observed.workspace, said.headers["x-request-id"]) if one.status)
+    assert outcome.status == 408
+
+
+@contextmanager
+def limited(observed: Observed, **limits: float) -> Iterator[None]:
+    """With other limits, until the end."""
+    file = observed.workspace.parent / "serve.yaml"
+    before = file.read_text()
+    with observed.gateway.client(observed.ada) as client:
+        file.write_text(yaml.safe_dump({**yaml.safe_load(before), "limits": limits}))
+        client.post("/admin/reload").raise_for_status()
+        try:
+            yield
+        finally:
+            file.write_text(before)
+            wait_until(lambda: client.post("/admin/reload").status_code == 200)  # it has the same limit
+
+
+def test_the_span_of_an_answer_that_breaks_names_what_broke_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not that of one whose reader left, nor of one that has ended."""
+    folder = with_exporter(tmp_path)
+    monkeypatch.syspath_prepend(str(folder))
+    file = folder / "spans"
+    for name, value in {"TRACES_EXPORTER": "to-a-file", "BSP_SCHEDULE_DELAY": "50"}.items():
+        monkeypatch.setenv(f"OTEL_{name}", value)
+    monkeypatch.setenv("SPANS_FILE", str(file))
+
+    async def story(gateway: Gateway) -> None:
+        asked = Asked(route="/v1/chat/completions", model="acme", messages=())
+        ada = Principal("user:ada", (), frozenset(), "default", "k-1")
+        for number, error in enumerate((RuntimeError("canary"), GeneratorExit(), None)):
+            async with TimeLimit(60) as limit:
+                answer = Answer(gateway, asked, ada, f"resp_{number}", "", limit, {})
+                await answer.close(error)
+                await answer.close(RuntimeError("canary"))
+        await until(lambda: file.exists() and file.read_text().count("\n") == 3)
+
+    in_workspace(tmp_path / "workspace", write_config(tmp_path, {"models": {"acme": {"release": "acme"}}}), story)
+    found = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [span["attributes"].get("error.type") for span in found] == ["RuntimeError", "cancelled", None]
+    assert [span["status"]["status_code"] for span in found] == ["ERROR", "UNSET", "UNSET"]
+    assert "canary" not in file.read_text()
+
+
 def test_the_span_of_who_goes_away_ends(observed: Observed) -> None:
     with observed.gateway.client(observed.ada) as client:
         with client.stream("POST", "/v1/chat/completions", json=LONG) as said:
@@ -219,13 +280,13 @@ said = []
 spans = Spans(said.append)
 with spans.begin("chat", {"traceparent": ""}) as span:
     span.found("acme")
-loaded = [name for name in sys.modules if name.startswith("opentelemetry.sdk")]
+loaded = [name for name in sys.modules if name.startswith("opentelemetry")]
 print(json.dumps([said, len(loaded), span is spans.begin("chat", {})]))
 """
 
 
 def made(folder: Path, code: str = ASKS, **environment: str) -> Any:
-    """What is said, whether the SDK is loaded, and whether spans are none, in a process with this environment."""
+    """What is said, how much of OpenTelemetry is loaded, whether spans are none, in a process with this environment."""
     usual = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
     path = os.pathsep.join([str(folder), usual.get("PYTHONPATH", "")])
     run = subprocess.run(
@@ -262,6 +323,22 @@ def test_spans_that_cannot_be_sent_are_said_and_harm_nobody(tmp_path: Path) -> N
     hidden = "import sys; sys.modules['opentelemetry.sdk.trace'] = None\n" + ASKS
     ((said,), _, none) = made(folder, hidden, OTEL_EXPORTER_OTLP_ENDPOINT="http://localhost:4318")
     assert "there are no spans" in said
+    assert none
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("OTEL_BSP_SCHEDULE_DELAY", "0"),
+        ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "9999"),
+        ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "many"),
+    ],
+)
+def test_a_wrong_variable_is_said_and_harms_nobody(tmp_path: Path, variable: str, value: str) -> None:
+    wrong = {"OTEL_TRACES_EXPORTER": "to-a-file", variable: value}
+    ((said,), _, none) = made(with_exporter(tmp_path), **wrong)
+    assert "there are no spans" in said
+    assert "(OTEL_...) is wrong" in said
     assert none
 
 

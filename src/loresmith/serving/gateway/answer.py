@@ -164,6 +164,8 @@ class Answer:
         Args:
             error: by which it ended.
         """
+        if error is not None and not self._ended:
+            self._span.failed(error)
         status, why = self._standing.ended_by(error)
         await self._end(status, self._error or why)
 

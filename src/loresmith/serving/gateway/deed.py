@@ -17,6 +17,7 @@ from loresmith.serving.audit.record import AuditRecord
 from loresmith.serving.gateway.door import ON_RECORD, limit_of, principal_of
 from loresmith.serving.gateway.gateway import Gateway
 from loresmith.serving.gateway.problem import Problem
+from loresmith.serving.gateway.spans import UNSEEN, RequestSpan
 from loresmith.serving.gateway.standing import Standing
 from loresmith.serving.guards.guard import Context
 from loresmith.serving.policy.resource import Action, Resource
@@ -27,6 +28,7 @@ class Deed:
 
     Args:
         action: what the caller wants to do.
+        span: of the request; it ends with it.
         looks: the caller only looks on, which is possible also while nothing may be done.
 
     Attributes:
@@ -38,12 +40,15 @@ class Deed:
         Problem: nothing may be done just now.
     """
 
-    def __init__(self, gateway: Gateway, request: Request, action: Action, *, looks: bool = False) -> None:
+    def __init__(
+        self, gateway: Gateway, request: Request, action: Action, span: RequestSpan = UNSEEN, *, looks: bool = False
+    ) -> None:
         client = request.client
         context: dict[str, Any] = {"route": request.url.path, **({"address": client.host} if client else {})}
         request.scope["state"][ON_RECORD] = True
         self._gateway = gateway
         self._route = request.url.path
+        self._span = span
         self._looks = looks
         self.principal = principal_of(request.scope)
         response, limit = request.scope["state"]["response_id"], limit_of(request.scope)
@@ -70,6 +75,9 @@ class Deed:
         # It outlasts whoever cancels this, and trouble with the record.
         self._gateway.audit.outcome_later(self._record("outcome", **outcome), intended=self._standing.intended)
         self._standing.count(self._route, self._name, status, {"prompt": self.tokens}, self._standing.verdicts)
+        if error is not None:
+            self._span.failed(error)
+        self._span.end(status)
 
     def decide(self, resource: Resource, denied: Problem) -> None:
         """Go on only if the policy lets the caller do this to the resource.

@@ -14,7 +14,6 @@ from loresmith.serving.gateway.gateway import Gateway
 from loresmith.serving.gateway.problem import Problem, no_model
 from loresmith.serving.gateway.served_embedders import ServedEmbedder
 from loresmith.serving.gateway.shapes import EmbeddingsRequest
-from loresmith.serving.gateway.spans import RequestSpan
 from loresmith.serving.gateway.streams import unless_gone
 from loresmith.serving.retrieval.embedders.embedder import Vectors
 
@@ -27,13 +26,9 @@ async def embeddings(gateway: Gateway, request: Request, body: EmbeddingsRequest
 
 
 async def _embedded(gateway: Gateway, request: Request, body: EmbeddingsRequest) -> Response:
-    with gateway.telemetry.spans.begin("embeddings", request.headers) as span:
-        return await _answered(gateway, request, body, span)
-
-
-async def _answered(gateway: Gateway, request: Request, body: EmbeddingsRequest, span: RequestSpan) -> Response:
+    span = gateway.telemetry.spans.begin("embeddings", request.headers)
     span.note(response__id=request.scope["state"]["response_id"])
-    async with Deed(gateway, request, "complete") as deed:
+    async with Deed(gateway, request, "complete", span) as deed:
         served = gateway.rules.embedders.get(body.model)
         if served is None:
             raise no_model(body.model)
@@ -52,17 +47,17 @@ async def _answered(gateway: Gateway, request: Request, body: EmbeddingsRequest,
             usage__input_tokens=deed.tokens,
             embeddings__dimension__count=served.embedder.facts.dimensions,
         )
-    return JSONResponse(
-        {
-            "object": "list",
-            "data": [
-                {"object": "embedding", "index": number, "embedding": _told(vector, body)}
-                for number, vector in enumerate(vectors)
-            ],
-            "model": served.name,
-            "usage": {"prompt_tokens": deed.tokens, "total_tokens": deed.tokens},
-        }
-    )
+        return JSONResponse(
+            {
+                "object": "list",
+                "data": [
+                    {"object": "embedding", "index": number, "embedding": _told(vector, body)}
+                    for number, vector in enumerate(vectors)
+                ],
+                "model": served.name,
+                "usage": {"prompt_tokens": deed.tokens, "total_tokens": deed.tokens},
+            }
+        )
 
 
 def _texts(body: EmbeddingsRequest, served: ServedEmbedder) -> list[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import entry_points, version
@@ -54,7 +55,7 @@ class Spans:
             headers: of the request. A `traceparent` is gone on from; a `tracestate` is not, as it may hold anything.
         """
         if self._tracer is None:
-            return _UNSEEN
+            return UNSEEN
         from opentelemetry.trace import SpanKind
         from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
@@ -136,9 +137,10 @@ class RequestSpan:
     def failed(self, error: _Error) -> _Error:
         """Say by what sort of error the request ends; never its message. Returns the error.
 
-        Of a request that was cancelled the status says why: see `end`.
+        Of a request that was cancelled, or left, the status says why: see `end`.
         """
-        if self._span is not None and not self._error and not isinstance(error, asyncio.CancelledError):
+        left = isinstance(error, asyncio.CancelledError | GeneratorExit)
+        if self._span is not None and not self._error and not left:
             from opentelemetry.trace import StatusCode
 
             ours = True
@@ -160,7 +162,8 @@ class RequestSpan:
         self._span.end()
 
 
-_UNSEEN = RequestSpan()
+UNSEEN = RequestSpan()
+"""The span of what has none."""
 
 
 def _signed(seed: int) -> int:
@@ -176,9 +179,10 @@ def _tracer(say: Callable[[str], None]) -> Tracer | None:
 
 def _given() -> TracerProvider | None:
     """That of whoever started this process, such as `opentelemetry-instrument`."""
-    from opentelemetry import trace
-
-    provider = trace.get_tracer_provider()
+    trace = sys.modules.get("opentelemetry.trace")  # whoever has set one has loaded it
+    if trace is None:
+        return None
+    provider: TracerProvider = trace.get_tracer_provider()
     return None if isinstance(provider, trace.ProxyTracerProvider) else provider
 
 
@@ -193,13 +197,16 @@ def _asked_for(say: Callable[[str], None]) -> TracerProvider | None:
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
         made = [_exporter(name) for name in names]
+        named = "OTEL_SERVICE_NAME" in os.environ or "service.name=" in os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
+        provider = TracerProvider(resource=Resource.create({} if named else {"service.name": PROVIDER}))
+        for exporter in made:
+            provider.add_span_processor(BatchSpanProcessor(exporter))
     except (ImportError, LookupError) as error:
         say(f"there are no spans, though the environment asks for them: {error} (pip install 'loresmith[otel]')")
         return None
-    named = "OTEL_SERVICE_NAME" in os.environ or "service.name=" in os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
-    provider = TracerProvider(resource=Resource.create({} if named else {"service.name": PROVIDER}))
-    for exporter in made:
-        provider.add_span_processor(BatchSpanProcessor(exporter))
+    except ValueError as error:
+        say(f"there are no spans: a variable of OpenTelemetry's (OTEL_...) is wrong: {error}")
+        return None
     say(f"spans go to {', '.join(names)}")
     return provider
 
