@@ -21,6 +21,7 @@ from loresmith import Workspace
 from loresmith.errors import Failure
 from loresmith.ledger import Ledger
 from loresmith.ledger.clock import timestamp
+from loresmith.serving.traffic_sample import sampler
 from loresmith.serving.traffic_sample.features import features, language_of, perplexity
 from loresmith.serving.traffic_sample.reading import TRAFFIC, read_sample
 from loresmith.serving.traffic_sample.reservoir import Stratum, priority_of
@@ -393,3 +394,35 @@ def test_what_is_on_its_way_while_an_hour_is_written_is_counted_once(tmp_path: P
     sample.close()
     rows = list(read_sample(tmp_path))
     assert {row["seen"] for row in rows} == {90}
+
+
+def test_hours_that_are_over_leave_nothing_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither they nor what came late of them; a gateway works for years."""
+    clock = Calendar()
+    monkeypatch.setattr(sampler, "elapsed", lambda: clock.time.timestamp())  # no jumps
+    sample = TrafficSample(TrafficSampleSettings(flush_seconds=0.01, keep_days=7), tmp_path, now=clock)
+    for number in range(80):
+        sample.offer(traffic(number, at=clock.time.strftime("%Y-%m-%dT%H:%M:%S.%fZ")))
+        clock.time += timedelta(hours=3)
+        time.sleep(0.01)
+    sample.offer(traffic(80, at=clock.time.strftime("%Y-%m-%dT%H:%M:%S.%fZ")))
+
+    def held() -> int:
+        clock.time += timedelta(hours=8)
+        return sum(len(each) for each in vars(sample).values() if isinstance(each, dict | set))
+
+    wait_until(lambda: held() <= 8, 20)  # the last day is kept, with the numbers of its hours' next files
+    sample.close()
+    assert sample.lost == 0
+
+
+def test_rows_that_cannot_be_written_are_told_and_harm_no_others(tmp_path: Path) -> None:
+    sample = TrafficSample(TrafficSampleSettings(flush_seconds=0.01), tmp_path)
+    sample.offer(traffic(1, at="2026-11-22T13:05:00.000000Z", latency_ms=2**80))
+    wait_until(lambda: sample.trouble, 10)
+    assert "Overflow" in sample.trouble or "too" in sample.trouble
+    for number in range(2, 5):
+        sample.offer(traffic(number))
+        wait_until(lambda number=number: flushed(tmp_path, f"r-{number}"), 10)
+    sample.close()
+    assert sample.trouble

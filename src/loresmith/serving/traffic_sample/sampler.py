@@ -74,9 +74,8 @@ class TrafficSample:
         self._strata: dict[_Key, Stratum] = {}
         self._rows: dict[_Key, list[dict[str, Any]]] = {}
         self._changed: set[str] = set()
-        # Requests drawn of each stratum, as counted by the gateway's thread and by ours: each is written by one alone.
-        self._offered: dict[_Key, int] = {}
-        self._handled: dict[_Key, int] = {}
+        self._lock = threading.Lock()
+        self._on_its_way: dict[_Key, int] = {}  # requests that were drawn of each stratum, and are in the queue
         self._written: dict[_Key, int] = {}  # requests of each stratum, as its hour's file says
         self._parts: dict[str, int] = {}
         self._looked = (now(), elapsed())
@@ -101,20 +100,21 @@ class TrafficSample:
         if self._thread is None:
             return
         key = (traffic.hour, traffic.release, traffic.outcome)
-        stratum = self._strata.get(key)
-        if stratum is None:
-            if len(self._strata) >= _STRATA:
+        priority = priority_of(traffic.response)
+        with self._lock:
+            stratum = self._strata.get(key)
+            if stratum is None:
+                if len(self._strata) >= _STRATA:
+                    self.lost += 1
+                    return
+                stratum = self._strata[key] = Stratum(self._settings.per_stratum)
+            if not stratum.admit(priority):
+                return
+            if self._queue.qsize() >= _WAITING:
                 self.lost += 1
                 return
-            stratum = self._strata[key] = Stratum(self._settings.per_stratum)
-        priority = priority_of(traffic.response)
-        if not stratum.admit(priority):
-            return
-        if self._queue.qsize() >= _WAITING:
-            self.lost += 1
-            return
-        self._offered[key] = self._offered.get(key, 0) + 1
-        self._queue.put((key, priority, traffic))
+            self._on_its_way[key] = self._on_its_way.get(key, 0) + 1
+            self._queue.put((key, priority, traffic))
 
     def close(self) -> None:
         """Write what was drawn, and stop."""
@@ -143,7 +143,10 @@ class TrafficSample:
                 due = time.monotonic() + self._settings.flush_seconds
 
     def _keep(self, key: _Key, priority: int, traffic: Traffic) -> None:
-        self._handled[key] = self._handled.get(key, 0) + 1
+        with self._lock:
+            self._on_its_way[key] -= 1
+            if not self._on_its_way[key]:
+                del self._on_its_way[key]
         try:
             row = features(traffic, self._settings.buckets, self._embedder)
             row |= {"priority": priority, "content": self._sealed(traffic)}
@@ -164,22 +167,28 @@ class TrafficSample:
     def _flush(self) -> None:
         """Write every hour that changed, and forget those that are over."""
         now = self._now()
-        over = (now - timedelta(hours=1)).strftime("%Y-%m-%dT%H")
         self._watch_clock(now)
         self._changed |= self._outdated()
-        try:
-            for hour in sorted(self._changed):
+        trouble: Exception | str = ""
+        for hour in sorted(self._changed):
+            try:
                 self._write(hour)
                 self._changed.discard(hour)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it must not end the sampling of other hours
+                trouble = error if isinstance(error, OSError | LoresmithError) else f"{type(error).__name__}: {error}"
+        try:
             self._prune(now)
-            self.trouble = ""
-        except (OSError, LoresmithError) as error:
-            self.trouble = str(error)
-            return
+        except OSError as error:
+            trouble = error
+        self.trouble = str(trouble)
+        with self._lock:
+            self._forget((now - timedelta(hours=1)).strftime("%Y-%m-%dT%H"))
+
+    def _forget(self, over: str) -> None:
+        """Forget the hours before this one that have been written."""
         # One that was counted and is still on its way would be counted again in the next file, with all of its hour.
-        on_its_way = {key[0] for key, offered in list(self._offered.items()) if offered != self._handled.get(key, 0)}
-        busy = on_its_way | self._outdated()
-        forgotten = [key for key in list(self._strata) if key[0] < over and key[0] not in busy]
+        busy = self._changed | {key[0] for key in self._on_its_way} | self._outdated()
+        forgotten = [key for key in self._strata if key[0] < over and key[0] not in busy]
         for key in forgotten:
             for kept in (self._strata, self._rows, self._written):
                 kept.pop(key, None)
@@ -234,3 +243,5 @@ class TrafficSample:
                 break
             shutil.rmtree(day)
             total -= sizes[day]
+        there = {day for day in {hour[:10] for hour in self._parts} if (self._folder / day).is_dir()}
+        self._parts = {hour: part for hour, part in self._parts.items() if hour[:10] in there}
