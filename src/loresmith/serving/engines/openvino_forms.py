@@ -14,8 +14,13 @@ from typing import Any
 from loresmith.errors import UserError
 from loresmith.serving.engines.generation import Constraint
 
-_UNKNOWN_IN_REGEX = re.compile(r"\(\?(?!:)|\\[pPbBAzZ]|\[\[:")
-"""Groups other than `(?:`, classes of Unicode and of POSIX, borders."""
+_UNKNOWN_ANYWHERE = frozenset({r"\p", r"\P", r"\b", r"\B", r"\A", r"\z", r"\Z", "[]", "[^]"})
+"""Classes of Unicode, borders, and classes whose first letter is `]`, which not all read alike.
+
+Unknown in their places: groups other than `(?:`, classes of POSIX (`[[:alpha:]]`)."""
+
+_PART_OF_REGEX = re.compile(r"\\.|\(\?(?!:)|\[:|\[\^?\]?|\]", re.DOTALL)
+"""What is to be told apart: an escaped character, the beginning of a group, and where a class begins and ends."""
 
 _READ_PAST = frozenset({"multipleOf", "allOf"})
 
@@ -35,9 +40,21 @@ def require_followed(constraint: Constraint) -> None:
 
 def _unknown(constraint: Constraint) -> Iterator[str]:
     if constraint.kind == "regex":
-        yield from _UNKNOWN_IN_REGEX.findall(constraint.value)
+        yield from _unknown_in_regex(constraint.value)
     elif constraint.kind == "json_schema":
         yield from _unknown_in_schema(constraint.value)
+
+
+def _unknown_in_regex(written: str) -> Iterator[str]:
+    """In an expression; in a class, a parenthesis is a letter."""
+    depth = 0  # of classes in classes
+    for part in _PART_OF_REGEX.findall(written):
+        if part in _UNKNOWN_ANYWHERE or (part == "(?" and not depth) or (part == "[:" and depth):
+            yield part
+        elif part.startswith("["):
+            depth += 1
+        elif part == "]":
+            depth = max(0, depth - 1)
 
 
 def _unknown_in_schema(schema: Any) -> Iterator[str]:
@@ -51,11 +68,11 @@ def _unknown_in_schema(schema: Any) -> Iterator[str]:
         if key in _READ_PAST:
             yield key
         elif key == "pattern":
-            yield from _UNKNOWN_IN_REGEX.findall(str(value))
+            yield from _unknown_in_regex(str(value))
         elif key in ("properties", "$defs", "definitions"):
             yield from _unknown_in_schema(list(value.values()))
         elif key == "patternProperties":
-            yield from (found for name in value for found in _UNKNOWN_IN_REGEX.findall(name))
+            yield from (found for name in value for found in _unknown_in_regex(name))
             yield from _unknown_in_schema(list(value.values()))
         elif key not in ("const", "enum", "default", "examples"):
             yield from _unknown_in_schema(value)
