@@ -109,7 +109,7 @@ def _of_adapter(name: str, asset: Asset, served: Served, ledger: Ledger) -> Reso
         (base, key)
         for base, settings in served.models.items()
         for key, reference in settings.adapters.items()
-        if ledger.assets.find(reference, kind="adapter").digest == asset.digest
+        if _is(asset, reference, ledger)
     ]
     if len(on) > 1:
         named = ", ".join(SEPARATOR.join(each) for each in on)
@@ -119,3 +119,11 @@ def _of_adapter(name: str, asset: Asset, served: Served, ledger: Ledger) -> Reso
         return _of_model(served.models[base], key, ledger)
     release, _ = release_in(name) or (name, "")
     return Resource("adapter", release, frozenset(asset.labels))
+
+
+def _is(asset: Asset, reference: str, ledger: Ledger) -> bool:
+    """Whether a reference of the configuration leads to an asset; one that leads nowhere does not."""
+    try:
+        return ledger.assets.find(reference).digest == asset.digest
+    except UserError:
+        return False
