@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,38 @@ def test_a_conversation_keeps_its_history_and_its_model(cli: CommandLine, monkey
         second = CHAT.run(workspace, request, lambda _event: None)
         assert workspace.releases["writer"].model()[0] is workspace.releases["writer"].model()[0]
     assert done.out == f"{first['reply']}\n{second.reply}\n"
+
+
+def test_who_answers_is_who_began_wherever_the_release_points_meanwhile(
+    cli: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("chat", "writer", "--max-new-tokens", "6")
+    monkeypatch.setattr("sys.stdin", io.StringIO("hello\nbye\n"))
+    undisturbed = cli(*words)
+    with Workspace.open(cli.folder) as workspace:
+        first = workspace.releases["writer"].asset()
+        silent = tmp_path / "silent"
+        shutil.copytree(first.directory, silent)
+        for file in silent.iterdir():
+            file.chmod(0o600)
+        (silent / "chat_template.jinja").unlink()  # it holds no conversations
+        second = workspace.assets.add("model", silent)
+
+    class Promoted(io.StringIO):
+        def __next__(self) -> str:
+            line = super().__next__()
+            if line == "bye\n":
+                with Workspace.open(cli.folder) as workspace:
+                    workspace.releases.promote("writer", second.digest, because="for the tests")
+            return line
+
+    monkeypatch.setattr("sys.stdin", Promoted("hello\nbye\n"))
+    try:
+        done = cli(*words)
+    finally:
+        with Workspace.open(cli.folder) as workspace:
+            workspace.releases.promote("writer", first.digest, because="for the tests")
+    assert (done.status, done.out) == (0, undisturbed.out), done.err
 
 
 def test_what_cannot_be_said_is_told_once_before_a_conversation_begins(

@@ -59,7 +59,8 @@ def _chat(workspace: Path | None, as_json: bool, **given: Any) -> int:
 
 
 class _LocalSpeaker:
-    """A model of this workspace, which is loaded before anything is said.
+    """A model of this workspace, which is loaded before anything is said, and answers to the end of the conversation
+    wherever its release points meanwhile.
 
     Raises:
         UserError: there is none that is meant, or it holds no conversations.
@@ -67,8 +68,8 @@ class _LocalSpeaker:
 
     def __init__(self, workspace: Workspace, request: ChatRequest) -> None:
         self._workspace = workspace
-        self._request = request
         self.name = talking_model(workspace, request).digest
+        self._request = request.model_copy(update={"release": self.name, "channel": None})
 
     def answer(self, messages: Sequence[Message], show: Callable[[str], None]) -> None:
         *history, last = messages
