@@ -54,15 +54,17 @@ def read_raw(entry: Entry, max_bytes: int) -> RawFile | UnreadFile:
     """
     if entry.refusal:
         return UnreadFile(entry.refusal, entry.detail, 0)
+    size = 0
     for _ in range(ATTEMPTS):
         found = _read_once(entry, max_bytes)
-        if found is not None:
+        if not isinstance(found, int):
             return found
-    return UnreadFile("changed while read", f"{ATTEMPTS} times", 0)
+        size = found
+    return UnreadFile("changed while read", f"{ATTEMPTS} times", size)
 
 
-def _read_once(entry: Entry, max_bytes: int) -> RawFile | UnreadFile | None:
-    """As `read_raw`; None where the file was written to meanwhile."""
+def _read_once(entry: Entry, max_bytes: int) -> RawFile | UnreadFile | int:
+    """As `read_raw`; the size that the file has by now where it was written to meanwhile."""
     try:
         # Between the scan and now the file may have become a FIFO or a link: neither may hold us up or lead us away.
         descriptor = os.open(entry.location, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -89,8 +91,9 @@ def _read_once(entry: Entry, max_bytes: int) -> RawFile | UnreadFile | None:
                     break
                 parts.append(part)
                 size += len(part)
-            if size <= max_bytes and _written(os.fstat(descriptor)) != _written(status):
-                return None
+            now = os.fstat(descriptor)
+            if size <= max_bytes and _written(now) != _written(status):
+                return now.st_size
     except OSError as error:
         return UnreadFile("unreadable", error.strerror or type(error).__name__, 0)
     if size > max_bytes:
