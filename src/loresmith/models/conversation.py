@@ -181,13 +181,16 @@ class ConversationRenderer:
     def end_of_turn(self) -> int | None:
         """The id of the token that ends an assistant's turn, after which a model has said what it had to say.
 
-        None where the template ends it with ordinary text, or will not take the plainest conversation.
+        None where the template ends it with ordinary text, will not take the plainest conversation, or marks nothing.
         """
         try:
             rendered = self.render([{"role": "user", "content": "Where?"}, {"role": "assistant", "content": "There."}])
         except UserError:
             return None
-        last = int(rendered.ids[rendered.assistant_mask][-1])
+        learnt = rendered.ids[rendered.assistant_mask]
+        if not learnt.size:
+            return None
+        last = int(learnt[-1])
         return last if self._control_tokens.first(self.token_texts(np.asarray([last]))[0]) else None
 
     def words(self, rendered: Rendered) -> str:

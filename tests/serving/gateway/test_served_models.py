@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from transformers import PreTrainedTokenizerFast
 
 from loresmith import Workspace
 from loresmith.errors import UserError
 from loresmith.serving.engines.standby import Standby
 from loresmith.serving.engines.starting import EngineStart
-from loresmith.serving.gateway.served_model import load_model, require_loadable
+from loresmith.serving.gateway.served_model import ServedModel, load_model, require_loadable
 from loresmith.serving.gateway.served_models import ServedModels
 from loresmith.serving.settings import ServedModelSettings
 from tests.serving.gateway.gateways import make_workspace
@@ -31,6 +36,29 @@ class TokenizerVanishes(Standby):
     def prepare(self, start: EngineStart) -> None:
         self._directory.chmod(0o755)
         (self._directory / "tokenizer.json").unlink()
+
+
+def test_a_models_first_chat_does_not_hold_up_the_event_loop(tmp_path: Path) -> None:
+    """What copies a tokenizer of a real size is done in the thread in which a model is loaded."""
+    words = {f"word{number}": number for number in range(80_000)}
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer(WordLevel({"<unk>": len(words), **words}, unk_token="<unk>")), unk_token="<unk>"
+    )
+    tokenizer.chat_template = "{% for message in messages %}{{ message['content'] }} word7 {% endfor %}"
+    tokenizer.save_pretrained(tmp_path)
+
+    async def worked() -> float:
+        labels: frozenset[str] = frozenset()
+        host: Any = None
+        model = await asyncio.to_thread(
+            ServedModel, "acme", ServedModelSettings(release="acme"), "", labels, {}, tmp_path, host
+        )
+        begun = time.thread_time()
+        assert model.renderer is not None
+        assert model.ends == ()
+        return time.thread_time() - begun
+
+    assert asyncio.run(worked()) < 0.05
 
 
 def engines() -> list[int]:

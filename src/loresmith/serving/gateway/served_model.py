@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -81,6 +82,9 @@ class ServedModel:
         self.tokenizer: PreTrainedTokenizerBase = load_tokenizer(directory)
         # What transformers changes of a tokenizer at its first use is changed before threads share it.
         self.tokenizer("a", add_special_tokens=False)
+        # Both copy the tokenizer, which would keep the event loop from other work at the first chat.
+        with suppress(UserError):  # of the template: whoever chats is told
+            _ = self.renderer, self.ends
 
     @cached_property
     def renderer(self) -> ConversationRenderer | None:
