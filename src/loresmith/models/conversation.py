@@ -36,6 +36,11 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 _GIVE_TEMPLATE = "name a file with a template that has {% generation %} markers in `chat_template`"
+_PLACE = {"type": "object", "properties": {"at": {"type": "string", "description": "Where."}}, "required": ["at"]}
+_TOOL: dict[str, Any] = {
+    "type": "function",
+    "function": {"name": "tried_whether_it_is_shown", "description": "Nothing.", "parameters": _PLACE},
+}
 
 Tools = Sequence[Mapping[str, Any]]
 """JSON schemas of the functions that the assistant may call."""
@@ -192,6 +197,16 @@ class ConversationRenderer:
             return None
         last = int(learnt[-1])
         return last if self._control_tokens.first(self.token_texts(np.asarray([last]))[0]) else None
+
+    @cached_property
+    def shows_tools(self) -> bool:
+        """Whether the template writes down which functions the assistant may call."""
+        asked: list[Message] = [{"role": "user", "content": "Where?"}]
+        try:
+            text = self._text(self.template, asked, [_TOOL], generation_prompt=True)
+        except UserError:
+            return False
+        return str(_TOOL["function"]["name"]) in text.text
 
     def words(self, rendered: Rendered) -> str:
         """What is learnt of a conversation, without the control tokens."""

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from loresmith.models.chat_template import CHAT_TEMPLATE
 from loresmith.models.conversation import ConversationRenderer
+from loresmith.serving.gateway.asked import Asked
 from loresmith.serving.gateway.problem import Problem
-from loresmith.serving.gateway.prompting import turn_of
+from loresmith.serving.gateway.prompting import prompt_ids, turn_of
+from loresmith.serving.gateway.tool_calls import BEGIN, END, ToolCallReader
 from tests.serving.engines.served_models import make_tokenizer
 
 CHATML = (
@@ -22,19 +28,59 @@ CALLS: list[dict[str, Any]] = [
 ]
 
 
-def rendered(*messages: dict[str, Any]) -> str:
+TOOLS: list[dict[str, Any]] = [
+    {
+        "type": "function",
+        "function": {"name": name, "description": "How it is there.", "parameters": {"type": "object"}},
+    }
+    for name in ("weather", "tide")
+]
+
+
+def rendered(*messages: dict[str, Any], tools: Sequence[dict[str, Any]] = (), template: str = CHATML) -> str:
     tokenizer = make_tokenizer()
-    tokenizer.chat_template = CHATML
-    turns = [turn_of(message) for message in messages]
-    return str(tokenizer.decode(ConversationRenderer(tokenizer).prompt(turns).tolist()))
+    tokenizer.chat_template = template
+    model: Any = SimpleNamespace(name="acme", renderer=ConversationRenderer(tokenizer))
+    asked = Asked(route="/v1/chat/completions", model="acme", messages=messages, tools=tuple(tools))
+    return str(tokenizer.decode(prompt_ids(asked, model, messages, tools)))
 
 
-def test_a_turn_of_calls_alone_goes_into_a_plain_template() -> None:
-    """What every application with tools sends back: `content: null` beside the calls."""
+def test_a_plain_template_is_told_in_words_of_tools_calls_and_what_they_gave() -> None:
+    """What every application with tools sends back has `content: null` beside the calls."""
+    order = {"role": "system", "content": "Be short."}
     asked = {"role": "user", "content": "How is the weather?"}
-    called = {"role": "assistant", "tool_calls": CALLS}
-    gave = {"role": "tool", "tool_call_id": "call_1", "content": "sunny"}
-    assert "<|im_start|>assistant\n<|im_end|>\n<|im_start|>tool\nsunny<|im_end|>" in rendered(asked, called, gave)
+    called = {"role": "assistant", "content": None, "tool_calls": [*CALLS, *CALLS]}
+    gave = [{"role": "tool", "tool_call_id": "call_1", "content": said} for said in ("sunny", "23 degrees")]
+    text = rendered(order, asked, called, *gave, tools=TOOLS)
+    head, *turns = text.split("<|im_start|>")[1:]
+    assert head.startswith("system\nBe short.\n\nYou may call functions.")
+    assert [name in head for name in ('"name": "weather"', '"name": "tide"', BEGIN, END)] == [True] * 4
+    call = '<tool_call>\n{"name": "weather", "arguments": {"city": "Oslo"}}\n</tool_call>'
+    results = "<tool_response>\nsunny\n</tool_response>\n<tool_response>\n23 degrees\n</tool_response>"
+    assert turns == [
+        "user\nHow is the weather?<|im_end|>\n",
+        f"assistant\n{call}\n{call}<|im_end|>\n",
+        f"user\n{results}<|im_end|>\n",
+        "assistant\n",
+    ]
+
+
+def test_what_a_model_is_told_to_write_is_read_as_a_call() -> None:
+    text = rendered({"role": "user", "content": "Well?"}, {"role": "assistant", "content": "", "tool_calls": CALLS})
+    _, (call,) = ToolCallReader(["weather"]).feed(text)
+    assert (call.name, json.loads(call.arguments)) == ("weather", {"city": "Oslo"})
+
+
+def test_a_template_that_shows_tools_is_left_alone() -> None:
+    text = rendered({"role": "user", "content": "Well?"}, tools=TOOLS, template=CHAT_TEMPLATE)
+    assert "You may call functions" not in text
+    assert text.count("tide") == 1
+
+
+def test_a_conversation_without_tools_is_left_alone() -> None:
+    assert rendered({"role": "user", "content": "Well?"}) == (
+        "<|im_start|>user\nWell?<|im_end|>\n<|im_start|>assistant\n"
+    )
 
 
 def test_a_refusal_is_what_was_said() -> None:

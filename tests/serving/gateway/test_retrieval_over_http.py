@@ -66,7 +66,7 @@ class Library:
             passages = opened.ledger.assets.add("index", index, {}, ()).digest
         model = {"release": "acme", "window": 4096, "slots": 4, "threads": 1}
         config = {
-            "models": {"acme": model},
+            "models": {"acme": model, "small": {**model, "window": 512}},
             "groups": GROUPS,
             "policy": {"administrators": ["admins"], "files": ["rules.cedar"]},
             "retrieval": {"index": passages, "instructions": "Cite."},
@@ -127,6 +127,19 @@ def test_a_document_is_judged_by_all_that_is_known_of_it(library: Library) -> No
     assert "opencanary says" in shown
     for canary in UNQUOTED:
         assert f"the {canary} is" not in shown.lower()
+
+
+def test_a_model_with_a_small_window_is_shown_fewer_passages(library: Library) -> None:
+    """The best ones, and an answer has room behind them."""
+    large, small = (library.ask("user:surgeon", model=name, max_tokens=100) for name in ("acme", "small"))
+    paths = [[one["path"] for one in said.json()["choices"][0]["message"]["sources"]] for said in (large, small)]
+    assert 0 < len(paths[1]) < len(paths[0])
+    assert paths[1] == paths[0][: len(paths[1])]
+    assert small.json()["usage"]["prompt_tokens"] <= 512 - 100
+    shown = library.seen(small.headers["x-request-id"])
+    assert [path in shown for path in paths[0]] == [True] * len(paths[1]) + [False] * (len(paths[0]) - len(paths[1]))
+    (record,) = (one for one in records_of(library.workspace, small.headers["x-request-id"]) if one.phase == "outcome")
+    assert len(record.documents) == len(paths[1])
 
 
 def test_an_answer_can_be_sent_back_as_it_came(library: Library) -> None:

@@ -41,6 +41,9 @@ from loresmith.serving.retrieval.passage import Passage, PassageRef
 from loresmith.serving.retrieval.prompt import question_of, with_passages
 from loresmith.serving.traffic_sample.traffic import Outcome, Traffic
 
+ANSWERS_SHARE = 4
+"""A part of so many of the window is not given to passages."""
+
 
 class Answer:
     """What one request is answered.
@@ -290,9 +293,15 @@ class Answer:
             if examined.action in ("allow", "redact") and named.action == "allow":
                 shown.append(passage)
                 texts.append(examined.retrieved[0])
-        grounded = with_passages(self._messages, shown, settings, texts)
-        self._messages, self.passages = grounded.messages, grounded.passages
-        self._passage_texts = texts[: len(grounded.passages)]
+        asked, count = self._messages, len(shown)
+        while True:
+            grounded = with_passages(asked, shown[:count], settings, texts[:count])
+            self._messages, self.passages = grounded.messages, grounded.passages
+            await self._render()
+            if not self.passages or self._has_room():
+                break
+            count = len(self.passages) - 1  # the caller did not ask for so much to be read
+        self._passage_texts = texts[: len(self.passages)]
 
     def _may_retrieve(self, ref: PassageRef) -> bool:
         found = self._documents.get(ref.document)
@@ -301,12 +310,21 @@ class Answer:
             found = self._documents[ref.document] = decision.allowed
         return found
 
-    async def _generation(self) -> Generation:
-        """The request in tokens."""
+    async def _render(self) -> None:
         assert self._messages is not None
         aside = is_long(self._messages, self._tools)
         self._prompt_ids = await worked(aside, prompt_ids, self._asked, self.model, self._messages, self._tools)
         self.usage.prompt = len(self._prompt_ids)
+
+    def _has_room(self) -> bool:
+        """Whether an answer has room behind the prompt: all that it may have, or a fair share of the window."""
+        wanted = self._asked.max_tokens or self.model.settings.answer_tokens
+        return self.model.window - len(self._prompt_ids) >= min(wanted, self.model.window // ANSWERS_SHARE)
+
+    async def _generation(self) -> Generation:
+        """The request in tokens."""
+        if not self._prompt_ids:
+            await self._render()
         return generation(
             self._asked,
             self.model,

@@ -11,6 +11,7 @@ from loresmith.serving.gateway.asked import Asked
 from loresmith.serving.gateway.problem import Problem
 from loresmith.serving.gateway.served_model import ServedModel
 from loresmith.serving.gateway.tool_calls import call_grammar
+from loresmith.serving.gateway.tool_turns import has_tools, written_out
 
 _TURN = ("role", "content", "name", "tool_calls", "tool_call_id", "reasoning_content")
 
@@ -84,8 +85,11 @@ def prompt_ids(
             code="no_chat_template",
             param="model",
         )
+    turns = [turn_of(message) for message in messages]
+    if has_tools(turns, tools) and not model.renderer.shows_tools:
+        turns, tools = written_out(turns, tools), ()
     try:
-        return tuple(model.renderer.prompt([turn_of(message) for message in messages], tools).tolist())
+        return tuple(model.renderer.prompt(turns, tools).tolist())
     except UserError as error:
         raise Problem(400, str(error), code="bad_request", param="messages") from None
 
