@@ -1,9 +1,10 @@
 """An answer, from the question to the last word: everything that has to be so before, while and after it is given.
 
-In this order: the policy decides; guards look at what is asked; passages are found, each decided on and looked at;
-the conversation becomes tokens; the quotas admit it; the intent is put on the record while the engine begins; once it
-is there, guards look at what the engine writes; what went out is what is told, counted and put on the record as the
-outcome. Where several answers are asked for (`n`), all of this but the writing is done once: they are on one record.
+In this order: it is looked whether the record can be written; the policy decides; guards look at what is asked;
+passages are found, each decided on and looked at; the conversation becomes tokens; the quotas admit it; the intent is
+put on the record while the engine begins; once it is there, guards look at what the engine writes; what went out is
+what is told, counted and put on the record as the outcome. Where several answers are asked for (`n`), all of this but
+the writing is done once: they are on one record.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A request that is not for an answer in words, held against the same rules and put on the same record as answers are.
 
-In this order: the policy decides; guards look at what came in; the quotas admit it; the intent is put on the record;
-then it is done, and what came of it is put on the record.
+In this order: the record can be written; the policy decides; guards look at what came in; the quotas admit it; the
+intent is put on the record; then it is done, and what came of it is put on the record.
 """
 
 from __future__ import annotations
