@@ -247,7 +247,7 @@ class Gateway:
         if problem.status != 401:  # those have a record, and a count of their own
             self.telemetry.unread.labels(str(problem.status)).inc()
 
-    def _prepare(self, only: str | None) -> tuple[Rules, str] | None:
+    def _prepare(self, only: str | None = None) -> tuple[Rules, str] | None:
         """The rules of the configuration as its files are now; None where nothing has changed, or it is not `only`."""
         if self.place.config is None:
             return None
