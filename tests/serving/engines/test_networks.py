@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from loresmith.errors import UserError
 from loresmith.serving.engines.embedded.layout import Layout, Segment
 from loresmith.serving.engines.embedded.networks import network_for
 from tests.models.tiny_families import FAMILIES, VOCABULARY, tiny_model
@@ -15,6 +16,8 @@ CPU = torch.device("cpu")
 FAST = {"llama", "mistral", "qwen3"}
 ONE_BY_ONE = {"llama4_text", "falcon", "mamba", "mamba2", "rwkv", "jamba", "qwen3_next", "lfm2", "bloom"}
 FROM_THE_FIRST_TOKEN = {"deepseek_v32", "xlstm", "recurrent_gemma"}
+FLIPPING = {"deepseek_v32"}
+"""Which few of the tokens they look at turns on rounding, so that they are compared with transformers in bf16."""
 
 
 def requests() -> list[list[int]]:
@@ -58,6 +61,51 @@ def test_each_family_takes_the_fastest_path_that_computes_it(model_type: str) ->
         assert path == "one by one, from the first token"
     else:
         assert path == "generic"
+
+
+@pytest.mark.parametrize("model_type", FAMILIES)
+def test_texts_of_every_length_are_read_in_bf16(model_type: str) -> None:
+    """Recurrent families read a long text by other code than a short one."""
+
+    def half() -> Any:
+        return tiny_model(model_type).to(torch.bfloat16).eval()
+
+    network = network_for(half, slots=4, window=320)
+    model = half() if model_type in FLIPPING else half().float()
+    generator = torch.Generator().manual_seed(2)
+    for slot, size in enumerate((9, 70, 300)):
+        ids = torch.randint(1, VOCABULARY, (size,), generator=generator).tolist()
+        for start, end in ((0, size - 1), (size - 1, size)):
+            (logits_V,) = network.forward(Layout([Segment(slot, start, ids[start:end], True)], CPU))
+            expected_V = reference(model, ids[:end])[-1]
+            assert float((logits_V.float() - expected_V).abs().mean()) < 0.15 * float(expected_V.std()), (size, end)
+
+
+class ReadsNoLongText:
+    """A model that cannot be computed from so many tokens on, as some versions of transformers have them."""
+
+    def __init__(self, tokens: int) -> None:
+        self._tokens = tokens
+
+    def __call__(self, module: Any, args: Any, kwargs: dict[str, Any]) -> None:
+        if kwargs["input_ids"].shape[1] >= self._tokens:
+            raise RuntimeError("expected m1 and m2 to have the same dtype")
+
+
+@pytest.mark.parametrize("tokens", [20, 250])
+@pytest.mark.parametrize(("dtype", "hint"), [(torch.bfloat16, "precision: fp32"), (torch.float32, None)])
+def test_a_model_that_no_path_computes_is_refused_when_it_is_loaded(
+    tokens: int, dtype: torch.dtype, hint: str | None
+) -> None:
+    def load() -> Any:
+        model = tiny_model("xlstm").to(dtype).eval()
+        model.register_forward_pre_hook(ReadsNoLongText(tokens), with_kwargs=True)
+        return model
+
+    with pytest.raises(UserError, match=r"cannot compute this xlstm model in .*: expected m1 and m2") as refused:
+        network_for(load, slots=2, window=320)
+    assert (hint or "") in (refused.value.hint or "")
+    assert (refused.value.hint is None) == (hint is None)
 
 
 @pytest.mark.parametrize("model_type", ["qwen3", "gemma3_text", "qwen3_moe"])

@@ -1,7 +1,8 @@
 """Which code computes a model: the fast path, the generic one, or one request at a time.
 
 Each path is taken only where it computes, on a few tokens in two pieces, what transformers computes on them at once.
-Whether it does so in long texts too is what the parity receipt is about.
+Whether it does so in long texts too is what the parity receipt is about; but models with a state of their own, which
+read a long text by other code than a short one, are tried with a long one too.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from loresmith.errors import UserError
 from loresmith.models.base_parity import TOLERANCE
 from loresmith.models.storage import embedding_rows
 from loresmith.serving.engines.embedded.fast_network import FAMILIES, FastNetwork
@@ -27,7 +29,16 @@ TRIAL = 28
 """Tokens of the trial."""
 
 SINGLE = 6
-"""The last of them are steps of their own."""
+"""The last of them are steps of their own, where a state of some tokens' length is carried on."""
+
+SINGLE_SLOTS = 2
+"""The same over slots: the first step looks up what a prompt has left there, the second one what a step has."""
+
+LONG = 300
+"""Tokens of a long text: more than the chunks of 64 to 256 that recurrent families read at a time."""
+
+_FAILURES = (AttributeError, IndexError, RuntimeError, StopIteration, TypeError, ValueError)
+"""What transformers' code raises for a model that it cannot compute in some way."""
 
 Load = Callable[[], "PreTrainedModel"]
 
@@ -37,6 +48,9 @@ def network_for(load: Load, slots: int, window: int) -> Network:
 
     Args:
         load: called once for each path that is tried, since a path changes its model.
+
+    Raises:
+        UserError: transformers itself cannot compute the model in the precision that it is loaded in.
     """
     model = load()
     expected_TV = _expected(model)
@@ -54,14 +68,38 @@ def network_for(load: Load, slots: int, window: int) -> Network:
             return generic
     except UnsuitedModelError:
         pass
-    model = load()
-    try:
-        solo = SoloNetwork(model, remembers=True)
-        if _agrees(solo, expected_TV, model):
+    return _one_by_one(load(), expected_TV, min(LONG, window))
+
+
+def _one_by_one(model: PreTrainedModel, expected_TV: Tensor, longest: int) -> SoloNetwork:
+    """The fastest way of asking transformers that reads a text of `longest` tokens to its end."""
+    ways = [{"remembers": True}, {"remembers": False}]
+    if model.dtype != torch.float32:
+        ways.append({"remembers": False, "autocast": True})
+    failure = Exception()
+    for way in ways:
+        solo = SoloNetwork(model, **way)
+        try:
+            if way["remembers"] and not _agrees(solo, expected_TV, model):
+                continue
+            _read(solo, longest, model)
+        except _FAILURES as error:
+            failure = error  # transformers' own cache fails for some of the recurrent families
+        else:
             return solo
-    except (AttributeError, RuntimeError, TypeError, ValueError, StopIteration):
-        pass  # transformers' own cache fails for some of the recurrent families
-    return SoloNetwork(model, remembers=False)
+    raise _not_computed(model, failure) from failure
+
+
+def _not_computed(model: PreTrainedModel, error: Exception) -> UserError:
+    """What a user is told of a model that transformers cannot compute."""
+    precision = str(model.dtype).removeprefix("torch.")
+    said = str(error).partition("\n")[0]
+    other = (
+        None if model.dtype == torch.float32 else "serve it with `precision: fp32`, unless it is memory that it lacks"
+    )
+    return UserError(
+        f"transformers cannot compute this {model.config.model_type} model in {precision}: {said}", hint=other
+    )
 
 
 def _trial_ids(model: PreTrainedModel) -> Tensor:
@@ -73,7 +111,10 @@ def _trial_ids(model: PreTrainedModel) -> Tensor:
 def _expected(model: PreTrainedModel) -> Tensor:
     """What transformers gives after each token that the trial asks about, the last SINGLE + 1."""
     ids_1T = _trial_ids(model)[None].to(model.device)
-    logits_TV: Tensor = model(input_ids=ids_1T, use_cache=False).logits[0, -SINGLE - 1 :].float()
+    try:
+        logits_TV: Tensor = model(input_ids=ids_1T, use_cache=False).logits[0, -SINGLE - 1 :].float()
+    except _FAILURES as error:
+        raise _not_computed(model, error) from error
     return logits_TV
 
 
@@ -81,11 +122,19 @@ def _agrees(network: Network, expected_TV: Tensor, model: PreTrainedModel) -> bo
     """Whether a network gives the logits that transformers gives, in both of two slots."""
     ids = _trial_ids(model).tolist()
     tolerance = TOLERANCE[model.dtype] * max(1.0, float(expected_TV.abs().max()))
-    begun = TRIAL - SINGLE
+    single = SINGLE_SLOTS if network.pieces else SINGLE
+    begun = TRIAL - single
     steps = [(0, begun), *((at, at + 1) for at in range(begun, TRIAL))]
-    for (start, end), expected_V in zip(steps, expected_TV, strict=True):
+    for (start, end), expected_V in zip(steps, expected_TV[-single - 1 :], strict=True):
         segments = [Segment(slot, start, ids[start:end], True) for slot in (0, 1)]
         logits_SV = network.forward(Layout(segments, model.device)).float()
         if not float((logits_SV - expected_V).abs().max()) <= tolerance:
             return False
     return True
+
+
+def _read(network: SoloNetwork, tokens: int, model: PreTrainedModel) -> None:
+    """Have a network read a text of so many tokens. Raises what transformers does where that cannot be."""
+    ids = _trial_ids(model).repeat(tokens // TRIAL + 1)[:tokens].tolist()
+    network.forward(Layout([Segment(0, 0, ids, True)], model.device))
+    network.forget(0)

@@ -11,6 +11,7 @@ Legend: S segments that ask for logits, V vocabulary.
 from __future__ import annotations
 
 import inspect
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -27,13 +28,16 @@ class SoloNetwork:
 
     Args:
         remembers: whether the model is given what it remembers; otherwise it reads all of a request at every step.
+        autocast: compute in half precision as `torch.autocast` does, for code that multiplies by a state in fp32.
     """
 
     reuses = False
     pieces = False
 
-    def __init__(self, model: PreTrainedModel, *, remembers: bool) -> None:
+    def __init__(self, model: PreTrainedModel, *, remembers: bool, autocast: bool = False) -> None:
         self.path = "one by one" if remembers else "one by one, from the first token"
+        self.path += ", by autocast" if autocast else ""
+        self._autocast = autocast
         self._model = model
         self._names = _state_names(model) if remembers else None
         self._states: dict[int, Any] = {}
@@ -45,7 +49,8 @@ class SoloNetwork:
         for segment in layout.segments:
             if segment.start == 0:
                 self.forget(segment.slot)
-            logits_V = self._last_logits(segment)
+            with self._precision():
+                logits_V = self._last_logits(segment)
             if segment.wants_logits:
                 logits.append(logits_V)
         return torch.stack(logits) if logits else torch.empty(0)
@@ -56,6 +61,9 @@ class SoloNetwork:
     def forget(self, slot: int) -> None:
         self._states.pop(slot, None)
         self._ids.pop(slot, None)
+
+    def _precision(self) -> AbstractContextManager[object]:
+        return torch.autocast(self._model.device.type, self._model.dtype) if self._autocast else nullcontext()
 
     def _last_logits(self, segment: Segment) -> Tensor:
         """(V,) after a segment."""
