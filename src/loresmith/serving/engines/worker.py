@@ -36,7 +36,7 @@ def main() -> int:
     os.dup2(2, 1)
     die_with(os.getppid())
     if "--libraries" in sys.argv[1:]:
-        _load_libraries()
+        load_libraries()
     start = EngineStart.model_validate_json(sys.stdin.readline())
     try:
         engine = make_engine(start)
@@ -54,11 +54,15 @@ def main() -> int:
     os._exit(0)
 
 
-def _load_libraries() -> None:
-    """Load what takes long. What all models share of transformers comes with the code of the first, and is half of it;
-    llama's is the one that has least of its own."""
-    for module in ("loresmith.serving.engines.embedded.torch_engine", "transformers.models.llama.modeling_llama"):
-        importlib.import_module(module)
+def load_libraries() -> None:
+    """All that `start_torch` imports, also what transformers imports when something of it is first asked for."""
+    import loresmith.models.generate
+    import loresmith.serving.engines.embedded.torch_engine  # noqa: F401
+    from loresmith.models.offline import transformers
+
+    # What nearly all families share comes with any one of them, and is most of it.
+    for name in ("AutoModelForCausalLM", "AutoTokenizer", "PreTrainedTokenizerFast", "LlamaForCausalLM"):
+        getattr(transformers, name)
 
 
 def _work(engine: Engine, commands: queue.Queue[dict[str, Any]], out: TextIO) -> None:
