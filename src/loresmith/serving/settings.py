@@ -222,13 +222,26 @@ class ServingConfig(BaseModel):
 
 
 def read_config(path: Path) -> ServingConfig:
-    """A serving configuration from its file.
+    """A serving configuration from its file; the paths of its engines start from the file's folder.
 
     Raises:
         UserError: naming file, line and key of every mistake.
     """
     read = read_yaml(path)
-    return validate(ServingConfig, read.data, read.lines, str(path))
+    config = validate(ServingConfig, read.data, read.lines, str(path))
+    models = {name: _placed(model, path.parent) for name, model in config.models.items()}
+    return config.model_copy(update={"models": models})
+
+
+def _placed(model: ServedModelSettings, folder: Path) -> ServedModelSettings:
+    """A model's settings with the files that its engine needs where they lie."""
+    if model.exported is not None:
+        directory = folder / model.exported.directory
+        return model.model_copy(update={"exported": model.exported.model_copy(update={"directory": directory})})
+    if model.remote is not None and model.remote.certificates is not None:
+        certificates = folder / model.remote.certificates
+        return model.model_copy(update={"remote": model.remote.model_copy(update={"certificates": certificates})})
+    return model
 
 
 def _is_loopback(host: str) -> bool:

@@ -19,8 +19,8 @@ from loresmith.serving.engines.standby import Standby
 from loresmith.serving.engines.starting import EngineStart
 from loresmith.serving.gateway.served_model import ServedModel, load_model, require_loadable
 from loresmith.serving.gateway.served_models import ServedModels
-from loresmith.serving.settings import ServedModelSettings
-from tests.serving.gateway.gateways import make_workspace
+from loresmith.serving.settings import ServedModelSettings, read_config
+from tests.serving.gateway.gateways import make_workspace, write_config
 from tests.serving.gateway.test_reload import certified
 
 SETTINGS = ServedModelSettings(release="acme", window=256, slots=2, threads=1)
@@ -116,3 +116,17 @@ def test_a_model_that_is_refused_takes_nobodys_place(tmp_path: Path) -> None:
 
         asyncio.run(story())
     assert sum("loading" in one for one in said) == 2
+
+
+def test_files_of_engines_lie_where_the_configuration_does(tmp_path: Path) -> None:
+    exported = {"release": "acme", "engine": "openvino", "precision": "int8", "exported": {"directory": "ir"}}
+    remote = {"url": "https://gpu/v1", "model": "acme", "certificates": "house.pem"}
+    models = {
+        "here": exported,
+        "elsewhere": {**exported, "exported": {"directory": "/exports/ir"}},
+        "far": {"release": "acme", "engine": "openai", "remote": remote},
+    }
+    read = read_config(write_config(tmp_path, {"models": models})).models
+    assert read["here"].options == {"directory": str(tmp_path / "ir")}
+    assert read["elsewhere"].options == {"directory": "/exports/ir"}
+    assert read["far"].options == {**remote, "certificates": str(tmp_path / "house.pem")}
