@@ -26,6 +26,7 @@ ADA = GROUPS.principal("user:ada", (), "k1")
 ADA_AGAIN = GROUPS.principal("user:ada", (), "k2")
 BEA = GROUPS.principal("user:bea", (), "k3")
 CAL = GROUPS.principal("user:cal", (), "https://issuer#1")
+PAT = GROUPS.principal("user:pat", ("lab",), "k4")
 
 
 class Time:
@@ -187,6 +188,38 @@ def test_a_full_queue_turns_away_before_anything_is_taken() -> None:
         await use(some, ADA)
 
     run(body)
+
+
+def served_after_a_flood(late: Principal, flood: Principal = CAL) -> list[str]:
+    """In which order they are served whom another keeps waiting: twenty of `flood`, then three of `late`."""
+    served: list[str] = []
+
+    async def body() -> None:
+        some = quotas(Time(), running=1)
+
+        async def ask(principal: Principal) -> None:
+            async with some.admit(principal, 1000):
+                served.append(principal.id)
+
+        async with asyncio.TaskGroup() as asking, some.admit(flood, 1):
+            for principal in [flood] * 20 + [late] * 3:
+                asking.create_task(ask(principal))
+                await asyncio.sleep(0)
+
+    run(body)
+    return served
+
+
+def test_a_flood_of_one_group_does_not_hold_up_another() -> None:
+    served = served_after_a_flood(PAT)
+    assert served[:6] == ["user:cal", "user:pat"] * 3
+    # Nor those whom no group names; but of one group whoever came first is first.
+    assert served_after_a_flood(PAT, BEA)[:3] == ["user:bea", "user:bea", "user:pat"]
+    assert served_after_a_flood(ADA, BEA) == ["user:bea"] * 20 + ["user:ada"] * 3
+
+
+def test_a_group_is_served_by_its_share() -> None:
+    assert served_after_a_flood(BEA)[:4] == ["user:cal", "user:bea", "user:bea", "user:cal"]
 
 
 def test_a_days_budget_lasts_from_midnight_to_midnight() -> None:
