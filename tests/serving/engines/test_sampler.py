@@ -84,6 +84,30 @@ def test_repetition_is_penalised_by_its_definition() -> None:
     assert choose(torch.tensor([[2.0, 2.1, 1.76]]), [chooser], [None])[0].id == 2
 
 
+@pytest.mark.parametrize(
+    ("presence", "frequency", "left"),
+    [
+        (0.5, 0.0, [2.5, 2.5, 3.0]),  # once, however often a token was said
+        (0.0, 0.5, [1.5, 2.5, 3.0]),  # for each time
+        (0.25, 0.5, [1.25, 2.25, 3.0]),
+        (-0.5, -0.25, [4.25, 3.75, 3.0]),
+    ],
+)
+def test_what_was_said_is_penalised_by_definition(presence: float, frequency: float, left: list[float]) -> None:
+    """Tokens 0 and 1 stand three times and once in the answer, 2 in the prompt alone: it is penalised by neither."""
+    rules = {"presence_penalty": presence, "frequency_penalty": frequency}
+    for token, rest in enumerate(left):
+        # The others are shut but for one more, to which a bias gives just less, or just more, than what is left.
+        for bias, chosen in ((rest - 0.01, token), (rest + 0.01, 3)):
+            shut = {other: -100.0 for other in range(3) if other != token}
+            sampling = Sampling(temperature=0, logit_bias={**shut, 3: bias}, **rules)
+            chooser = Chooser(sampling, np.asarray([2, 2]), ())
+            for said in (0, 1, 0, 0):
+                chooser.note(said)
+            (told,) = choose(torch.tensor([[3.0, 3.0, 3.0, 0.0]]), [chooser], [None])
+            assert told.id == chosen, (token, bias)
+
+
 def test_scoring_tells_how_probable_each_choice_was_and_changes_none() -> None:
     """Beside requests that want no figures, or more of them: each gets what it asked for."""
     logits_SV = torch.stack([logits(seed) for seed in range(5)])
