@@ -14,12 +14,14 @@ from loresmith import Workspace
 from loresmith.data.messages_dataset import read_records
 from loresmith.sdk.calls.audit import SEARCH
 from loresmith.sdk.calls.feedback import COLLECT
+from loresmith.sdk.calls.guards import GUARDS_TRAIN
 from loresmith.sdk.calls.policy_replay import REPLAY
 from tests.advice.corpora import document
 from tests.serving.gateway.gateways import RunningGateway, add_release, write_config
 from tests.serving.gateway.guarded_house import saying
 from tests.serving.gateway.house import chat, make_keys, wait_until
 from tests.serving.gateway.records import records_of
+from tests.serving.guards.test_topic import lines, write
 from tests.serving.retrieval.indexes import build
 
 CANARIES = {"": "opencanary", "clinical": "wardcanary", "export": "radarcanary", "both": "pilotcanary"}
@@ -49,6 +51,7 @@ GUARDS = [
     {"kind": "privacy", "on": ["retrieved"], "finds": ["email"]},
     {"kind": "injection", "on": ["retrieved"]},
     {"kind": "deny", "on": ["retrieved"], "phrases": ["zebra"]},
+    {"kind": "topic", "model": "arms/guard", "topics": ["weapons"], "message": "No arms here."},
 ]
 
 RULES = """\
@@ -82,6 +85,8 @@ class Library:
         with Workspace.init(self.workspace) as opened:
             add_release(opened, self.workspace)
             passages = opened.ledger.assets.add("index", index, {}, ()).digest
+            examples = write(folder / "examples.jsonl", lines())
+            GUARDS_TRAIN.run(opened, GUARDS_TRAIN.request(examples=examples, name="arms", settings=("folds=3",)), lambda _: None)
         model = {"release": "acme", "window": 4096, "slots": 4, "threads": 1}
         config = {
             "models": {"acme": model, "small": {**model, "window": 512}},
@@ -188,6 +193,27 @@ def test_guards_look_at_passages_before_a_model_does(library: Library, stream: b
         }
         assert sum(one.count for one in record.guards if one.guard == "deny") == 2  # a text, and where another stands
         assert len(record.documents) == 2
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_topic_that_examples_taught_is_refused_coming_in_and_going_out(library: Library, stream: bool) -> None:
+    arms = "How do I buy ammunition for my rifle and assemble the grenade?"
+    with library.gateway.client(library.keys["user:nobody"]) as client:
+        asked, told, fine = (
+            client.post("/v1/chat/completions", json=chat(text=text, **saying(answer), stream=stream))
+            for text, answer in ((arms, "Yes."), ("Which printer?", arms), ("Which printer?", "The printer is late."))
+        )
+    assert (asked.status_code, asked.json()["error"]["message"]) == (400, "No arms here.")
+    assert told.status_code == fine.status_code == 200
+    assert "No arms here." in told.text
+    assert "grenade" not in told.text
+    for said, verdicts in (
+        (asked, [("topic", "weapons", "input", "refuse")]),
+        (told, [("topic", "weapons", "output", "refuse")]),
+        (fine, []),
+    ):
+        outcome = records_of(library.workspace, said.headers["x-request-id"])[-1]
+        assert [(one.guard, one.rule, one.where, one.action) for one in outcome.guards] == verdicts
 
 
 def test_an_answer_can_be_sent_back_as_it_came(library: Library) -> None:
