@@ -40,6 +40,9 @@ def records(workspace: Path, response: str, phases: int = 2) -> dict[str, AuditR
 def test_every_answer_has_an_intent_and_an_outcome(house: House) -> None:
     access = read_access(house.config)
     policy = Policy.load(access.settings.policy, access.groups, access.folder)
+    adapter = yaml.safe_load(house.config.read_text())["models"]["ward"]["adapters"]["clinical"]
+    with Workspace.open(house.workspace) as opened:
+        model = opened.ledger.releases.target("ward", "production")
     with house.client("user:of-physicians") as client:
         for stream in (False, True):
             for route, body in (
@@ -59,8 +62,8 @@ def test_every_answer_has_an_intent_and_an_outcome(house: House) -> None:
                     assert (record.resource.kind, record.resource.id) == ("adapter", "ward:clinical")
                     assert (record.action, record.allowed, record.policies) == ("complete", True, ("default",))
                     assert record.context["route"] == route
-                    assert record.model
-                    assert record.adapter
+                    assert (record.channel, record.served) == ("production", "ward:clinical")
+                    assert (record.model, record.adapter) == (model, adapter)
                     assert record.answer_labels == ("clinical",)
                     assert record.policy == policy.digest
                 assert intent.latency_ms == 0
