@@ -48,6 +48,7 @@ def test_every_answer_has_an_intent_and_an_outcome(house: House) -> None:
             for route, body in (
                 ("/v1/chat/completions", chat("ward:clinical", max_tokens=20)),
                 ("/v1/completions", {"model": "ward:clinical", "prompt": "Hi", "max_tokens": 20, "seed": 1}),
+                ("/v1/responses", {"model": "ward:clinical", "input": "Hi", "max_output_tokens": 20, "temperature": 0}),
             ):
                 begun = time.monotonic()
                 said = client.post(route, json={**body, "stream": stream})
@@ -76,8 +77,12 @@ def test_every_answer_has_an_intent_and_an_outcome(house: House) -> None:
 
 
 def text_of(body: str, stream: bool) -> str:
-    """What was said, of a chat or a completion."""
+    """What was said, by whichever route."""
     events = [json.loads(line[6:]) for line in body.splitlines() if line.startswith("data: {")] if stream else []
+    if stream and "type" in events[0]:
+        return "".join(one["delta"] for one in events if one["type"] == "response.output_text.delta")
+    if not stream and "output" in json.loads(body):
+        return str(json.loads(body)["output"][0]["content"][0]["text"])
     choices = [one["choices"][0] for one in events] if stream else json.loads(body)["choices"]
     said = [one.get("delta") or one.get("message") or {"content": one.get("text")} for one in choices]
     return "".join(one.get("content") or "" for one in said)

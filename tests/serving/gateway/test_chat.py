@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Annotated, Any, Literal
 
 import openai
@@ -193,6 +194,17 @@ def test_an_answer_is_parsed_into_a_pydantic_model(house: House) -> None:
         model="acme", messages=ASK, response_format=Forecast, max_tokens=300, seed=1
     ) as stream:
         assert stream.get_final_completion().choices[0].message.parsed == said.message.parsed
+
+
+def test_an_answer_is_written_by_a_grammar(house: House) -> None:
+    """Which no expression could: as many brackets are closed as were opened."""
+    grammar = 'start: "(" sum ")"\nsum: NUMBER "+" NUMBER | start\nNUMBER: /[0-9]/'
+    for seed in range(3):
+        asked: dict[str, Any] = {"model": "acme", "messages": ASK, "max_tokens": 200, "seed": seed}
+        said = house.openai().chat.completions.create(**asked, extra_body={"guided_grammar": grammar}).choices[0]
+        found = re.fullmatch(r"(\(+)\d\+\d(\)+)", said.message.content)
+        assert found is not None, said
+        assert (said.finish_reason, len(found[1])) == ("stop", len(found[2]))
 
 
 def test_a_text_is_gone_on_from(house: House) -> None:
