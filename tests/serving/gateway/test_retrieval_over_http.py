@@ -86,7 +86,8 @@ class Library:
             add_release(opened, self.workspace)
             passages = opened.ledger.assets.add("index", index, {}, ()).digest
             examples = write(folder / "examples.jsonl", lines())
-            GUARDS_TRAIN.run(opened, GUARDS_TRAIN.request(examples=examples, name="arms", settings=("folds=3",)), lambda _: None)
+            taught = GUARDS_TRAIN.request(examples=examples, name="arms", settings=("folds=3",))
+            GUARDS_TRAIN.run(opened, taught, lambda _: None)
         model = {"release": "acme", "window": 4096, "slots": 4, "threads": 1}
         config = {
             "models": {"acme": model, "small": {**model, "window": 512}},
