@@ -217,8 +217,8 @@ def test_who_stands_by_has_loaded_what_takes_long(tiny_directory: Path) -> None:
     script = f"""
 import sys
 from loresmith.serving.engines.starting import EngineStart, make_engine
-from loresmith.serving.engines.worker import _load_libraries
-_load_libraries()
+from loresmith.serving.engines.worker import load_libraries
+load_libraries()
 before = set(sys.modules)
 make_engine(EngineStart(factory={FACTORIES["torch"]!r}, arguments={{"directory": {str(tiny_directory)!r}}}, threads=1))
 print(*sorted(set(sys.modules) - before))
