@@ -10,7 +10,6 @@ With `--libraries` it loads what the engine `torch` needs while it waits for the
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import queue

@@ -83,6 +83,7 @@ class ServedModels:
         self._keep_previous = keep_previous
         self._kept: dict[str, _Kept] = {}
         self._trying = TryingAgain()
+        self._announced: dict[str, str] = {}  # what is being loaded, so far as that was said
         self._deciding = asyncio.Lock()  # what is wanted is looked at and put into service by one at a time
         self._loading: asyncio.Task[None] | None = None
         self._ending: set[asyncio.Task[None]] = set()
@@ -164,7 +165,7 @@ class ServedModels:
     async def _bring(self, name: str, settings: ServedModelSettings, wanted: str) -> None:
         """Load a model, and put it into service if it still is what is wanted."""
         try:
-            model = await self._load(name, settings, again=self._trying.failed(name, wanted))
+            model = await self._load(name, settings, wanted)
             try:
                 async with self._deciding:
                     await self._settle(name, model)
@@ -177,10 +178,11 @@ class ServedModels:
         finally:
             self._loading = None
 
-    async def _load(self, name: str, settings: ServedModelSettings, *, again: bool = False) -> ServedModel:
+    async def _load(self, name: str, settings: ServedModelSettings, wanted: str = "") -> ServedModel:
         loadable = await asyncio.to_thread(require_loadable, settings, self._ledger)
         self._let_go(name)  # two at a time have room
-        if not again:
+        if not wanted or self._announced.get(name) != wanted:  # else it is tried again
+            self._announced[name] = wanted
             self._say(f"{name}: loading {settings.release}@{settings.channel}")
         return await load_model(name, settings, self._ledger, loadable, self._say, self._standby)
 
@@ -207,6 +209,7 @@ class ServedModels:
             self._end(before)
         self._models[name], self._loaded[name] = model, model.placed
         self._trying.forget(name)
+        self._announced.pop(name, None)
         self.problems.pop(name, None)
         facts = model.host.facts
         assert facts is not None
