@@ -144,6 +144,7 @@ def test_an_engine_ends_while_it_is_started_again(
     monkeypatch.setattr("loresmith.serving.engines.standby.DELAY_SECONDS", 0.01)
 
     async def story() -> None:
+        others = set(psutil.Process().children())  # of tests before this one
         standby = Standby() if in_waiting else None
         start = EngineStart(factory=FACTORIES["torch"], arguments={"directory": "slow"}, threads=1)
         host = EngineHost(start, standby=standby)
@@ -162,7 +163,7 @@ def test_an_engine_ends_while_it_is_started_again(
         if standby is not None:
             await standby.close()
         async with asyncio.timeout(20):
-            while psutil.Process().children():
+            while set(psutil.Process().children()) - others:
                 await asyncio.sleep(0.01)
 
     asyncio.run(story())
