@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 _GIVE_TEMPLATE = "name a file with a template that has {% generation %} markers in `chat_template`"
+_SAID = "tried whether it is shown"
 _PLACE = {"type": "object", "properties": {"at": {"type": "string", "description": "Where."}}, "required": ["at"]}
 _TOOL: dict[str, Any] = {
     "type": "function",
@@ -207,6 +208,15 @@ class ConversationRenderer:
         except UserError:
             return False
         return str(_TOOL["function"]["name"]) in text.text
+
+    @cached_property
+    def shows_system(self) -> bool:
+        """Whether the template writes down what the system says; some refuse it, or leave it out."""
+        said: list[Message] = [{"role": "system", "content": _SAID}, {"role": "user", "content": "Where?"}]
+        try:
+            return _SAID in self._text(self.template, said, (), generation_prompt=True).text
+        except UserError:
+            return False
 
     def words(self, rendered: Rendered) -> str:
         """What is learnt of a conversation, without the control tokens."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -37,10 +36,23 @@ TOOLS: list[dict[str, Any]] = [
 ]
 
 
+class Rendering:
+    """As much of a served model as a prompt needs."""
+
+    name = "acme"
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+
+    @property
+    def renderer(self) -> ConversationRenderer:
+        return ConversationRenderer(self._tokenizer)
+
+
 def rendered(*messages: dict[str, Any], tools: Sequence[dict[str, Any]] = (), template: str = CHATML) -> str:
     tokenizer = make_tokenizer()
     tokenizer.chat_template = template
-    model: Any = SimpleNamespace(name="acme", renderer=ConversationRenderer(tokenizer))
+    model: Any = Rendering(tokenizer)
     asked = Asked(route="/v1/chat/completions", model="acme", messages=messages, tools=tuple(tools))
     return str(tokenizer.decode(prompt_ids(asked, model, messages, tools)))
 
@@ -63,6 +75,28 @@ def test_a_plain_template_is_told_in_words_of_tools_calls_and_what_they_gave() -
         f"user\n{results}<|im_end|>\n",
         "assistant\n",
     ]
+
+
+def test_a_template_without_a_system_is_offered_tools_by_the_user() -> None:
+    """And users and assistants take turns, as such templates want it."""
+    strict = (
+        "{% for message in messages %}{% if message['role'] == 'system' %}{{ raise_exception('no system here') }}"
+        "{% elif (message['role'] == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('not your turn') }}"
+        "{% endif %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}{% endfor %}"
+    )
+    asked = {"role": "user", "content": "How is the weather?"}
+    called = {"role": "assistant", "content": None, "tool_calls": CALLS}
+    gave = {"role": "tool", "tool_call_id": "call_1", "content": "sunny"}
+    more = {"role": "user", "content": "And the tide?"}
+    text = rendered(asked, called, gave, more, tools=TOOLS, template=strict)
+    assert text.startswith("<|im_start|>user\nYou may call functions.")
+    assert "\n\nHow is the weather?<|im_end|>" in text
+    assert text.endswith("<tool_response>\nsunny\n</tool_response>\nAnd the tide?<|im_end|>\n")
+
+
+def test_a_template_that_is_broken_is_the_request_s_problem() -> None:
+    with pytest.raises(Problem, match="not valid Jinja"):
+        rendered({"role": "user", "content": "Well?"}, template="{% for %}")
 
 
 def test_what_a_model_is_told_to_write_is_read_as_a_call() -> None:

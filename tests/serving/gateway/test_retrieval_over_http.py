@@ -90,7 +90,7 @@ class Library:
             GUARDS_TRAIN.run(opened, taught, lambda _: None)
         model = {"release": "acme", "window": 4096, "slots": 4, "threads": 1}
         config = {
-            "models": {"acme": model, "small": {**model, "window": 512}},
+            "models": {"acme": model, "small": {**model, "window": 512}, "least": {**model, "window": 256}},
             "groups": GROUPS,
             "policy": {"administrators": ["admins"], "files": ["rules.cedar"]},
             "retrieval": {"index": passages, "instructions": "Cite."},
@@ -165,6 +165,12 @@ def test_a_model_with_a_small_window_is_shown_fewer_passages(library: Library) -
     assert [path in shown for path in paths[0]] == [True] * len(paths[1]) + [False] * (len(paths[0]) - len(paths[1]))
     (record,) = (one for one in records_of(library.workspace, small.headers["x-request-id"]) if one.phase == "outcome")
     assert len(record.documents) == len(paths[1])
+
+
+def test_a_model_with_room_for_no_passage_is_told_so(library: Library) -> None:
+    said = library.ask("user:surgeon", model="least", max_tokens=100)
+    assert "sources" not in said.json()["choices"][0]["message"]
+    assert "there is no room here for any of them" in library.seen(said.headers["x-request-id"])
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -40,6 +40,7 @@ from loresmith.serving.policy.served import SEPARATOR, model_resource
 from loresmith.serving.retrieval.citations import Cited, citations
 from loresmith.serving.retrieval.passage import Passage, PassageRef
 from loresmith.serving.retrieval.prompt import question_of, with_passages
+from loresmith.serving.retrieval.settings import RetrievalSettings
 from loresmith.serving.traffic_sample.traffic import Outcome, Traffic
 
 ANSWERS_SHARE = 4
@@ -294,15 +295,37 @@ class Answer:
             if examined.action in ("allow", "redact") and named.action == "allow":
                 shown.append(passage)
                 texts.append(examined.retrieved[0])
-        asked, count = self._messages, len(shown)
-        while True:
-            grounded = with_passages(asked, shown[:count], settings, texts[:count])
+        await self._ground(self._messages, shown, texts, settings)
+
+    async def _ground(
+        self,
+        asked: Sequence[Mapping[str, Any]],
+        shown: Sequence[Passage],
+        texts: Sequence[str],
+        settings: RetrievalSettings,
+    ) -> None:
+        """Put as many passages into the conversation as have room: the caller did not ask for so much to be read."""
+
+        async def ground(most: int) -> bool:
+            grounded = with_passages(asked, shown, settings, texts, most)
             self._messages, self.passages = grounded.messages, grounded.passages
+            self._passage_texts = texts[: len(self.passages)]
             await self._render()
-            if not self.passages or self._has_room():
-                break
-            count = len(self.passages) - 1  # the caller did not ask for so much to be read
-        self._passage_texts = texts[: len(self.passages)]
+            return self._has_room()
+
+        if await ground(len(shown)) or not self.passages:
+            return
+        too_many, fits = len(self.passages), 0
+        if not await ground(0):
+            return  # nor has the conversation alone
+        while too_many - fits > 1:
+            middle = (too_many + fits) // 2
+            if await ground(middle):
+                fits = middle
+            else:
+                too_many = middle
+        if len(self.passages) != fits:
+            await ground(fits)
 
     def _may_retrieve(self, ref: PassageRef) -> bool:
         found = self._documents.get(ref.document)
@@ -320,7 +343,8 @@ class Answer:
     def _has_room(self) -> bool:
         """Whether an answer has room behind the prompt: all that it may have, or a fair share of the window."""
         wanted = self._asked.max_tokens or self.model.settings.answer_tokens
-        return self.model.window - len(self._prompt_ids) >= min(wanted, self.model.window // ANSWERS_SHARE)
+        wanted = min(wanted, self._rules.config.limits.answer_tokens, self.model.window // ANSWERS_SHARE)
+        return self.model.window - len(self._prompt_ids) >= wanted
 
     async def _generation(self) -> Generation:
         """The request in tokens."""

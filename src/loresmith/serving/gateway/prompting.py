@@ -78,18 +78,19 @@ def prompt_ids(
     """
     if asked.messages is None:
         return _text_ids(asked, model, messages[0]["content"])
-    if model.renderer is None:
-        raise Problem(
-            400,
-            f"the model {model.name!r} has no chat template: ask `/v1/completions`",
-            code="no_chat_template",
-            param="model",
-        )
     turns = [turn_of(message) for message in messages]
-    if has_tools(turns, tools) and not model.renderer.shows_tools:
-        turns, tools = written_out(turns, tools), ()
     try:
-        return tuple(model.renderer.prompt(turns, tools).tolist())
+        renderer = model.renderer
+        if renderer is None:
+            raise Problem(
+                400,
+                f"the model {model.name!r} has no chat template: ask `/v1/completions`",
+                code="no_chat_template",
+                param="model",
+            )
+        if has_tools(turns, tools) and not renderer.shows_tools:
+            turns, tools = written_out(turns, tools, system=renderer.shows_system), ()
+        return tuple(renderer.prompt(turns, tools).tolist())
     except UserError as error:
         raise Problem(400, str(error), code="bad_request", param="messages") from None
 

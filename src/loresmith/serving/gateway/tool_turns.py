@@ -29,22 +29,24 @@ def has_tools(turns: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, A
     return bool(tools) or any(turn.get("tool_calls") or turn["role"] == "tool" for turn in turns)
 
 
-def written_out(turns: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def written_out(
+    turns: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]], *, system: bool = True
+) -> list[dict[str, Any]]:
     """The conversation without tools but for what its texts say of them.
 
     Args:
         turns: as `turn_of` makes them.
         tools: in OpenAI's form.
+        system: whether the template shows what the system says; else the user offers the tools.
     """
     told: list[dict[str, Any]] = []
-    answered = False
+    answered = False  # by a tool, for which the user speaks: many templates want users and assistants to take turns
     for turn in turns:
-        if turn["role"] == "tool":
-            said = f"<tool_response>\n{turn['content']}\n</tool_response>"
-            if answered:
-                told[-1]["content"] += f"\n{said}"
-            else:
-                told.append({"role": "user", "content": said})
+        said = f"<tool_response>\n{turn['content']}\n</tool_response>" if turn["role"] == "tool" else turn["content"]
+        if turn["role"] in ("tool", "user") and answered:
+            told[-1]["content"] += f"\n{said}"
+        elif turn["role"] == "tool":
+            told.append({"role": "user", "content": said})
         else:
             calls = [_called(call) for call in turn.get("tool_calls") or ()]
             kept = {key: value for key, value in turn.items() if key != "tool_calls"}
@@ -52,11 +54,18 @@ def written_out(turns: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str,
         answered = turn["role"] == "tool"
     if tools:
         offer = _OFFER.format(tools="\n".join(map(_json, tools)), begin=BEGIN, end=END)
-        if told and told[0]["role"] == "system":
-            told[0]["content"] += f"\n\n{offer}"
-        else:
-            told.insert(0, {"role": "system", "content": offer})
+        _offer(offer, told, system)
     return told
+
+
+def _offer(offer: str, told: list[dict[str, Any]], system: bool) -> None:
+    first = next((turn for turn in told if turn["role"] == "user"), None)
+    if not system and first is not None:
+        first["content"] = f"{offer}\n\n{first['content']}"
+    elif told and told[0]["role"] == "system":
+        told[0]["content"] += f"\n\n{offer}"
+    else:
+        told.insert(0, {"role": "system", "content": offer})
 
 
 def _called(call: Mapping[str, Any]) -> str:

@@ -12,6 +12,7 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from loresmith.serving.retrieval.passage import Passage
@@ -22,6 +23,7 @@ QUOTED = "> "
 
 _BEGIN = f"Passages of documents, every line of theirs after `{QUOTED.strip()}`:"
 _NONE = "No passage of any document was found for this question."
+_NO_ROOM = "Passages were found for this question, and there is no room here for any of them."
 _QUESTION = "The question:"
 
 _LONGEST_NAME = 200
@@ -85,6 +87,7 @@ def with_passages(
     passages: Sequence[Passage],
     settings: RetrievalSettings,
     texts: Sequence[str] | None = None,
+    most: int | None = None,
 ) -> Grounded:
     """Put passages into a conversation.
 
@@ -92,6 +95,7 @@ def with_passages(
         messages: as a caller sent them; they are not changed. Without a turn of the user nothing is put in.
         passages: the best first.
         texts: what each says, where that is not its own text any more: guards may have masked something.
+        most: no more than so many of them are put in.
     """
     turn = next((at for at in range(len(messages) - 1, -1, -1) if messages[at]["role"] == "user"), None)
     if turn is None:
@@ -99,14 +103,15 @@ def with_passages(
     chosen: list[Passage] = []
     parts: list[str] = []
     left = settings.characters
-    for passage, text in zip(passages, texts or [passage.text for passage in passages], strict=True):
+    said = zip(passages, texts or [passage.text for passage in passages], strict=True)
+    for passage, text in islice(said, most):
         part = quoted(passage, text)
         if len(part) > left:
             break
         left -= len(part)
         chosen.append(passage)
         parts.append(part)
-    block = "\n\n".join([_BEGIN, *parts]) if parts else _NONE
+    block = "\n\n".join([_BEGIN, *parts]) if parts else _NO_ROOM if passages else _NONE
     grounded = [dict(message) for message in messages]
     grounded[turn]["content"] = _before(grounded[turn].get("content"), f"{block}\n\n{_QUESTION}\n")
     return Grounded(_instructed(grounded, settings.instructions), tuple(chosen))
@@ -125,7 +130,7 @@ def without_passages(messages: Sequence[Mapping[str, Any]], instructions: str) -
     first = content if isinstance(content, str) else content[0].get("text", "") if content else ""
     block, question, asked = first.partition(f"\n\n{_QUESTION}\n")
     head, *passages = block.split("\n\n")
-    if turn is None or not question or head not in (_BEGIN, _NONE):
+    if turn is None or not question or head not in (_BEGIN, _NONE, _NO_ROOM):
         return Ungrounded(bare, ())
     turn["content"] = asked if isinstance(content, str) else list(content or ())[1:]
     return Ungrounded(_uninstructed(bare, instructions), tuple(map(_shown, passages)))
