@@ -49,7 +49,7 @@ def test_each_path_computes_what_the_reference_does(
     comparison = compared(engine, directory)
     assert comparison.because() == []
     assert comparison.tokens > 300
-    assert comparison.agreement > 0.92
+    assert comparison.agreement > (0.92 if model_type == "xlstm" else 0.95)
 
 
 @pytest.mark.parametrize(

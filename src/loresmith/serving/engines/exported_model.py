@@ -12,4 +12,7 @@ from loresmith.serving.engines.generation import Words
 class ExportedModel(Words):
     """A model in OpenVINO's form."""
 
-    directory: Path = Field(description="The folder with openvino_model.xml; see docs/engines.md for how to make it.")
+    directory: Path = Field(
+        description="The folder with openvino_model.xml (docs/engines.md says how to make it), relative to the "
+        "configuration's folder; of `models certify`, to the one where it is called."
+    )

@@ -27,7 +27,8 @@ class RemoteServer(Words):
         description="The environment variable that holds the server's API key. The key itself stands in no file.",
     )
     certificates: Path | None = Field(
-        default=None, description="Certificates (PEM) that vouch for the server; null is the machine's own store."
+        default=None,
+        description="Certificates (PEM) that vouch for the server, found as an export is; null: the machine's own store.",
     )
     connect_seconds: float = Field(default=5, gt=0, le=60, description="In which the server must take a connection.")
     first_seconds: float = Field(
