@@ -28,7 +28,7 @@ class RemoteServer(Words):
     )
     certificates: Path | None = Field(
         default=None,
-        description="Certificates (PEM) that vouch for the server, found as exports are; null: the machine's own store.",
+        description="Certificates (PEM) that vouch for the server, found as exports are; null: the machine's own.",
     )
     connect_seconds: float = Field(default=5, gt=0, le=60, description="In which the server must take a connection.")
     first_seconds: float = Field(
