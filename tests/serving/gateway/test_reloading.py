@@ -1,4 +1,4 @@
-"""Configurations that are taken at the same time."""
+"""Configurations that are taken: at the same time, wholly or not at all, and beside other work."""
 
 from __future__ import annotations
 
@@ -7,25 +7,30 @@ import os
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from loresmith import Workspace
+from loresmith.errors import UserError
+from loresmith.serving.gateway import gateway as working
 from loresmith.serving.gateway.gateway import Gateway, Place
 from loresmith.serving.identity.server_key import make_server_key
 from loresmith.serving.settings import read_config
-from tests.serving.gateway.gateways import write_config
+from tests.serving.gateway.gateways import make_key, write_config
+from tests.serving.gateway.idle_gateway import in_workspace
 
+MODELS = {"acme": {"release": "acme"}}
 RULE = b'@id("a") permit (principal, action, resource);\n'
 
 
 def test_of_two_at_once_the_newer_one_holds(tmp_path: Path) -> None:
     """Also where the older one takes longer to read: here a policy comes from a pipe."""
-    models = {"acme": {"release": "acme"}}
     pipe = tmp_path / "slow.cedar"
     os.mkfifo(pipe)
     for folder in ("state", "workspace"):
         (tmp_path / folder).mkdir()
 
     def writes(**more: Any) -> Path:
-        return write_config(tmp_path, {"models": models, **more})
+        return write_config(tmp_path, {"models": MODELS, **more})
 
     async def story() -> None:
         with Workspace.init(tmp_path / "workspace") as workspace:
@@ -64,3 +69,55 @@ def opened(pipe: Path) -> int | None:
         return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
     except OSError:
         return None
+
+
+@pytest.fixture
+def unwatched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Configurations are taken when they are asked for alone."""
+    monkeypatch.setattr(working, "WATCH_SECONDS", 60)
+
+
+@pytest.mark.usefixtures("unwatched")
+def test_a_refused_configuration_gives_nobody_a_label(tmp_path: Path) -> None:
+    """Also where it is the quotas that are wrong."""
+    workspace = tmp_path / "workspace"
+    Workspace.init(workspace).close()
+    header = f"Bearer {make_key(workspace, 'user:ada', 'staff')}"
+    config = write_config(tmp_path, {"models": MODELS, "groups": {"staff": {}}})
+
+    async def story(gateway: Gateway) -> None:
+        before = gateway.authenticator.authenticate(header)
+        assert before.groups == ("staff",)
+        groups = {"staff": {"labels": ["secret"], "tenant": "other"}}
+        quotas = {"groups": {"stuff": {"tokens_per_day": 1}}}
+        write_config(tmp_path, {"models": MODELS, "groups": groups, "quotas": quotas})
+        with pytest.raises(UserError, match="stuff"):
+            await gateway.reload()
+        assert gateway.authenticator.authenticate(header) == before
+        write_config(tmp_path, {"models": MODELS, "groups": groups})
+        await gateway.reload()
+        assert gateway.authenticator.authenticate(header).labels == {"secret"}
+
+    in_workspace(workspace, config, story)
+
+
+@pytest.mark.usefixtures("unwatched")
+def test_an_issuer_is_read_beside_other_work(tmp_path: Path) -> None:
+    """Here it is this event loop itself that answers for it."""
+    asked = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b'HTTP/1.0 200 OK\r\n\r\n{"keys": []}')
+        writer.close()
+
+    async def story(gateway: Gateway) -> None:
+        async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/keys"
+            issuer = {"issuer": "https://login.example.org/", "audiences": ["gateway"], "keys": url}
+            write_config(tmp_path, {"models": MODELS, "identity": {"tokens": [issuer]}})
+            assert await gateway.reload()
+            assert len(asked) == 1
+            assert gateway.authenticator.problems == ()
+
+    in_workspace(tmp_path / "workspace", write_config(tmp_path, {"models": MODELS}), story)

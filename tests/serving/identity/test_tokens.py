@@ -409,3 +409,62 @@ def test_a_new_key_of_the_issuers_is_found_by_the_request_that_needs_it(
 
     assert asyncio.run(many()) == ["user:ada"] * 20
     assert issuer.asked == 2  # twenty requests, one question
+
+
+def of_issuer(keys: str, **more: Any) -> IdentitySettings:
+    return IdentitySettings.model_validate(
+        {"tokens": [{"issuer": ISSUER, "audiences": ["gateway"], "keys": keys, **more}]}
+    )
+
+
+def test_an_issuer_that_a_reload_brings_is_followed(
+    issuer: Issuer,
+    ledger: Ledger,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("loresmith.serving.identity.authenticator.POLL_SECONDS", 0.02)
+    monkeypatch.setattr("loresmith.serving.identity.issuer_keys.READ_AGAIN_SECONDS", -1.0)
+    monkeypatch.setattr("loresmith.serving.identity.issuer_keys.ASKED_AGAIN_SECONDS", -1.0)
+    known = Authenticator(IdentitySettings(), GROUPS, ledger.credentials, tmp_path / "credentials.key")
+    known.start()
+    try:
+        settings = of_issuer(issuer.url)
+        tokens = known.tokens_of(settings)
+        issuer.keys = KEYS  # published after they were first read
+        known.reload(settings, GROUPS, tokens)
+        deadline = time.monotonic() + 10
+        while issuer.asked < 3 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert known.authenticate(f"Bearer {token()}").id == "user:ada"
+    finally:
+        known.close()
+
+
+def test_what_is_known_of_an_issuer_outlives_a_change_of_its_settings(issuer: Issuer, tmp_path: Path) -> None:
+    """It may not be there just then."""
+    issuer.keys = KEYS
+    before = Tokens(of_issuer(issuer.url).tokens)
+    issuer.server.shutdown()
+    issuer.server.server_close()
+    after = Tokens(of_issuer(issuer.url, prefix="idp-").tokens, before=before)
+    assert after.principal(token(), GROUPS).id == "user:idp-ada"
+    assert before.principal(token(), GROUPS).id == "user:ada"
+    # A file is there, and may say something else by now.
+    file = tmp_path / "keys.json"
+    file.write_text(json.dumps({"keys": KEYS}))
+    before = Tokens(of_issuer("keys.json").tokens, tmp_path)
+    file.write_text(json.dumps({"keys": [jwk(THEIRS, "ours")]}))
+    with pytest.raises(Unauthenticated):
+        Tokens(of_issuer("keys.json", prefix="idp-").tokens, tmp_path, before=before).principal(token(), GROUPS)
+
+
+def test_keys_grow_old_while_the_machine_is_suspended(
+    issuer: Issuer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    issuer.keys = KEYS
+    keys = IssuerKeys(issuer.url, tmp_path)
+    assert keys.find("RS256", "ours") is not None
+    real = time.clock_gettime
+    monkeypatch.setattr(time, "clock_gettime", lambda clock: real(clock) + LONGEST_SECONDS + 1)
+    assert keys.find("RS256", "ours") is None

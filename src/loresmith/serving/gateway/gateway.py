@@ -28,6 +28,7 @@ from loresmith.serving.guards.in_force import file_state, guards_digest, with_di
 from loresmith.serving.identity.authenticator import Authenticator
 from loresmith.serving.identity.groups import Groups
 from loresmith.serving.identity.server_key import make_server_key
+from loresmith.serving.identity.tokens import Tokens
 from loresmith.serving.policy.policy import Policy
 from loresmith.serving.policy.served import release_names, require_release_names
 from loresmith.serving.quotas.quotas import Quotas
@@ -189,8 +190,9 @@ class Gateway:
             prepared = await asyncio.to_thread(self._prepare, only)
             if prepared is None:
                 return False
-            rules, state = prepared
-            self.authenticator.reload(rules.config.identity, rules.groups, self.place.folder)
+            rules, tokens, state = prepared
+            # From here on nothing may fail: else some of it would be in force, and some not.
+            self.authenticator.reload(rules.config.identity, rules.groups, tokens)
             self.quotas.reload(rules.config.quotas, rules.groups)
             self.models.reload(rules.config.models, rules.config.keep_previous_seconds)
             self.rules, self._seen = rules, state
@@ -247,8 +249,9 @@ class Gateway:
         if problem.status != 401:  # those have a record, and a count of their own
             self.telemetry.unread.labels(str(problem.status)).inc()
 
-    def _prepare(self, only: str | None = None) -> tuple[Rules, str] | None:
-        """The rules of the configuration as its files are now; None where nothing has changed, or it is not `only`."""
+    def _prepare(self, only: str | None = None) -> tuple[Rules, Tokens, str] | None:
+        """All that can fail or takes long of the configuration as its files are now, and their state; None where
+        nothing has changed, or it is not `only`."""
         if self.place.config is None:
             return None
         config = read_config(self.place.config)
@@ -265,9 +268,10 @@ class Gateway:
                 hint="start it again",
             )
         rules = _rules(config, self.ledger, self.place, self.clock, self.rules.embedders)
+        tokens = self.authenticator.tokens_of(config.identity, self.place.folder)
         if only not in (None, self._state_now()):  # written to while it was read
             return None
-        return rules, state
+        return rules, tokens, state
 
     def _state_now(self) -> str:
         """As `_state_of`; of a configuration that cannot be read, of what is in its file."""
@@ -331,6 +335,7 @@ def _rules(
 
     groups = Groups.from_settings(config.groups)
     # Before what takes long to open: mistakes are made here.
+    groups.require(config.quotas.groups, "quotas.groups")
     policy = Policy.load(config.policy, groups, place.folder, now)
     require_release_names(policy.statements, release_names(config.models, config.embeddings))
     retriever = None

@@ -83,8 +83,7 @@ class Authenticator:
         """Keep up with the ledger and the issuers, each in a thread: an issuer that does not answer delays nothing."""
         if self._settings.keys:
             self._start("identity: keys", self._follow_ledger)
-        if self._settings.tokens:
-            self._start("identity: issuers", self._follow_issuers)
+        self._start("identity: issuers", self._follow_issuers)  # where there are none, a reload may bring some
 
     def close(self) -> None:
         """End the threads."""
@@ -92,14 +91,23 @@ class Authenticator:
         for thread in self._threads:
             thread.join(POLL_SECONDS)
 
-    def reload(self, settings: IdentitySettings, groups: Groups, folder: Path = Path()) -> None:
-        """Go on with another configuration; whether keys are taken at all stays as it was.
+    def tokens_of(self, settings: IdentitySettings, folder: Path = Path()) -> Tokens:
+        """The issuers that `reload` is to go on with; waits for those that are new, so not for an event loop.
 
         Raises:
-            UserError: an issuer's keys cannot be read; then nothing has changed.
+            UserError: an issuer's keys cannot be read.
         """
-        if settings.tokens != self._settings.tokens:
-            self._tokens = Tokens(settings.tokens, folder, self._now)
+        if settings.tokens == self._settings.tokens:
+            return self._tokens
+        return Tokens(settings.tokens, folder, self._now, self._tokens)
+
+    def reload(self, settings: IdentitySettings, groups: Groups, tokens: Tokens) -> None:
+        """Go on with another configuration; whether keys are taken at all stays as it was.
+
+        Args:
+            tokens: of these settings, from `tokens_of`.
+        """
+        self._tokens = tokens
         self._settings, self._groups = settings.model_copy(update={"keys": self._settings.keys}), groups
 
     @property

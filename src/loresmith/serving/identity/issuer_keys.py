@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import logging
 import threading
-import time
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from loresmith.errors import UserError
+from loresmith.serving.wall_clock import elapsed
 
 if TYPE_CHECKING:
     from jwt import PyJWK
@@ -57,13 +57,14 @@ class IssuerKeys:
     Args:
         source: an https URL, or a file.
         folder: what a relative file starts from.
+        clock: seconds that pass, while the machine is suspended too: keys grow old then as well.
 
     Raises:
         UserError: the URL is not https, or the file cannot be read. A URL that cannot be reached is not an error:
             until it can be, the issuer's tokens are refused.
     """
 
-    def __init__(self, source: str, folder: Path, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, source: str, folder: Path, clock: Callable[[], float] = elapsed) -> None:
         self._source = source if "://" in source else folder / source
         self._clock = clock
         self._reading = threading.Lock()

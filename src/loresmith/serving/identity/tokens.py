@@ -32,16 +32,26 @@ class Tokens:
     Args:
         folder: what relative key files start from.
         now: the time of day, by which tokens expire.
+        before: those until now: what they know of a URL stays known, though it may not be there just now.
 
     Raises:
         UserError: an issuer's keys are read from a file that cannot be read, or over something else than https.
     """
 
     def __init__(
-        self, issuers: tuple[TokenIssuer, ...], folder: Path = Path(), now: Callable[[], datetime] | None = None
+        self,
+        issuers: tuple[TokenIssuer, ...],
+        folder: Path = Path(),
+        now: Callable[[], datetime] | None = None,
+        before: Tokens | None = None,
     ) -> None:
         self._now = WallClock() if now is None else now
-        self._issuers = {settings.issuer: (settings, IssuerKeys(settings.keys, folder)) for settings in issuers}
+        known = () if before is None else before._issuers.values()
+        held = {settings.keys: keys for settings, keys in known if "://" in settings.keys}
+        self._issuers: dict[str, tuple[TokenIssuer, IssuerKeys]] = {
+            settings.issuer: (settings, held.get(settings.keys) or IssuerKeys(settings.keys, folder))
+            for settings in issuers
+        }
 
     def principal(self, token: str, groups: Groups) -> Principal:
         """Who brings this token.
