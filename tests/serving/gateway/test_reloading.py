@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,8 @@ from loresmith.serving.gateway import gateway as working
 from loresmith.serving.gateway.gateway import Gateway, Place
 from loresmith.serving.identity.server_key import make_server_key
 from loresmith.serving.settings import read_config
-from tests.serving.gateway.gateways import make_key, write_config
-from tests.serving.gateway.idle_gateway import in_workspace
+from tests.serving.gateway.gateways import add_release, make_key, write_config
+from tests.serving.gateway.idle_gateway import in_workspace, until
 
 MODELS = {"acme": {"release": "acme"}}
 RULE = b'@id("a") permit (principal, action, resource);\n'
@@ -101,23 +103,59 @@ def test_a_refused_configuration_gives_nobody_a_label(tmp_path: Path) -> None:
     in_workspace(workspace, config, story)
 
 
-@pytest.mark.usefixtures("unwatched")
-def test_an_issuer_is_read_beside_other_work(tmp_path: Path) -> None:
-    """Here it is this event loop itself that answers for it."""
-    asked = []
+@asynccontextmanager
+async def issuer(meanwhile: Callable[[], Awaitable[None]]) -> AsyncIterator[dict[str, Any]]:
+    """The settings of an issuer for whom this event loop answers, when something has been done first."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        await reader.readuntil(b"\r\n\r\n")
+        await meanwhile()
         writer.write(b'HTTP/1.0 200 OK\r\n\r\n{"keys": []}')
         writer.close()
 
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        keys = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/keys"
+        yield {"issuer": "https://login.example.org/", "audiences": ["gateway"], "keys": keys}
+
+
+@pytest.mark.usefixtures("unwatched")
+def test_an_issuer_is_read_beside_other_work(tmp_path: Path) -> None:
+    done = []
+
+    async def other() -> None:
+        done.append("other work")
+
     async def story(gateway: Gateway) -> None:
-        async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
-            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/keys"
-            issuer = {"issuer": "https://login.example.org/", "audiences": ["gateway"], "keys": url}
-            write_config(tmp_path, {"models": MODELS, "identity": {"tokens": [issuer]}})
+        async with issuer(other) as trusted:
+            write_config(tmp_path, {"models": MODELS, "identity": {"tokens": [trusted]}})
             assert await gateway.reload()
-            assert len(asked) == 1
+            assert done == ["other work"]
             assert gateway.authenticator.problems == ()
 
     in_workspace(tmp_path / "workspace", write_config(tmp_path, {"models": MODELS}), story)
+
+
+def test_an_embedder_that_is_renewed_meanwhile_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(working, "WATCH_SECONDS", 0.02)
+    monkeypatch.setattr("loresmith.serving.identity.issuer_keys._TIMEOUT_SECONDS", 20)
+    embedding = {"models": MODELS, "embeddings": {"states": {"model": "states@production"}}}
+    with Workspace.init(tmp_path / "workspace") as workspace:
+        first, second = (add_release(workspace, tmp_path, (), "states", kind) for kind in ("qwen3", "llama"))
+        workspace.ledger.releases.promote("states", first, "production", "for the tests")
+    renewed = []
+
+    async def story(gateway: Gateway) -> None:
+        async def promote() -> None:
+            gateway.ledger.releases.promote("states", second, "production", "for the tests")
+            following = asyncio.create_task(gateway._follow())
+            await until(lambda: gateway.rules.embedders["states"].embedder.facts.digest == second)
+            following.cancel()
+            renewed.append(gateway.rules.embedders["states"])
+
+        async with issuer(promote) as trusted:
+            write_config(tmp_path, {**embedding, "identity": {"tokens": [trusted]}})
+            await gateway.reload()
+            assert gateway.rules.config.identity.tokens
+            assert [gateway.rules.embedders["states"]] == renewed
+
+    in_workspace(tmp_path / "workspace", write_config(tmp_path, embedding), story)

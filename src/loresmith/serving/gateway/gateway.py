@@ -20,7 +20,7 @@ from loresmith.serving.audit.tenant_keys import TenantKeys
 from loresmith.serving.audit.writer import Audit
 from loresmith.serving.gateway.background import as_failure, speaking, tell
 from loresmith.serving.gateway.problem import Problem
-from loresmith.serving.gateway.served_embedders import MovingEmbedders, ServedEmbedder, open_embedders
+from loresmith.serving.gateway.served_embedders import MovingEmbedders, ServedEmbedder, latest, open_embedders
 from loresmith.serving.gateway.served_models import ServedModels
 from loresmith.serving.gateway.telemetry import Telemetry
 from loresmith.serving.guards.guards import Guards
@@ -195,7 +195,8 @@ class Gateway:
             self.authenticator.reload(rules.config.identity, rules.groups, tokens)
             self.quotas.reload(rules.config.quotas, rules.groups)
             self.models.reload(rules.config.models, rules.config.keep_previous_seconds)
-            self.rules, self._seen = rules, state
+            embedders = latest(rules.embedders, self.rules.embedders)  # `_follow` may have renewed some meanwhile
+            self.rules, self._seen = replace(rules, embedders=embedders), state
         self.say(
             f"the configuration was taken anew: policy {rules.policy.digest[:12]}, guards {rules.guards_digest[:12]}"
         )

@@ -91,6 +91,14 @@ def open_embedders(
     return found
 
 
+def latest(opened: Mapping[str, ServedEmbedder], served: Mapping[str, ServedEmbedder]) -> dict[str, ServedEmbedder]:
+    """What was opened; but of models that are served already, what is served: its release may have moved on since."""
+    return {
+        name: served[name] if one.reference and name in served and served[name].reference == one.reference else one
+        for name, one in opened.items()
+    }
+
+
 class MovingEmbedders:
     """Looks which embedders are of another model than the one that is loaded, since a release moved on or back.
 
