@@ -17,10 +17,12 @@ import torch
 
 from loresmith import Workspace
 from loresmith.serving.engines.starting import FACTORIES
+from loresmith.serving.gateway.gateway import Gateway, Place
 from loresmith.serving.gateway.served_models import ServedModels
-from loresmith.serving.settings import ServedModelSettings
+from loresmith.serving.identity.server_key import NAME
+from loresmith.serving.settings import ServedModelSettings, read_config
 from tests.serving.engines.served_models import write_tiny
-from tests.serving.gateway.gateways import certify_unseen
+from tests.serving.gateway.gateways import certify_unseen, write_config
 from tests.serving.gateway.test_served_models import engines
 
 
@@ -35,11 +37,11 @@ class Followed:
         self._folder = folder
         self._made = made
 
-    def model(self, name: str, *, certified: bool = True) -> str:
+    def model(self, name: str, *labels: str, certified: bool = True) -> str:
         """The digest of one more model."""
         shutil.copytree(self._made, self._folder / name)
         (self._folder / name / "name").write_text(name)
-        digest = self.workspace.ledger.assets.add("model", self._folder / name, {"test": name}, ()).digest
+        digest = self.workspace.ledger.assets.add("model", self._folder / name, {"test": name}, labels).digest
         if certified:
             certify_unseen(self.workspace, digest)
         return digest
@@ -299,5 +301,46 @@ def test_an_engine_with_other_settings_is_not_kept(followed: Followed) -> None:
             await until(lambda: models.all()[0].settings.slots == 3)
             await until(lambda: len(engines()) == 1)
             assert digests(models) == {"x": second}
+
+    asyncio.run(story())
+
+
+def test_whoever_operates_it_is_told_of_each_model_that_nobody_may_ask(
+    followed: Followed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of one that a promotion or a configuration brings when it comes into service, and after a change of groups."""
+    monkeypatch.setattr("loresmith.serving.gateway.gateway.WATCH_SECONDS", 0.05)
+    followed.promote("x", followed.model("first"))
+    followed.promote("y", followed.model("second", "secret"))
+    x, y = ({name: {"release": name, "window": 256, "slots": 2, "threads": 1}} for name in "xy")
+
+    def configured(**more: Any) -> Path:
+        return write_config(tmp_path, {"standby": False, **more})
+
+    def unasked(name: str) -> int:
+        return followed.told(f"{name}: nobody may ask it, since it carries what no group holds: ")
+
+    async def story() -> None:
+        config, place = configured(models=x), followed.workspace.place
+        gateway = Gateway(
+            read_config(config),
+            followed.workspace.ledger,
+            Place(place.state, place.state / NAME, config, tmp_path),
+            followed.said.append,
+        )
+        try:
+            await gateway.start()
+            configured(models={**x, **y})
+            await until(lambda: "y" in digests(gateway.models))
+            assert (unasked("x"), unasked("y")) == (0, 1)
+            third = followed.model("third", "hidden")
+            followed.promote("x", third)
+            await until(lambda: digests(gateway.models)["x"] == third)
+            assert (unasked("x"), unasked("y")) == (1, 1)
+            configured(models={**x, **y}, groups={"staff": {"labels": ["secret"]}})
+            await until(lambda: followed.told("the configuration was taken anew") == 2)
+            assert (unasked("x"), unasked("y")) == (2, 1)
+        finally:
+            await gateway.close()
 
     asyncio.run(story())

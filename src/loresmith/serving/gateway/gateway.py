@@ -21,6 +21,7 @@ from loresmith.serving.audit.writer import Audit
 from loresmith.serving.gateway.background import as_failure, speaking, tell
 from loresmith.serving.gateway.problem import Problem
 from loresmith.serving.gateway.served_embedders import MovingEmbedders, ServedEmbedder, latest, open_embedders
+from loresmith.serving.gateway.served_model import ServedModel
 from loresmith.serving.gateway.served_models import ServedModels
 from loresmith.serving.gateway.telemetry import Telemetry
 from loresmith.serving.guards.guards import Guards
@@ -30,7 +31,7 @@ from loresmith.serving.identity.groups import Groups
 from loresmith.serving.identity.server_key import make_server_key
 from loresmith.serving.identity.tokens import Tokens
 from loresmith.serving.policy.policy import Policy
-from loresmith.serving.policy.served import release_names, require_release_names
+from loresmith.serving.policy.served import SEPARATOR, release_names, require_release_names
 from loresmith.serving.quotas.quotas import Quotas
 from loresmith.serving.retrieval.retriever import Retriever
 from loresmith.serving.settings import ServingConfig, read_config
@@ -122,7 +123,12 @@ class Gateway:
             self.rules.retriever.embedder if self.rules.retriever is not None else None,
         )
         self.models = ServedModels(
-            config.models, ledger, say, standby=config.standby, keep_previous=config.keep_previous_seconds
+            config.models,
+            ledger,
+            say,
+            standby=config.standby,
+            keep_previous=config.keep_previous_seconds,
+            served=self._tell_unheld,
         )
         self._moving = MovingEmbedders(ledger, say)
         self.telemetry = Telemetry(say)
@@ -140,7 +146,6 @@ class Gateway:
         self.authenticator.start()
         await self.quotas.start()
         await self.models.start()
-        self._tell_unheld()
         self._watching = asyncio.create_task(self._watch(), name="gateway: watch the configuration")
         self._following = asyncio.create_task(self._follow(), name="gateway: follow the embedders' releases")
 
@@ -200,23 +205,23 @@ class Gateway:
         self.say(
             f"the configuration was taken anew: policy {rules.policy.digest[:12]}, guards {rules.guards_digest[:12]}"
         )
-        self._tell_unheld()
+        for model in self.models.all():
+            self._tell_unheld(model)
         return True
 
-    def _tell_unheld(self) -> None:
-        """Say which models nobody may ask, whatever the policy says; callers are told of no such model."""
+    def _tell_unheld(self, model: ServedModel) -> None:
+        """Say what of a model nobody may ask, whatever the policy says; callers are told of no such model."""
         held = self.rules.groups.labels
-        for model in self.models.all():
-            named = {
-                model.name: model.labels,
-                **{f"{model.name}:{key}": model.labels_of(key) for key in model.adapters},
-            }
-            for name, labels in named.items():
-                if unheld := ", ".join(sorted(labels - held)):
-                    self.say(
-                        f"{name}: nobody may ask it, since it carries what no group holds: {unheld}; "
-                        "`groups` of a serving configuration says who holds which labels"
-                    )
+        named = {
+            model.name: model.labels,
+            **{f"{model.name}{SEPARATOR}{key}": model.labels_of(key) for key in model.adapters},
+        }
+        for name, labels in named.items():
+            if unheld := ", ".join(sorted(labels - held)):
+                self.say(
+                    f"{name}: nobody may ask it, since it carries what no group holds: {unheld}; "
+                    "`groups` of a serving configuration says who holds which labels"
+                )
 
     def note_stranger(self, response: str, path: str, address: str, problem: Problem) -> None:
         """Put somebody without a good credential on the record, but no flood of them: the rest is counted only."""

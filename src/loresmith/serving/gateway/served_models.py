@@ -60,6 +60,7 @@ class ServedModels:
     Args:
         standby: whether a process waits for the next engine.
         keep_previous: seconds that a model stays loaded after its release has moved on.
+        served: told of each model that comes into service.
 
     Attributes:
         problems: by the model's name, why what its release points at now is not served.
@@ -73,6 +74,7 @@ class ServedModels:
         *,
         standby: bool = False,
         keep_previous: float = 0,
+        served: Callable[[ServedModel], None] = lambda _: None,
     ) -> None:
         self._settings = dict(settings)
         self._ledger = ledger
@@ -81,6 +83,7 @@ class ServedModels:
         self._models: dict[str, ServedModel] = {}
         self._loaded: dict[str, str] = {}
         self._keep_previous = keep_previous
+        self._served = served
         self._kept: dict[str, _Kept] = {}
         self._trying = TryingAgain()
         self._announced: dict[str, str] = {}  # what is being loaded, so far as that was said
@@ -214,6 +217,7 @@ class ServedModels:
         facts = model.host.facts
         assert facts is not None
         self._say(f"{name}: serving {model.digest[:12]} ({facts.engine}, {facts.precision}, {facts.path} path)")
+        self._served(model)
 
     async def _kept_one(self, name: str, wanted: str) -> ServedModel | None:
         """What is kept of this name, if it is what is wanted and may still be served."""
