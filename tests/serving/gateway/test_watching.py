@@ -11,6 +11,7 @@ import pytest
 from loresmith.errors import UserError
 from loresmith.serving.gateway import gateway as working
 from loresmith.serving.gateway.gateway import Gateway
+from loresmith.serving.policy.policy import Policy
 from loresmith.serving.retrieval import opening
 from tests.serving.gateway.gateways import write_config
 from tests.serving.gateway.idle_gateway import in_workspace, until
@@ -105,3 +106,50 @@ def test_a_mistake_in_a_policy_is_found_before_an_index_is_opened(tmp_path: Path
             await gateway.reload()
 
     in_workspace(tmp_path / "workspace", configured(tmp_path), story)
+
+
+def test_trouble_lasts_until_a_configuration_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is written to while it is read is not."""
+    monkeypatch.setattr(working, "WATCH_SECONDS", 0.02)
+    policy = tmp_path / "own.cedar"
+    policy.write_text(FORBID)
+    config = configured(tmp_path)
+    looks: list[str] = []
+    real = Policy.load
+
+    def written_to(*arguments: Any) -> Policy:
+        looks.append(gateways[0].trouble)
+        policy.write_text(f"// {len(looks)}\n{FORBID}")
+        return real(*arguments)
+
+    gateways: list[Gateway] = []
+
+    async def story(gateway: Gateway) -> None:
+        gateways.append(gateway)
+        configured(tmp_path, retrieval={"index": "nowhere"})
+        await until(lambda: "nowhere" in gateway.trouble)
+        with monkeypatch.context() as patched:
+            patched.setattr(Policy, "load", written_to)
+            configured(tmp_path, keep_previous_seconds=7)
+            await until(lambda: len(looks) > 3)
+        assert all("nowhere" in trouble for trouble in looks)
+        await until(lambda: gateway.trouble == "")
+        assert gateway.rules.config.keep_previous_seconds == 7
+
+    in_workspace(tmp_path / "workspace", config, story)
+
+
+def test_what_is_in_force_is_not_taken_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To read it once at each look is enough; and while another reload goes on, there is no waiting for it."""
+    monkeypatch.setattr(working, "WATCH_SECONDS", 0.02)
+    (tmp_path / "own.cedar").write_text(FORBID)
+    config = configured(tmp_path)
+
+    async def story(gateway: Gateway) -> None:
+        configured(tmp_path, retrieval={"index": "nowhere"})
+        await until(lambda: "nowhere" in gateway.trouble)
+        async with gateway._reloading:
+            configured(tmp_path)
+            await until(lambda: gateway.trouble == "")
+
+    in_workspace(tmp_path / "workspace", config, story)

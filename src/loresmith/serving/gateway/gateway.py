@@ -299,12 +299,14 @@ class Gateway:
             await asyncio.sleep(WATCH_SECONDS)
             state = await asyncio.to_thread(self._state_now)
             still, before = state == before, state
-            known = state == failed and state != self._seen and time.monotonic() < again
-            if not still or known:
+            if state == self._seen:
+                self.trouble = ""
+                continue
+            if not still or (state == failed and time.monotonic() < again):
                 continue
             try:
-                await self.reload(only=state)
-                self.trouble = ""
+                if await self.reload(only=state):
+                    self.trouble = ""
             except Exception as error:  # noqa: BLE001 - whatever it is: it is told, and the next change is taken
                 failed, again = state, time.monotonic() + AGAIN_SECONDS
                 self._note_trouble(as_failure(error))
