@@ -17,9 +17,10 @@ from loresmith.serving.engines.generation import Constraint
 _UNKNOWN_ANYWHERE = frozenset({r"\p", r"\P", r"\b", r"\B", r"\A", r"\z", r"\Z", "[]", "[^]"})
 """Classes of Unicode, borders, and classes whose first letter is `]`, which not all read alike.
 
-Unknown in their places: groups other than `(?:`, classes of POSIX (`[[:alpha:]]`)."""
+Unknown in their places: groups other than `(?:`, and `[` in a class, which begins a class in it or of POSIX
+(`[[:alpha:]]`) for some, and is a letter for others."""
 
-_PART_OF_REGEX = re.compile(r"\\.|\(\?(?!:)|\[:|\[\^?\]?|\]", re.DOTALL)
+_PART_OF_REGEX = re.compile(r"\\.|\(\?(?!:)|\[\^?\]?|\]", re.DOTALL)
 """What is to be told apart: an escaped character, the beginning of a group, and where a class begins and ends."""
 
 _READ_PAST = frozenset({"multipleOf", "allOf"})
@@ -47,14 +48,14 @@ def _unknown(constraint: Constraint) -> Iterator[str]:
 
 def _unknown_in_regex(written: str) -> Iterator[str]:
     """In an expression; in a class, a parenthesis is a letter."""
-    depth = 0  # of classes in classes
+    in_class = False
     for part in _PART_OF_REGEX.findall(written):
-        if part in _UNKNOWN_ANYWHERE or (part == "(?" and not depth) or (part == "[:" and depth):
+        if part in _UNKNOWN_ANYWHERE or (part == "(?" and not in_class):
             yield part
-        elif part.startswith("["):
-            depth += 1
-        elif part == "]":
-            depth = max(0, depth - 1)
+        elif part.startswith("[") and in_class:
+            yield "[ in a class"
+        elif not part.startswith("\\"):
+            in_class = part.startswith("[") or (in_class and part != "]")
 
 
 def _unknown_in_schema(schema: Any) -> Iterator[str]:
