@@ -11,6 +11,9 @@ from loresmith.serving.gateway.problem import Problem
 
 _T = TypeVar("_T")
 
+LAST_LOOK_SECONDS = 0.2
+"""So long a stream may take to end after its time: the end of several answers at once takes turns of the event loop."""
+
 
 class TimeLimit:
     """The limit of one request, counted from here; an asynchronous context that is left by TimeoutError when it passes.
@@ -51,16 +54,17 @@ class TimeLimit:
         self._cut.reschedule(None)
 
     async def keep(self, pieces: AsyncGenerator[_T]) -> AsyncGenerator[_T]:
-        """The pieces that come in time, and the one that is there already when it is over.
+        """The pieces that come in time, and the one that is there when it is over.
 
         Raises:
             Problem: there are more of them.
         """
         late = False
         while not late:  # a last look: perhaps the last piece is out, and only the end was not asked for
-            late = asyncio.get_running_loop().time() >= self._until
+            now = asyncio.get_running_loop().time()
+            late = now >= self._until
             try:
-                async with asyncio.timeout_at(self._until):
+                async with asyncio.timeout_at(now + LAST_LOOK_SECONDS if late else self._until):
                     piece = await anext(pieces, None)
             except TimeoutError:
                 break
