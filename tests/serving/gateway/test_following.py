@@ -220,6 +220,43 @@ def test_what_was_rolled_back_while_it_was_loaded_never_serves(followed: Followe
     asyncio.run(story())
 
 
+def test_whatever_is_loaded_is_announced_also_when_it_was_once_in_vain(followed: Followed) -> None:
+    first, slow = followed.model("first"), followed.model("slow")
+    followed.promote("x", first)
+
+    async def story() -> None:
+        async with followed.served("x", keep=0) as models:
+            followed.gate(slow).write_text("wait")
+            followed.promote("x", slow)
+            await until(lambda: followed.loads(slow))
+            followed.promote("x", first)
+            followed.gate(slow).unlink()
+            await until(lambda: followed.told("not what its release points at any more"))
+            followed.promote("x", slow)
+            await until(lambda: digests(models) == {"x": slow})
+            assert followed.loads(slow) == 2
+            assert followed.told("loading") == 3
+
+    asyncio.run(story())
+
+
+def test_trouble_with_one_target_is_not_told_of_the_next(followed: Followed) -> None:
+    first, refused, slow = (followed.model(name) for name in ("first", "refused", "slow"))
+    followed.promote("x", first)
+    followed.gate(refused).write_text("it cannot be read")
+
+    async def story() -> None:
+        async with followed.served("x") as models:
+            followed.promote("x", refused)
+            await until(lambda: "it cannot be read" in models.problems.get("x", ""))
+            followed.gate(slow).write_text("wait")
+            followed.promote("x", slow)
+            await until(lambda: followed.loads(slow))
+            assert models.problems == {}
+
+    asyncio.run(story())
+
+
 def test_what_was_loaded_for_a_name_that_has_gone_is_ended(followed: Followed) -> None:
     first, slow = followed.model("first"), followed.model("slow")
     followed.promote("x", first)

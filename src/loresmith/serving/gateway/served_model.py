@@ -128,15 +128,15 @@ class ServedModel:
         return self.labels if adapter is None else self.labels | self.adapters[adapter].labels
 
 
-def place_model(name: str, settings: ServedModelSettings, ledger: Ledger) -> tuple[str, str]:
-    """What is to be loaded now: the digest of the model that the release points at, and one of all that matters.
+def place_model(settings: ServedModelSettings, ledger: Ledger) -> str:
+    """What is to be loaded now: a digest of the model that the release points at, its adapters and its settings.
 
     Raises:
         UserError: there is no such release, or what it points at is no model.
     """
     asset = ledger.assets.find(f"{settings.release}@{settings.channel}", kind="model")
     adapters = {key: ledger.assets.find(reference, kind="adapter").digest for key, reference in _adapters(settings)}
-    return asset.digest, _placed(asset.digest, adapters, settings)
+    return _placed(asset.digest, adapters, settings)
 
 
 @dataclass(frozen=True)
@@ -145,6 +145,7 @@ class Loadable:
 
     asset: Asset
     adapters: Mapping[str, Asset]
+    directory: Path
     start: EngineStart
 
 
@@ -160,9 +161,10 @@ def require_loadable(settings: ServedModelSettings, ledger: Ledger) -> Loadable:
     adapters = {key: ledger.assets.find(reference, kind="adapter") for key, reference in _adapters(settings)}
     digests = {key: adapter.digest for key, adapter in adapters.items()}
     require_parity(ledger, asset.digest, digests, settings)
+    directory = ledger.assets.directory(asset.digest)
     start = engine_start(
         settings.engine,
-        directory=ledger.assets.directory(asset.digest),
+        directory=directory,
         precision=settings.precision,
         device=settings.device,
         slots=settings.slots,
@@ -172,7 +174,7 @@ def require_loadable(settings: ServedModelSettings, ledger: Ledger) -> Loadable:
         base=asset.digest,
         options=settings.options,
     )
-    return Loadable(asset, adapters, start)
+    return Loadable(asset, adapters, directory, start)
 
 
 async def load_model(
@@ -189,9 +191,8 @@ async def load_model(
         UserError: it cannot be loaded, or nobody certified this version of the engine for it.
         Failure: the engine did not start.
     """
-    asset, adapters = loadable.asset, loadable.adapters
+    asset, adapters, directory = loadable.asset, loadable.adapters, loadable.directory
     digests = {key: adapter.digest for key, adapter in adapters.items()}
-    directory = ledger.assets.directory(asset.digest)
     host = EngineHost(loadable.start, lambda said: say(f"{name}: {said}"), standby)
     facts = await host.start()
     served = {key: ServedAdapter(adapter.digest, frozenset(adapter.labels)) for key, adapter in adapters.items()}

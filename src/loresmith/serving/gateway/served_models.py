@@ -41,14 +41,13 @@ POLL_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class _Kept:
-    """A model whose release has moved on, with what its release pointed at.
+    """A model whose release has moved on.
 
     Attributes:
         since: when that was, by the loop's clock.
         until: ends it in a while.
     """
 
-    wanted: str
     model: ServedModel
     since: float
     until: asyncio.TimerHandle
@@ -148,10 +147,9 @@ class ServedModels:
         settings = self._settings.get(name)
         if settings is None:
             return
-        _, wanted = await asyncio.to_thread(place_model, name, settings, self._ledger)
+        wanted = await asyncio.to_thread(place_model, settings, self._ledger)
         if self._loaded.get(name) == wanted:
-            self._trying.forget(name)
-            self.problems.pop(name, None)
+            self._forget_trouble(name)
             return
         if self._trying.waits(name, wanted):
             return
@@ -186,6 +184,7 @@ class ServedModels:
         self._let_go(name)  # two at a time have room
         if not wanted or self._announced.get(name) != wanted:  # else it is tried again
             self._announced[name] = wanted
+            self.problems.pop(name, None)  # it is of what was wanted before
             self._say(f"{name}: loading {settings.release}@{settings.channel}")
         return await load_model(name, settings, self._ledger, loadable, self._say, self._standby)
 
@@ -193,13 +192,12 @@ class ServedModels:
         """Decide what becomes of a model now that it has been loaded: its release may have moved on meanwhile."""
         wanted = ""
         if name in self._settings:
-            _, wanted = await asyncio.to_thread(place_model, name, self._settings[name], self._ledger)
+            wanted = await asyncio.to_thread(place_model, self._settings[name], self._ledger)
+        self._announced.pop(name, None)
         if self._settings.get(name) != model.settings:
             self._end(model)
         elif wanted == model.placed:
             self._serve(name, model)
-        elif name in self._kept:
-            self._end(model)
         else:
             self._say(f"{name}: {model.digest[:12]} was loaded, and is not what its release points at any more")
             self._keep(name, model)
@@ -211,9 +209,7 @@ class ServedModels:
         elif before is not None:
             self._end(before)
         self._models[name], self._loaded[name] = model, model.placed
-        self._trying.forget(name)
-        self._announced.pop(name, None)
-        self.problems.pop(name, None)
+        self._forget_trouble(name)
         facts = model.host.facts
         assert facts is not None
         self._say(f"{name}: serving {model.digest[:12]} ({facts.engine}, {facts.precision}, {facts.path} path)")
@@ -222,7 +218,7 @@ class ServedModels:
     async def _kept_one(self, name: str, wanted: str) -> ServedModel | None:
         """What is kept of this name, if it is what is wanted and may still be served."""
         kept = self._kept.get(name)
-        if kept is None or kept.wanted != wanted:
+        if kept is None or kept.model.placed != wanted:
             return None
         model = kept.model
         facts = model.host.facts
@@ -249,13 +245,19 @@ class ServedModels:
         loop = asyncio.get_running_loop()
         since = loop.time() if since is None else since
         until = loop.call_at(since + self._keep_previous, self._let_go, name)
-        self._kept[name] = _Kept(model.placed, model, since, until)
+        self._kept[name] = _Kept(model, since, until)
 
     def _let_go(self, name: str) -> None:
         kept = self._kept.pop(name, None)
         if kept is not None:
             kept.until.cancel()
             self._end(kept.model)
+
+    def _forget_trouble(self, name: str) -> None:
+        """What is wanted of this name is served."""
+        self._trying.forget(name)
+        self._announced.pop(name, None)
+        self.problems.pop(name, None)
 
     def _note(self, name: str, error: LoresmithError) -> None:
         if self.problems.get(name) != str(error):
@@ -293,4 +295,6 @@ class ServedModels:
             self._end(self._models.pop(name))
         for name in self.problems.keys() - self._settings.keys():
             self.problems.pop(name)
+        for name in self._announced.keys() - self._settings.keys():
+            self._announced.pop(name)
         self._trying.keep_only(self._settings)
