@@ -205,6 +205,24 @@ def test_a_ledger_that_is_replaced_while_it_is_open_is_used_no_more(tmp_path: Pa
         assert ledger.log.verify().first_bad is None
 
 
+def test_what_the_system_says_of_a_ledgers_file_is_told_in_our_words(tmp_path: Path) -> None:
+    folder, aside = tmp_path / "folder", tmp_path / "aside"
+    folder.mkdir()
+    place = Place(folder)
+    file = folder / "ledger.db"
+    with place.open(create=True) as ledger:
+        furnish(ledger, place)
+        folder.rename(aside)
+        folder.write_text("a file where the folder was")
+        with pytest.raises(Failure, match=r"ledger\.db: .*replaced or removed while it was open"):
+            ledger.credentials.version()
+        folder.unlink()
+        folder.mkdir()
+        file.symlink_to(file)
+        with pytest.raises(Failure, match=r"(?i)ledger\.db: .*symbolic links"):
+            ledger.credentials.version()
+
+
 def use(place: Place) -> None:
     with place.open() as ledger:
         ledger.log.verify()

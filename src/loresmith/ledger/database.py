@@ -97,10 +97,11 @@ class Database:
 
     def _file_there(self) -> tuple[int, int] | None:
         """Which file lies at the path; None of a server's database, and where there is none."""
-        try:
-            there = self.path.stat() if self.path else None
-        except FileNotFoundError:
-            return None
+        with file_faults(self.where):
+            try:
+                there = self.path.stat() if self.path else None
+            except (FileNotFoundError, NotADirectoryError):
+                return None
         return None if there is None else (there.st_dev, there.st_ino)
 
     def _require_its_file(self) -> None:
