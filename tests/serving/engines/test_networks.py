@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 import pytest
@@ -106,6 +107,64 @@ def test_a_model_that_no_path_computes_is_refused_when_it_is_loaded(
         network_for(load, slots=2, window=320)
     assert (hint or "") in (refused.value.hint or "")
     assert (refused.value.hint is None) == (hint is None)
+
+
+class Breaks:
+    """A model whose embedding raises an error, from one call of it on."""
+
+    def __init__(self, error: Exception, call: int) -> None:
+        self._error = error
+        self._calls_left = call
+
+    def __call__(self, module: Any, args: Any) -> None:
+        self._calls_left -= 1
+        if self._calls_left <= 0:
+            raise self._error
+
+    def model(self, model_type: str) -> Any:
+        model = tiny_model(model_type).eval()
+        model.get_input_embeddings().register_forward_pre_hook(self)
+        return model
+
+
+@pytest.mark.parametrize("error", [KeyError("a cache"), AssertionError("a shape")])
+@pytest.mark.parametrize("model_type", ["qwen3", "gemma3_text", "mamba"])
+def test_a_path_that_breaks_gives_way_to_the_next(model_type: str, error: Exception) -> None:
+    loaded = [Breaks(error, 2).model(model_type), tiny_model(model_type).eval()]
+    network = network_for(lambda: loaded.pop(0), slots=2, window=64)
+    assert network.path == "one by one"
+
+
+def test_a_cache_that_breaks_is_done_without() -> None:
+    class BreaksWithState(Breaks):
+        def __call__(self, module: Any, args: Any) -> None:
+            if args[0].shape[1] == 1:  # a step with what was remembered
+                raise self._error
+
+    loaded = [tiny_model("mamba").eval(), BreaksWithState(KeyError("a cache"), 0).model("mamba")]
+    assert network_for(lambda: loaded.pop(0), slots=2, window=64).path == "one by one, from the first token"
+
+
+@pytest.mark.parametrize(("model_type", "load"), [("qwen3", 1), ("gemma3_text", 1), ("mamba", 2)])
+def test_a_lack_of_memory_makes_no_model_slower(model_type: str, load: int) -> None:
+    breaking = Breaks(torch.OutOfMemoryError("CUDA out of memory"), 3 - load).model(model_type)
+    loaded = [*(tiny_model(model_type).eval() for _ in range(load - 1)), breaking, tiny_model(model_type).eval()]
+    with pytest.raises(torch.OutOfMemoryError):
+        network_for(lambda: loaded.pop(0), slots=2, window=64)
+
+
+@pytest.mark.parametrize("model_type", ["mamba", "falcon", "bloom", "qwen3_next"])
+def test_one_model_is_in_memory_at_a_time(model_type: str) -> None:
+    alive: list[weakref.ref[Any]] = []
+
+    def load() -> Any:
+        assert [one for one in alive if one() is not None] == []
+        model = tiny_model(model_type).eval()
+        alive.append(weakref.ref(model))
+        return model
+
+    network_for(load, slots=2, window=64)
+    assert len(alive) == 2
 
 
 @pytest.mark.parametrize("model_type", ["qwen3", "gemma3_text", "qwen3_moe"])

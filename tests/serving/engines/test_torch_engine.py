@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loresmith.errors import UserError
-from loresmith.models.storage import load_model
+from loresmith.models.storage import load_model, load_weights
 from loresmith.serving.engines.embedded.layout import Layout, Segment
 from loresmith.serving.engines.embedded.slot_cache import SlotCache
 from loresmith.serving.engines.embedded.torch_engine import TorchEngine
@@ -64,6 +65,32 @@ def test_the_same_seed_gives_the_same_answer_whatever_else_is_served(
     beside = answers(engine, [*traffic[:3], asked, *traffic[3:]], every)["it"]
     assert beside.tokens == alone.tokens
     assert beside.text == alone.text
+
+
+def test_an_engine_that_tries_two_paths_has_one_model_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[weakref.ref[Any]] = []
+
+    def load(*given: Any) -> Any:
+        assert [one for one in loaded if one() is not None] == []
+        model = load_weights(*given)
+        loaded.append(weakref.ref(model))
+        return model
+
+    monkeypatch.setattr("loresmith.models.storage.load_weights", load)
+    engine = TorchEngine(write_tiny(tmp_path, "mamba"), dtype=torch.float32, slots=2, window=64)
+    assert (engine.facts.path, len(loaded)) == ("one by one", 2)
+
+
+def test_a_device_without_memory_is_told_of(tiny_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def embed(*_given: Any) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    monkeypatch.setattr(torch.nn.Embedding, "forward", embed)
+    with pytest.raises(UserError, match="cpu has no memory for it: CUDA out of memory") as told:
+        TorchEngine(tiny_directory, slots=4, window=256)
+    assert "`slots`" in (told.value.hint or "")
 
 
 def test_many_requests_in_banks_of_several_sizes_answer_as_each_does_alone(tiny_directory: Path) -> None:

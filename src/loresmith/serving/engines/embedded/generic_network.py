@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -116,7 +117,9 @@ class GenericNetwork:
             for tokens in ([0, 0], [0]):
                 segments = [Segment(slot, 2 - len(tokens), tokens, True) for slot in range(min(2, self._cache.slots))]
                 logits_SV = self.forward(Layout(segments, device))
-        except (TypeError, AttributeError, RuntimeError, IndexError) as error:
+        except torch.OutOfMemoryError:
+            raise
+        except (TypeError, AttributeError, RuntimeError, LookupError, AssertionError) as error:
             raise UnsuitedModelError(str(error).partition("\n")[0]) from error
         layers = self._model.config.get_text_config(decoder=True).num_hidden_layers
         if len(self._seen) != layers or logits_SV.shape[0] != len(segments):
@@ -132,7 +135,14 @@ def _require_position_ids(model: PreTrainedModel) -> None:
 def _use_attention(model: PreTrainedModel, attention: Any) -> None:
     """Register an attention of this model's own, and no masks for it."""
     name = f"loresmith_slots_{next(_NUMBERS)}"
-    transformers.AttentionInterface.register(name, attention)
+    method = weakref.WeakMethod(attention)  # transformers would keep it for good, and the model with it
+
+    def attend(*args: Any, **kwargs: Any) -> Any:
+        own = method()
+        assert own is not None
+        return own(*args, **kwargs)
+
+    transformers.AttentionInterface.register(name, attend)
     transformers.AttentionMaskInterface.register(name, _no_mask)
     try:
         model.set_attn_implementation(name)

@@ -7,8 +7,10 @@ read a long text by other code than a short one, are tried with a long one too.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import Tensor
@@ -17,7 +19,7 @@ from loresmith.errors import UserError
 from loresmith.models.base_parity import TOLERANCE
 from loresmith.models.storage import embedding_rows
 from loresmith.serving.engines.embedded.fast_network import FAMILIES, FastNetwork
-from loresmith.serving.engines.embedded.generic_network import GenericNetwork, UnsuitedModelError
+from loresmith.serving.engines.embedded.generic_network import GenericNetwork
 from loresmith.serving.engines.embedded.layout import Layout, Segment
 from loresmith.serving.engines.embedded.network import Network
 from loresmith.serving.engines.embedded.solo_network import SoloNetwork
@@ -37,10 +39,20 @@ SINGLE_SLOTS = 2
 LONG = 300
 """Tokens of a long text: more than the chunks of 64 to 256 that recurrent families read at a time."""
 
-_FAILURES = (AttributeError, IndexError, RuntimeError, StopIteration, TypeError, ValueError)
+_FAILURES = (
+    AssertionError,
+    AttributeError,
+    LookupError,
+    RuntimeError,
+    StopIteration,
+    TypeError,
+    ValueError,
+)
 """What transformers' code raises for a model that it cannot compute in some way."""
 
 Load = Callable[[], "PreTrainedModel"]
+
+_Network = TypeVar("_Network", bound=Network)
 
 
 def network_for(load: Load, slots: int, window: int) -> Network:
@@ -51,24 +63,32 @@ def network_for(load: Load, slots: int, window: int) -> Network:
 
     Raises:
         UserError: transformers itself cannot compute the model in the precision that it is loaded in.
+        torch.OutOfMemoryError: the device has no room for it.
     """
     model = load()
     expected_TV = _expected(model)
     if model.config.model_type in FAMILIES:
-        try:
-            fast = FastNetwork(model, slots, window)
-            if _agrees(fast, expected_TV, model):
-                fast.let_go(model)
-                return fast
-        except (AttributeError, RuntimeError):
-            pass  # parts of another make: the generic path asks less of a model
-    try:
-        generic = GenericNetwork(model, slots, window)
-        if _agrees(generic, expected_TV, model):
-            return generic
-    except UnsuitedModelError:
-        pass
+        fast = _tried(partial(FastNetwork, model, slots, window), expected_TV, model)
+        if fast is not None:
+            fast.let_go(model)
+            return fast
+    generic = _tried(partial(GenericNetwork, model, slots, window), expected_TV, model)
+    if generic is not None:
+        return generic
+    del model  # two have no room
+    gc.collect()  # a model and its generic network know each other
     return _one_by_one(load(), expected_TV, min(LONG, window))
+
+
+def _tried(make: Callable[[], _Network], expected_TV: Tensor, model: PreTrainedModel) -> _Network | None:
+    """A network, if it computes what transformers computes."""
+    try:
+        network = make()
+        return network if _agrees(network, expected_TV, model) else None
+    except torch.OutOfMemoryError:
+        raise  # the next path would not need less
+    except _FAILURES:
+        return None  # parts of another make: the next path asks less of a model
 
 
 def _one_by_one(model: PreTrainedModel, expected_TV: Tensor, longest: int) -> SoloNetwork:
@@ -83,6 +103,8 @@ def _one_by_one(model: PreTrainedModel, expected_TV: Tensor, longest: int) -> So
             if way["remembers"] and not _agrees(solo, expected_TV, model):
                 continue
             _read(solo, longest, model)
+        except torch.OutOfMemoryError:
+            raise
         except _FAILURES as error:
             failure = error  # transformers' own cache fails for some of the recurrent families
         else:
@@ -113,6 +135,8 @@ def _expected(model: PreTrainedModel) -> Tensor:
     ids_1T = _trial_ids(model)[None].to(model.device)
     try:
         logits_TV: Tensor = model(input_ids=ids_1T, use_cache=False).logits[0, -SINGLE - 1 :].float()
+    except torch.OutOfMemoryError:
+        raise
     except _FAILURES as error:
         raise _not_computed(model, error) from error
     return logits_TV

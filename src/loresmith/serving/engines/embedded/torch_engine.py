@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from loresmith.errors import UserError
 from loresmith.serving.engines.admission import require_possible
 from loresmith.serving.engines.embedded.batch_adapters import add_adapters
 from loresmith.serving.engines.embedded.constraint import Constrained, Constraints
@@ -92,11 +93,19 @@ class TorchEngine:
         models: list[PreTrainedModel] = []
 
         def load() -> PreTrainedModel:
+            models.clear()  # two have no room
             loaded: Any = load_weights(directory, dtype)
             models[:] = [loaded.to(device)]
             return models[0]
 
-        self._network = network_for(load, max(slots, 2), window)
+        try:
+            self._network = network_for(load, max(slots, 2), window)
+        except torch.OutOfMemoryError as error:
+            raise UserError(
+                f"{device} has no memory for it: {str(error).partition('.')[0]}",
+                where=str(directory),
+                hint="fewer `slots` or a smaller `window` take less, and so does `precision: bf16` instead of fp32",
+            ) from None
         model = models[0]
         self._device = torch.device(device)
         self._tokenizer: PreTrainedTokenizerBase = load_tokenizer(directory)
