@@ -26,6 +26,8 @@ from loresmith.serving.traffic_sample.traffic import Traffic
 from loresmith.serving.wall_clock import elapsed
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from loresmith.serving.audit.tenant_keys import TenantKeys
 
 FOLDER = "traffic-sample"
@@ -197,22 +199,41 @@ class TrafficSample:
             self._parts[hour] = self._parts.get(hour, 0) + 1
 
     def _write(self, hour: str) -> None:
-        import pyarrow as pa
         import pyarrow.parquet
 
+        try:
+            table = _table(self._rows_of(hour))
+        except Exception:
+            if not self._leave_out(hour):
+                raise
+            table = _table(self._rows_of(hour))
+        day = self._folder / hour[:10]
+        for folder in (self._folder, day):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = day / f"{hour[11:]}-{self._process}-{self._parts.get(hour, 0)}.parquet"
+        staged = file.with_suffix(".writing")
+        pyarrow.parquet.write_table(table, staged, compression="zstd")
+        staged.replace(file)
+
+    def _rows_of(self, hour: str) -> list[dict[str, Any]]:
+        """What is to be written of an hour; its strata count as written."""
         rows: list[dict[str, Any]] = []
         for key in sorted(key for key in self._rows if key[0] == hour):
             kept = sorted(self._rows[key], key=lambda row: row["priority"])[: self._settings.per_stratum]
             self._rows[key] = kept
             self._written[key] = self._seen(key)
             rows += [{**row, "seen": self._written[key]} for row in kept]
-        day = self._folder / hour[:10]
-        for folder in (self._folder, day):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        file = day / f"{hour[11:]}-{self._process}-{self._parts.get(hour, 0)}.parquet"
-        staged = file.with_suffix(".writing")
-        pyarrow.parquet.write_table(pa.Table.from_pylist(rows, COLUMNS), staged, compression="zstd")
-        staged.replace(file)
+        return rows
+
+    def _leave_out(self, hour: str) -> int:
+        """Lose the rows of an hour that cannot be written, each of which would keep back all. How many those are."""
+        lost = 0
+        for key in [key for key in self._rows if key[0] == hour]:
+            sound = [row for row in self._rows[key] if _is_sound(row)]
+            lost += len(self._rows[key]) - len(sound)
+            self._rows[key] = sound
+        self.lost += lost
+        return lost
 
     def _outdated(self) -> set[str]:
         """The hours whose files say less than is known by now, be it only of how many were not drawn."""
@@ -245,3 +266,18 @@ class TrafficSample:
             total -= sizes[day]
         there = {day for day in {hour[:10] for hour in self._parts} if (self._folder / day).is_dir()}
         self._parts = {hour: part for hour, part in self._parts.items() if hour[:10] in there}
+
+
+def _table(rows: list[dict[str, Any]]) -> pa.Table:
+    import pyarrow as pa
+
+    return pa.Table.from_pylist(rows, COLUMNS)
+
+
+def _is_sound(row: dict[str, Any]) -> bool:
+    """Whether a row can be written."""
+    try:
+        _table([row])
+    except Exception:  # noqa: BLE001 - Arrow raises of many kinds, and each means the same
+        return False
+    return True
