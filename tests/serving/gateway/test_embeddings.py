@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import concurrent.futures
+import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,13 @@ import torch
 import yaml
 
 from loresmith import Workspace
+from loresmith.serving.audit.record import AuditRecord
 from tests.serving.engines.served_models import write_tiny
 from tests.serving.gateway.faces import FORBIDDEN, STATED, Face
 from tests.serving.gateway.gateways import add_release
 from tests.serving.gateway.house import wait_until
 from tests.serving.gateway.records import records_of
+from tests.serving.gateway.test_faults import records
 from tests.serving.gateway.test_reload import rewritten
 from tests.serving.retrieval.indexes import minilm
 
@@ -93,6 +96,27 @@ def test_what_cannot_be_embedded_whole_is_refused(face: Face) -> None:
     with pytest.raises(openai.BadRequestError, match="384"):
         client.embeddings.create(model="meaning", input="a", dimensions=12)
     assert len(vectors(client.embeddings.create(model="meaning", input="a", dimensions=384))[0]) == 384
+
+
+def test_who_leaves_pays_for_what_was_begun(face: Face) -> None:
+    texts = ["The pump is broken. " * 12] * 2000
+    with face.gateway.client(face.ada) as client:
+        head = client.build_request("POST", "/v1/embeddings", json={"model": "meaning", "input": texts})
+    known = records(face.workspace).keys()
+
+    def mine() -> dict[str, AuditRecord]:
+        new = {response: one for response, one in records(face.workspace).items() if response not in known}
+        found = [one for one in new.values() if "intent" in one]  # what was refused before may be written only now
+        assert len(found) <= 1
+        return found[0] if found else {}
+
+    with socket.create_connection((head.url.host, head.url.port)) as connection:
+        lines = [f"{name.decode()}: {value.decode()}" for name, value in head.headers.raw]
+        connection.sendall("\r\n".join(["POST /v1/embeddings HTTP/1.1", *lines, "", ""]).encode() + head.content)
+        wait_until(lambda: "intent" in mine(), 30)
+    wait_until(lambda: "outcome" in mine(), 30)
+    outcome = mine()["outcome"]
+    assert (outcome.status, outcome.prompt_tokens) == (499, 2000 * minilm().tokens(texts[0]))
 
 
 def test_others_are_answered_while_it_computes(face: Face) -> None:

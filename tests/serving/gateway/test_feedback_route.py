@@ -64,6 +64,11 @@ def test_a_choice_that_was_not_given_is_not_judged(face: Face) -> None:
     assert kept(face, done.json()["id"])[0].facts["choice"] == 1
     refused = give(face, face.ada, response=response, choice=2, rating="up")
     assert (refused.status_code, refused.json()["error"]["param"]) == (404, "choice")
+    (outcome,) = records_of(face.workspace, refused.headers["x-request-id"])
+    assert (outcome.status, outcome.allowed, outcome.release) == (404, True, "acme")
+    # Who may not say anything of it does not learn how many there are.
+    denied = give(face, face.eve, response=answer(face, face.eve), choice=2, rating="up")
+    assert denied.status_code == 403
 
 
 def test_only_who_asked_may_say_something(face: Face) -> None:

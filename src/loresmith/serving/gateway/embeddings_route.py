@@ -40,8 +40,8 @@ async def _embedded(gateway: Gateway, request: Request, body: EmbeddingsRequest)
         _require_room(tokens, served)
         await deed.admit(sum(tokens))
         await deed.intend()
+        deed.tokens = sum(tokens)  # also if the caller leaves
         vectors = await served.embed(texts)
-        deed.tokens = sum(tokens)
         span.note(
             response__model=served.name,
             usage__input_tokens=deed.tokens,

@@ -49,11 +49,11 @@ class FeedbackDesk:
         async with Deed(gateway, request, "feedback") as deed:
             deed.facts["about"] = given.response
             asked, answered = await self._exchange(given.response, deed.principal)
-            _require_choice(given, answered)
             deed.facts |= {name: getattr(asked, name) for name in ("release", "served", "channel", "model", "adapter")}
             deed.decide(
                 _resource(asked, answered), Problem(403, "you may not give feedback on this answer", code="forbidden")
             )
+            _require_choice(given, answered)
             given = await _examined(deed, given)
             await deed.admit(0)
             await deed.intend()
