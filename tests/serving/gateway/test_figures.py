@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
+import httpx2 as httpx
+from fastapi import Request
 from prometheus_client.parser import text_string_to_metric_families
 
 from loresmith import Workspace
 from loresmith.sdk.calls.audit import SEARCH
-from tests.serving.gateway.gateways import RunningGateway
+from loresmith.serving.gateway.app import behind_door, make_app
+from loresmith.serving.gateway.door import ON_RECORD
+from loresmith.serving.gateway.gateway import Gateway
+from tests.serving.gateway.gateways import RunningGateway, make_key, write_config
 from tests.serving.gateway.guarded_house import ASKED, REFUSED, Guarded, saying
 from tests.serving.gateway.house import House, chat, wait_until
+from tests.serving.gateway.idle_gateway import in_workspace
 from tests.serving.gateway.records import records_of
 
 CHATS = "/v1/chat/completions"
@@ -153,3 +161,37 @@ def test_what_has_no_record_is_counted(house: House) -> None:
     with Workspace.open(house.workspace) as opened:
         rows = [opened.ledger.audit_records.of(one.headers["x-request-id"]) for one in refused]
     assert not any(rows[:-1])
+
+
+def test_what_is_late_or_broken_is_counted_where_it_has_no_record(tmp_path: Path) -> None:
+    workspace = tmp_path / "workspace"
+    with Workspace.init(workspace):
+        pass
+    headers = {"authorization": f"Bearer {make_key(workspace)}"}
+    models = {"acme": {"release": "acme"}}
+    config = write_config(tmp_path, {"models": models, "standby": False, "limits": {"request_seconds": 1}})
+
+    async def story(gateway: Gateway) -> None:
+        app = make_app(gateway)
+
+        @app.get("/late")
+        async def late(request: Request, recorded: bool) -> None:
+            request.scope["state"][ON_RECORD] = recorded
+            await asyncio.Event().wait()
+
+        @app.get("/broken")
+        async def broken(request: Request, recorded: bool) -> None:
+            request.scope["state"][ON_RECORD] = recorded
+            raise ZeroDivisionError
+
+        transport = httpx.ASGITransport(behind_door(app, gateway), raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://gateway", headers=headers) as client:
+            for path, status in (("/late", 408), ("/broken", 500)):
+                for recorded in (False, True):
+                    said = await client.get(path, params={"recorded": recorded})
+                    assert said.status_code == status
+        (counted,) = gateway.telemetry.unread.collect()
+        unread = {one.labels["status"]: one.value for one in counted.samples if one.name.endswith("_total")}
+        assert unread == {"408": 1, "500": 1}
+
+    in_workspace(workspace, config, story)

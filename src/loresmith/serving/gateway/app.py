@@ -40,6 +40,10 @@ def make_app(gateway: Gateway) -> FastAPI:
             gateway.note_unread(problem)
         return problem.response()
 
+    async def told_broken(request: Request, _error: Exception) -> Response:
+        """A fault of ours: the caller learns nothing of it, the traceback goes to the log."""
+        return await told(request, Problem(500, "the gateway failed at this request", code="internal_error"))
+
     app = FastAPI(
         title="Loresmith gateway",
         version=version("loresmith"),
@@ -50,7 +54,7 @@ def make_app(gateway: Gateway) -> FastAPI:
             Problem: told,
             RequestValidationError: told,
             HTTPException: told,
-            Exception: _told_broken,
+            Exception: told_broken,
         },
     )
 
@@ -174,11 +178,6 @@ def _context(request: Request) -> dict[str, Any]:
 
 def _for_administrators() -> Problem:
     return Problem(403, "this is for administrators of the gateway", code="forbidden")
-
-
-async def _told_broken(_request: Request, _error: Exception) -> Response:
-    """A fault of ours: the caller learns nothing of it, the traceback goes to the log."""
-    return Problem(500, "the gateway failed at this request", code="internal_error").response()
 
 
 def _problem(error: Exception) -> Problem:

@@ -59,7 +59,7 @@ class Door:
         authenticate: who asks, by the header `authorization`.
         limits: of requests.
         rejected: told of those who are not known.
-        unread: told of what else is refused here.
+        unread: told of what else is refused here, or was not answered in time before there was a record of it.
     """
 
     def __init__(
@@ -96,7 +96,10 @@ class Door:
                 await self._pass(scope, receive, tell, response_id, limits)
         except TimeoutError:
             if not tell.begun:
-                await limit.problem().response()(scope, receive, tell)
+                problem = limit.problem()
+                if not scope["state"].get(ON_RECORD):
+                    self._unread(problem)
+                await problem.response()(scope, receive, tell)
         except Problem as problem:
             self._unread(problem)
             if not tell.begun:

@@ -251,7 +251,8 @@ class Gateway:
         )
 
     def note_unread(self, problem: Problem) -> None:
-        """Count a request of which nothing is on the record: it went to no route, or its body could not be read."""
+        """Count a request of which nothing is on the record: it went to no route, its body could not be read, or it
+        was not answered in time or at all."""
         if problem.status != 401:  # those have a record, and a count of their own
             self.telemetry.unread.labels(str(problem.status)).inc()
 
