@@ -33,6 +33,11 @@ async def gathered(host: EngineHost, generation: Generation) -> list[Emission]:
     return [emission async for emission in host.generate(generation)]
 
 
+def kill(host: EngineHost, by: signal.Signals = signal.SIGKILL) -> None:
+    assert host.process_id is not None  # 0 would be this process and all that it was started with
+    os.kill(host.process_id, by)
+
+
 def cpu_seconds(process: int) -> float:
     """What a process has used of processors so far (proc(5), utime and stime)."""
     fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
@@ -66,14 +71,15 @@ def test_a_process_serves_many_dies_and_comes_back(tiny_directory: Path, monkeyp
         stream = host.generate(long)
         await anext(stream)
         in_waiting = standby.process_id
-        os.kill(host.process_id or 0, signal.SIGKILL)
+        kill(host)
         with pytest.raises(EngineGone, match="in the middle"):
             async for _ in stream:
                 pass
         while not host.ready:
             await asyncio.sleep(0.05)
         again = await gathered(host, asked[3])
-        assert cpu_seconds(host.process_id or 0) < 10
+        assert host.process_id is not None
+        assert cpu_seconds(host.process_id) < 10
         assert host.starts == 2
         assert host.process_id == in_waiting is not None
         assert [said.tokens for said in again] == [said.tokens for said in first[3]]
@@ -87,7 +93,7 @@ def test_a_process_serves_many_dies_and_comes_back(tiny_directory: Path, monkeyp
         while standby.process_id is None:
             await asyncio.sleep(0.05)
         os.kill(standby.process_id, signal.SIGKILL)
-        os.kill(host.process_id or 0, signal.SIGKILL)
+        kill(host)
         while host.starts < 3:
             await asyncio.sleep(0.05)
         assert await gathered(host, asked[3])
@@ -153,7 +159,7 @@ def test_an_engine_ends_while_it_is_started_again(
             await asyncio.sleep(0.01)
         (tmp_path / "slow").write_text("wait")
         before = host.process_id
-        os.kill(before or 0, signal.SIGKILL)
+        kill(host)
         async with asyncio.timeout(30):
             while host.process_id == before:
                 await asyncio.sleep(0.01)
@@ -175,7 +181,7 @@ def test_who_waits_for_an_engine_that_does_not_end_is_told(monkeypatch: pytest.M
     async def story() -> None:
         host = EngineHost(EngineStart(factory="tests.serving.engines.dying_engine:start", threads=1))
         await host.start()
-        os.kill(host.process_id or 0, signal.SIGSTOP)
+        kill(host, signal.SIGSTOP)
         waiting = asyncio.create_task(gathered(host, Generation(id="waits", prompt=(1,), max_new_tokens=5)))
         await asyncio.sleep(0)
         await host.close()

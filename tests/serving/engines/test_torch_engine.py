@@ -278,6 +278,15 @@ def test_penalties_and_biases_change_what_is_chosen(engine: TorchEngine) -> None
     assert biased.ids == [77] * 5
 
 
+@pytest.mark.parametrize(("seen", "said"), [(0, "none"), (2, "2")])
+def test_it_is_told_how_many_devices_there_are(
+    tiny_directory: Path, monkeypatch: pytest.MonkeyPatch, seen: int, said: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: seen)
+    with pytest.raises(UserError, match=f"there is no device 'cuda:3' on this machine: torch sees {said}\n"):
+        start_torch({"directory": str(tiny_directory), "device": "cuda:3"})
+
+
 @pytest.mark.parametrize("device", ["cuda:99", "the good one"])
 def test_a_device_that_is_not_there_is_named(tiny_directory: Path, device: str) -> None:
     with pytest.raises(UserError, match=re.escape(repr(device))) as said:

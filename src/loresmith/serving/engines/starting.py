@@ -161,9 +161,8 @@ def _require_device(name: str) -> None:
         raise UserError(f"{name!r} is no device", hint="`cpu`, or `cuda:0` and the like") from None
     # torch says how many there are also where it is built without them, and where there is no driver.
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        there = f"of {torch.cuda.device_count()} that torch sees" if torch.cuda.device_count() else "torch sees none"
         raise UserError(
-            f"there is no device {name!r} on this machine: {there}",
+            f"there is no device {name!r} on this machine: torch sees {torch.cuda.device_count() or 'none'}",
             hint="`nvidia-smi` lists them; `device: cpu` needs none",
         )
 
