@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,12 @@ def test_a_models_first_chat_does_not_hold_up_the_event_loop(tmp_path: Path) -> 
 
 def engines() -> list[int]:
     """Processes of this one that compute."""
-    return [one.pid for one in psutil.Process().children() if "engines.worker" in " ".join(one.cmdline())]
+    found = []
+    for one in psutil.Process().children():
+        with suppress(psutil.NoSuchProcess):  # it ends just now
+            if "engines.worker" in " ".join(one.cmdline()):
+                found.append(one.pid)
+    return found
 
 
 @pytest.mark.slow
