@@ -102,6 +102,8 @@ def test_who_leaves_pays_for_what_was_begun(face: Face) -> None:
     texts = ["The pump is broken. " * 12] * 2000
     with face.gateway.client(face.ada) as client:
         head = client.build_request("POST", "/v1/embeddings", json={"model": "meaning", "input": texts})
+        last = client.post("/v1/embeddings", json={"model": "meaning", "input": "word"}).headers["x-request-id"]
+    records_of(face.workspace, last)  # and so all that was asked before is on the record
     known = records(face.workspace).keys()
 
     def mine() -> dict[str, AuditRecord]:
