@@ -257,8 +257,8 @@ def test_a_job_of_another_size_is_refused(factory: Factory, monkeypatch: pytest.
         factory.workspace.run(recipe(factory, rest=SLURM))
 
 
-def test_words_of_the_commands_stay_words(tmp_path: Path) -> None:
-    os.environ.setdefault("SLURM_JOB_ID", "7")
+def test_words_of_the_commands_stay_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
     request, events = tmp_path / "with space" / "request.json", tmp_path / "with space" / "events"
     command = SlurmLauncher(Compute(nodes=2, launcher="slurm")).command(request, events)
     echoed = subprocess.run(
