@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -40,11 +38,14 @@ class Piece:
     cached: int = 0
 
 
-def completion_body(generation: Generation, server: RemoteServer, window: int, ends: Sequence[int]) -> dict[str, Any]:
+def completion_body(
+    generation: Generation, server: RemoteServer, window: int, ends: Sequence[int], salt: str
+) -> dict[str, Any]:
     """The body of a request. Stop strings are not sent: they are looked for here, as for every engine.
 
     Args:
         ends: the model's own.
+        salt: what of prompts was computed is reused among requests of the same one only.
 
     Raises:
         UserError: the server's dialect has no word for what is asked for.
@@ -68,8 +69,6 @@ def completion_body(generation: Generation, server: RemoteServer, window: int, e
     if server.dialect == "openai":
         _require_plain(generation)
         return body
-    # What of prompts was computed is reused within a scope only. The server is not told whose scope it is.
-    salt = hashlib.sha256(generation.scope.encode()).hexdigest() if generation.scope else secrets.token_hex(16)
     body |= {
         "top_k": sampling.top_k or -1,
         "min_p": sampling.min_p,

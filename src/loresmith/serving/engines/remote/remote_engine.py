@@ -6,7 +6,9 @@ back, as for every engine; of a server that tells no token ids, its text is take
 
 from __future__ import annotations
 
+import hmac
 import queue
+import secrets
 import threading
 from collections import deque
 from collections.abc import Sequence
@@ -81,6 +83,7 @@ class RemoteEngine:
     ) -> None:
         self._server = server
         self._model = describe_model(directory)
+        self._key = secrets.token_bytes(32)
         self._breaker = Breaker(server.failures, server.pause_seconds)
         self._said: queue.Queue[tuple[str, RemoteCall | None, Piece | CallEnded]] = queue.Queue()
         self._line: deque[_Request] = deque()
@@ -117,7 +120,7 @@ class RemoteEngine:
     def add(self, generation: Generation) -> None:
         waiting = {request.generation.id for request in self._line}
         require_possible(generation, self.facts, self._running.keys() | waiting)
-        completion_body(generation, self._server, self.facts.window, self._model.ends)  # refused before it waits
+        self._body(generation)  # refused before it waits
         request = _Request(
             generation,
             TextStream(self._model.tokenizer, generation.stop),
@@ -162,13 +165,23 @@ class RemoteEngine:
             request.call.start()
 
     def _call(self, generation: Generation) -> RemoteCall:
-        body = completion_body(generation, self._server, self.facts.window, self._model.ends)
+        body = self._body(generation)
 
         def take(said: Piece | CallEnded) -> None:
             self._said.put((generation.id, call, said))
 
         call = RemoteCall(self._server, self._breaker, body, generation.alternatives, take, scored=generation.scored)
         return call
+
+    def _body(self, generation: Generation) -> dict[str, Any]:
+        salt = self._salt(generation.scope)
+        return completion_body(generation, self._server, self.facts.window, self._model.ends, salt)
+
+    def _salt(self, scope: str) -> str:
+        """One for a scope as long as this engine lives. The server cannot tell whose, not even by trying names."""
+        if not scope:
+            return secrets.token_hex(16)
+        return hmac.digest(self._key, scope.encode(), "sha256").hex()
 
     def _arrived(self) -> list[tuple[str, RemoteCall | None, Piece | CallEnded]]:
         arrived = []
@@ -279,7 +292,7 @@ class RemoteEngine:
                 ended.set()
 
         probe = Generation(id="probe", prompt=(0,), max_new_tokens=1, sampling=Sampling(temperature=0))
-        body = completion_body(probe, self._server, self.facts.window, ())
+        body = completion_body(probe, self._server, self.facts.window, (), self._salt(""))
         RemoteCall(self._server, self._breaker, body, None, take).start()
         ended.wait()
         last = arrived[-1]
