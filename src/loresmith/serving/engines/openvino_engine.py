@@ -81,10 +81,12 @@ class OpenvinoEngine:
         scheduler.max_num_seqs = slots
         scheduler.max_num_batched_tokens = PIECE
         scheduler.dynamic_split_fuse = True
+        arithmetic = self._arithmetic(precision)
         properties = {
             "INFERENCE_NUM_THREADS": threads,
-            "INFERENCE_PRECISION_HINT": "f32",
-            "KV_CACHE_PRECISION": "f32",
+            "INFERENCE_PRECISION_HINT": arithmetic,
+            "KV_CACHE_PRECISION": arithmetic,
+            "DYNAMIC_QUANTIZATION_GROUP_SIZE": "64",  # of what is multiplied by int8: twice OpenVINO's own, and faster
         }
         try:
             self._pipeline = self._genai.ContinuousBatchingPipeline(
@@ -102,7 +104,7 @@ class OpenvinoEngine:
             slots=slots,
             vocabulary_size=self._model.vocabulary_size,
             path="continuous batching",
-            version=self._version,
+            version=f"{self._release} in {arithmetic}",  # a receipt for one arithmetic is none for the other
         )
 
     @property
@@ -150,8 +152,13 @@ class OpenvinoEngine:
         del self._pipeline
 
     @property
-    def _version(self) -> str:
-        return str(self._genai.get_version()).partition("-")[0]
+    def _release(self) -> str:
+        return ".".join(str(self._genai.get_version()).split(".")[:2])
+
+    def _arithmetic(self, precision: str) -> str:
+        """bf16 where the processor has it, and the weights are rounded further than that."""
+        capable = "BF16" in self._openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        return "bf16" if capable and precision == "int8" else "f32"
 
     def _begin(self, request: _Request) -> Emission | None:
         """Hand a request to the pipeline."""

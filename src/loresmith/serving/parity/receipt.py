@@ -20,7 +20,7 @@ PARITY = "engine-parity"
 _EXPORTED = ("openvino_model.xml", "openvino_model.bin")
 
 _PACKAGES = {
-    "torch": ("loresmith", "torch", "transformers"),
+    "torch": ("loresmith", "torch", "transformers", "llvmlite"),
     "openvino": ("openvino-genai",),
     "openai": (),
 }
@@ -78,7 +78,7 @@ def receipt_covers(receipt: Receipt, engine: str, precision: str, engine_version
 
 def versions() -> dict[str, str]:
     """Of the packages whose code decides what engines compute."""
-    return {name: installed(name) for name in ("loresmith", "torch", "transformers", "openvino-genai")}
+    return {name: installed(name) for name in ("loresmith", "torch", "transformers", "llvmlite", "openvino-genai")}
 
 
 def computed_by(engine: str, options: Mapping[str, Any]) -> str:

@@ -20,8 +20,9 @@ from torch import Tensor, nn
 from loresmith.models.offline import transformers
 from loresmith.serving.engines.embedded.layout import Layout, Segment
 from loresmith.serving.engines.embedded.served_linear import ServedLinear
-from loresmith.serving.engines.embedded.slot_attention import SlotAttention, Twist
+from loresmith.serving.engines.embedded.slot_attention import slot_attention
 from loresmith.serving.engines.embedded.slot_cache import SlotCache
+from loresmith.serving.engines.embedded.twist import SlotAttention, Twist
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -64,7 +65,7 @@ class GenericNetwork:
     @torch.inference_mode()
     def forward(self, layout: Layout) -> Tensor:
         self._layout = layout
-        self._step = SlotAttention(layout, self._cache, self._model.dtype)
+        self._step = slot_attention(layout, self._cache, self._model.dtype)
         output = self._model(
             input_ids=layout.token_ids[None],
             position_ids=layout.positions[None],

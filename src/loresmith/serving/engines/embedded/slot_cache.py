@@ -2,9 +2,8 @@
 
 A slot holds one request's positions. Slots stand in banks, and a bank's memory goes by blocks of GRAIN positions: first
 the first block of all its slots, then the second. So the first blocks of a bank are one contiguous batch of matrices,
-which oneDNN multiplies without copying them first; in any other order it copies all keys and values for every token
-(profile in docs/log.md). The first two banks have BANK slots and each further one as many as all before it: a few
-requests read a small bank, and many few banks.
+which one operation multiplies without copying them first (profile in docs/log.md). The first two banks have BANK slots
+and each further one as many as all before it: a few requests read a small bank, and many few banks.
 
 Memory that no position has reached yet is not taken from the machine: the operating system hands out pages when they
 are written.
@@ -113,12 +112,25 @@ class SlotCache:
 
     def store(self, layer: int, places: Places, keys_NKD: Tensor, values_NKD: Tensor) -> None:
         """Keep the keys and values of a step's tokens."""
+        keys_XKPD, values_XKPD = self.of_layer(layer, keys_NKD, values_NKD)
+        rows = places.rows(keys_NKD.shape[1])
+        keys_XKPD.view(-1, keys_NKD.shape[2]).index_copy_(0, rows, keys_NKD.flatten(0, 1))
+        values_XKPD.view(-1, values_NKD.shape[2]).index_copy_(0, rows, values_NKD.flatten(0, 1))
+
+    def of_layer(self, layer: int, keys_NKD: Tensor, values_NKD: Tensor) -> tuple[Tensor, Tensor]:
+        """All keys of a layer (X, K, P, D) and all values; a slot's lie where `cells_of` says.
+
+        Args:
+            keys_NKD, values_NKD: some of them, for their sizes.
+        """
         kept = self._layers.get(layer)
         if kept is None:
             kept = self._layers[layer] = _Layer(self._zeros(keys_NKD), self._zeros(values_NKD))
-        rows = places.rows(keys_NKD.shape[1])
-        kept.keys_XKPD.view(-1, keys_NKD.shape[2]).index_copy_(0, rows, keys_NKD.flatten(0, 1))
-        kept.values_XKPD.view(-1, values_NKD.shape[2]).index_copy_(0, rows, values_NKD.flatten(0, 1))
+        return kept.keys_XKPD, kept.values_XKPD
+
+    def cells_of(self, slot: int) -> tuple[int, int]:
+        """The cell of a slot's first block, and how many cells further its next one is each time."""
+        return self._cell(slot, 0), self.banks[slot].size
 
     def of_slot(self, layer: int, slot: int, blocks: int) -> tuple[Tensor, Tensor]:
         """The first positions of one slot: its keys (K, J P, D) in one run, and its values (J, K, P, D) by blocks."""
