@@ -21,6 +21,7 @@ from loresmith.serving.audit.record import AuditRecord, Content
 from loresmith.serving.engines.generation import Emission, Generation
 from loresmith.serving.engines.host import EngineGone
 from loresmith.serving.gateway.asked import Asked, Finish, Piece, Usage, sampling_of_choice
+from loresmith.serving.gateway.found_passages import find_passages, show_as_many_as_fit
 from loresmith.serving.gateway.gateway import Gateway, Rules
 from loresmith.serving.gateway.long_text import is_long, worked
 from loresmith.serving.gateway.outgoing import Outgoing
@@ -32,15 +33,13 @@ from loresmith.serving.gateway.standing import Standing, unrecorded
 from loresmith.serving.gateway.time_limit import TimeLimit
 from loresmith.serving.gateway.together import together
 from loresmith.serving.guards.guard import Context
-from loresmith.serving.guards.guards import Examined
 from loresmith.serving.guards.verdict import Verdict
 from loresmith.serving.identity.principal import Principal
 from loresmith.serving.policy.resource import Resource
 from loresmith.serving.policy.served import SEPARATOR, model_resource
 from loresmith.serving.retrieval.citations import Cited, citations
-from loresmith.serving.retrieval.passage import Passage, PassageRef
+from loresmith.serving.retrieval.passage import Passage
 from loresmith.serving.retrieval.prompt import question_of, with_passages
-from loresmith.serving.retrieval.settings import RetrievalSettings
 from loresmith.serving.traffic_sample.traffic import Outcome, Traffic
 
 ANSWERS_SHARE = 4
@@ -99,7 +98,6 @@ class Answer:
         self._prompt_ids: tuple[int, ...] = ()
         self._error = ""
         self._ended = False
-        self._documents: dict[str, bool] = {}  # whether the caller may see them
         self.response = response
         self.choices: tuple[Outgoing, ...] = ()
         self.usage = Usage()
@@ -248,7 +246,8 @@ class Answer:
     async def _examine(self) -> None:
         """Let the guards look at what is asked; go where they send it."""
         messages = await worked(is_long(self._asked.prompt), conversation, self._asked, self.model)
-        examined = await self._looked_at(messages, self._asked.tools)
+        aside, context = is_long(messages, self._asked.tools), Context(labels=self._principal.labels)
+        examined = await worked(aside, self._rules.guards.examine, messages, self._asked.tools, (), context)
         self._standing.verdicts += examined.verdicts
         self._said = examined.messages
         if examined.action in ("refuse", "ask"):
@@ -261,14 +260,6 @@ class Answer:
         self._messages = examined.messages
         self._tools = examined.tools
 
-    async def _looked_at(
-        self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]], passage: str | None = None
-    ) -> Examined:
-        retrieved = () if passage is None else (passage,)
-        guards, context = self._rules.guards, Context(labels=self._principal.labels)
-        aside = is_long(messages, tools, retrieved)
-        return await worked(aside, guards.examine, messages, tools, retrieved, context)
-
     async def _retrieve(self) -> None:
         settings, retriever = self._rules.config.retrieval, self._rules.retriever
         if settings is None or retriever is None or self._asked.messages is None or not self.model.settings.retrieval:
@@ -277,62 +268,20 @@ class Answer:
         question = question_of(self._messages)
         if not question.strip():
             return
+        context = self._standing.context
         with self._span.retrieval(settings.index, settings.passages):
-            found = await asyncio.to_thread(
-                retriever.retrieve,
-                question,
-                self._principal.labels,
-                self._may_retrieve,
-                settings.passages,
-                settings.least_cosine,
-            )
-        shown: list[Passage] = []
-        texts: list[str] = []
-        for passage in found:
-            examined = await self._looked_at([], [], passage.text)
-            named = await self._looked_at([], [], passage.path)  # the model is shown where it stands, too
-            self._standing.verdicts += (*examined.verdicts, *named.verdicts)
-            if examined.action in ("allow", "redact") and named.action == "allow":
-                shown.append(passage)
-                texts.append(examined.retrieved[0])
-        await self._ground(self._messages, shown, texts, settings)
+            found = await find_passages(question, settings, retriever, self._rules, self._principal, context)
+        self._standing.verdicts += found.verdicts
+        said = self._messages
 
-    async def _ground(
-        self,
-        asked: Sequence[Mapping[str, Any]],
-        shown: Sequence[Passage],
-        texts: Sequence[str],
-        settings: RetrievalSettings,
-    ) -> None:
-        """Put as many passages into the conversation as have room: the caller did not ask for so much to be read."""
-
-        async def ground(most: int) -> bool:
-            grounded = with_passages(asked, shown, settings, texts, most)
+        async def show(most: int) -> tuple[int, bool]:
+            grounded = with_passages(said, found.passages, settings, found.texts, most)
             self._messages, self.passages = grounded.messages, grounded.passages
-            self._passage_texts = texts[: len(self.passages)]
+            self._passage_texts = found.texts[: len(self.passages)]
             await self._render()
-            return self._has_room()
+            return len(self.passages), self._has_room()
 
-        if await ground(len(shown)) or not self.passages:
-            return
-        too_many, fits = len(self.passages), 0
-        if not await ground(0):
-            return  # nor has the conversation alone
-        while too_many - fits > 1:
-            middle = (too_many + fits) // 2
-            if await ground(middle):
-                fits = middle
-            else:
-                too_many = middle
-        if len(self.passages) != fits:
-            await ground(fits)
-
-    def _may_retrieve(self, ref: PassageRef) -> bool:
-        found = self._documents.get(ref.document)
-        if found is None:
-            decision = self._rules.policy.decide(self._principal, "retrieve", ref.resource, self._standing.context)
-            found = self._documents[ref.document] = decision.allowed
-        return found
+        await show_as_many_as_fit(len(found.passages), show)
 
     async def _render(self) -> None:
         assert self._messages is not None
