@@ -18,7 +18,7 @@ from loresmith.serving.gateway.body_route import BodyRoute
 from loresmith.serving.gateway.chat_route import chat
 from loresmith.serving.gateway.completion_route import complete
 from loresmith.serving.gateway.deed import Deed
-from loresmith.serving.gateway.door import ON_RECORD, OPEN, Door, principal_of
+from loresmith.serving.gateway.door import ON_RECORD, OPEN, Door, principal_of, route_of
 from loresmith.serving.gateway.embeddings_route import embeddings
 from loresmith.serving.gateway.feedback_route import FeedbackDesk
 from loresmith.serving.gateway.gateway import Gateway
@@ -173,7 +173,7 @@ def _models(gateway: Gateway, request: Request) -> list[dict[str, Any]]:
 
 def _context(request: Request) -> dict[str, Any]:
     """What policies may ask of any request."""
-    return {"route": request.url.path, **({"address": request.client.host} if request.client else {})}
+    return {"route": route_of(request.scope), **({"address": request.client.host} if request.client else {})}
 
 
 def _for_administrators() -> Problem:

@@ -14,7 +14,7 @@ from typing import Any, Literal, Self
 from starlette.requests import Request
 
 from loresmith.serving.audit.record import AuditRecord
-from loresmith.serving.gateway.door import ON_RECORD, limit_of, principal_of
+from loresmith.serving.gateway.door import ON_RECORD, limit_of, principal_of, route_of
 from loresmith.serving.gateway.gateway import Gateway
 from loresmith.serving.gateway.problem import Problem
 from loresmith.serving.gateway.spans import UNSEEN, RequestSpan
@@ -44,10 +44,10 @@ class Deed:
         self, gateway: Gateway, request: Request, action: Action, span: RequestSpan = UNSEEN, *, looks: bool = False
     ) -> None:
         client = request.client
-        context: dict[str, Any] = {"route": request.url.path, **({"address": client.host} if client else {})}
+        context: dict[str, Any] = {"route": route_of(request.scope), **({"address": client.host} if client else {})}
         request.scope["state"][ON_RECORD] = True
         self._gateway = gateway
-        self._route = request.url.path
+        self._route = route_of(request.scope)
         self._span = span
         self._looks = looks
         self.principal = principal_of(request.scope)

@@ -11,6 +11,7 @@ import asyncio
 import json
 import re
 import secrets
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -30,6 +31,12 @@ OPEN = frozenset({"/health", "/ready"})
 """Routes that need no caller and say nothing of anybody."""
 
 ID_PREFIX = "resp_"
+
+ROUTE_CHARACTERS = 200
+"""Of a path so many are put on the record."""
+
+WAITED_SECONDS = 1
+"""Who took longer to send a body than this is looked up again: a key may have been revoked meanwhile."""
 
 ON_RECORD = "on_record"
 """What a request's state has of one that goes on the record, however it ends."""
@@ -115,8 +122,11 @@ class Door:
             scope["state"]["principal"] = await self._caller(scope, headers, response_id)
         scope["state"]["response_id"] = response_id
         if scope["method"] in _BODY_METHODS:
+            begun = time.monotonic()
             body = await _read_body(headers, receive, limits)
             receive = _again(body, receive)
+            if scope["path"] not in self._open and time.monotonic() - begun > WAITED_SECONDS:
+                scope["state"]["principal"] = await self._caller(scope, headers, response_id)
         await self._app(scope, receive, tell)
 
     async def _caller(self, scope: Scope, headers: Headers, response_id: str) -> Principal:
@@ -132,7 +142,7 @@ class Door:
                 code="invalid_api_key",
                 reason=error.reason,
             )
-            self._rejected(response_id, scope["path"], client[0] if client else "", problem)
+            self._rejected(response_id, route_of(scope), client[0] if client else "", problem)
             raise problem from None
         except IdentityUnavailable:
             raise Problem(503, "callers cannot be checked just now", code="unavailable", retry_after=2) from None
@@ -296,6 +306,12 @@ def principal_of(scope: Any) -> Principal:
     principal = scope["state"]["principal"]
     assert isinstance(principal, Principal)
     return principal
+
+
+def route_of(scope: Any) -> str:
+    """The path of a request, as it is put on the record."""
+    path: str = scope["path"]
+    return path if len(path) <= ROUTE_CHARACTERS else f"{path[:ROUTE_CHARACTERS]}…"
 
 
 def limit_of(scope: Any) -> TimeLimit:

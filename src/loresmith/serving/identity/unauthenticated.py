@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+REASON_CHARACTERS = 200
+"""Of a reason: it may tell what a stranger wrote."""
+
 
 class Unauthenticated(Exception):
     """The credential is missing or no good.
@@ -12,7 +15,7 @@ class Unauthenticated(Exception):
 
     def __init__(self, reason: str) -> None:
         super().__init__("not authenticated")
-        self.reason = reason
+        self.reason = reason[:REASON_CHARACTERS]
 
 
 class UnknownSigningKey(Unauthenticated):
