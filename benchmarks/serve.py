@@ -21,6 +21,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import subprocess
 import sys
 import tempfile
 from importlib.util import find_spec
@@ -75,13 +76,20 @@ def overhead(given: argparse.Namespace, _scratch: Path) -> dict[str, Any]:
     return measure(given.seconds, given.rounds)
 
 
-def litellm(given: argparse.Namespace, _scratch: Path) -> dict[str, Any]:
-    from benchmarks.serving.litellm_proxy import compare
+def litellm(given: argparse.Namespace, scratch: Path) -> dict[str, Any]:
+    from benchmarks.serving.litellm_proxy import REQUIREMENT, compare, environment
 
-    if given.litellm is None:
+    python: Path | None = given.litellm
+    if python is None and not given.quick:
+        print(f"installing {REQUIREMENT} ...", file=sys.stderr, flush=True)
+        try:
+            python = environment(scratch / "litellm")
+        except subprocess.CalledProcessError as error:
+            print(error, file=sys.stderr)
+    if python is None:
         _left_out("requests_s_vs_litellm", "name the Python of an environment with litellm[proxy] by --litellm")
         return {}
-    return compare(given.litellm, given.seconds, given.rounds)
+    return compare(python, given.seconds, given.rounds)
 
 
 def _left_out(what: str, hint: str) -> None:
@@ -96,7 +104,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, help="of each round of requests (default: 10)")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="of the engines")
     parser.add_argument("--openvino", type=Path, help="the model as OpenVINO has it (default: exported here to int8)")
-    parser.add_argument("--litellm", type=Path, help="the Python of an environment with litellm[proxy]")
+    parser.add_argument(
+        "--litellm", type=Path, help="the Python of an environment with litellm[proxy] (default: made here)"
+    )
     parser.add_argument("--quick", action="store_true", help="a tiny model and few requests: does everything run?")
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     given = parser.parse_args()

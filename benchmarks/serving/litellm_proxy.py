@@ -4,9 +4,7 @@ Both are asked flat out for the same chat, in turns. What counts is requests a s
 of CPU that the proxy's process, or the gateway's with its engine, took for them. The proxy checks its master key and
 keeps no record; the gateway has policy, guards, quotas and audit on.
 
-The proxy's requirements are not ours, so it lives in an environment of its own:
-
-    python -m venv litellm-env && litellm-env/bin/pip install 'litellm[proxy]==1.105.0'
+The proxy's requirements are not ours, so it lives in an environment of its own, which `environment` makes.
 """
 
 from __future__ import annotations
@@ -16,10 +14,12 @@ import json
 import os
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import urllib.error
 import urllib.request
+import venv
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -29,8 +29,23 @@ import psutil
 from benchmarks.serving.load import flat_out, request_bytes
 from benchmarks.serving.overhead import BODY, address_of, prepare, started
 
+REQUIREMENT = "litellm[proxy]==1.106.2"
+
 KEY = "sk-benchmark"
 START_SECONDS = 180
+
+
+def environment(folder: Path) -> Path:
+    """The Python of a new environment with the proxy, in `folder`.
+
+    Raises:
+        subprocess.CalledProcessError: it cannot be made, as where there is no package index.
+    """
+    venv.create(folder, with_pip=True)
+    python = folder / "bin" / "python"
+    command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", REQUIREMENT]
+    subprocess.run(command, check=True, stdout=sys.stderr)
+    return python
 
 
 def compare(python: Path, seconds: float, rounds: int) -> dict[str, Any]:
