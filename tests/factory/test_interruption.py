@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -28,14 +29,21 @@ count: {step: count-slowly, after: hello, to: 40, pause: 0.03}
 last: {step: write-text, text: last}
 """
 
+PRESSED_SLOWLY = """
+import sys
+from loresmith.cli.main import main
+from loresmith.factory import stopping
+stopping.ONE_PRESS_SECONDS = 3.0
+sys.exit(main(sys.argv[1:]))
+"""
+"""The command line for somebody between whose presses, meant as one, the machine may have been busy with others."""
 
-def wait_for_event(factory: Factory, kind: str, step: str, seconds: float = 20) -> None:
+
+def wait_until(what: Callable[[], object], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if any(name == step for _, name in factory.events(kind)):
-            return
+    while not what():
+        assert time.monotonic() < deadline, f"not so within {seconds} s"
         time.sleep(0.02)
-    raise AssertionError(f"no {kind} of {step} within {seconds} s")
 
 
 def workers_of(factory: Factory) -> list[psutil.Process]:
@@ -48,6 +56,16 @@ def workers_of(factory: Factory) -> list[psutil.Process]:
         except psutil.Error:
             continue
     return found
+
+
+def count_so_far(factory: Factory) -> int:
+    states = list(factory.folder.glob(".loresmith/work/*/state/state.json"))
+    return int(json.loads(states[0].read_text())[0]) if states else 0
+
+
+def is_stuck(factory: Factory) -> bool:
+    """Whether the step that hangs has come so far: it has written what it writes a moment before."""
+    return any(factory.folder.glob(".loresmith/work/*/outputs/text/text.txt"))
 
 
 def test_a_killed_factory_goes_on_and_ends_where_it_would_have_ended(factory: Factory, tmp_path: Path) -> None:
@@ -64,28 +82,24 @@ def test_a_killed_factory_goes_on_and_ends_where_it_would_have_ended(factory: Fa
         newest = next(iter(factory.workspace.runs), None)
         if newest is not None:
             assert newest.status in ("interrupted", "completed")
-    deadline = time.monotonic() + 10
-    while workers_of(factory) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert workers_of(factory) == [], "a worker dies with its factory"
+    wait_until(lambda: workers_of(factory) == [])  # a worker dies with its factory
     run = factory.workspace.run(recipe)
     assert run.status == "completed"
     assert run.actions()["count"].outputs == expected
     log = "".join(path.read_text() for path in (factory.folder / ".loresmith" / "runs").glob("*/count.log"))
-    assert "counting on from 0" in log
+    assert "counting on from" in log
     positions = [metric.position for metric in run.metrics("count", "total")]
     assert positions == sorted(set(positions))
     assert factory.workspace.verify().problems == ()
 
 
 def test_a_killed_worker_interrupts_its_run_and_the_next_goes_on(factory: Factory) -> None:
-    recipe = factory.recipe(SLOW)
+    recipe = factory.recipe(SLOW.replace("40", "120"))
     process = factory.start(recipe)
-    wait_for_event(factory, "step-started", "count")
-    time.sleep(0.6)
+    wait_until(lambda: count_so_far(factory))
     for worker in workers_of(factory):
         worker.kill()
-    _, message = process.communicate(timeout=20)
+    _, message = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "SIGKILL" in message
     assert "--resume" in message
@@ -104,8 +118,7 @@ def test_a_killed_worker_interrupts_its_run_and_the_next_goes_on(factory: Factor
 def test_ctrl_c_stops_at_a_safe_point_within_five_seconds(factory: Factory) -> None:
     recipe = factory.recipe("count: {step: count-slowly, to: 100000, pause: 0.01}")
     process = factory.start(recipe)
-    wait_for_event(factory, "step-started", "count")
-    time.sleep(0.5)
+    wait_until(lambda: count_so_far(factory))
     asked = time.monotonic()
     os.killpg(process.pid, signal.SIGINT)
     _, message = process.communicate(timeout=20)
@@ -116,23 +129,16 @@ def test_ctrl_c_stops_at_a_safe_point_within_five_seconds(factory: Factory) -> N
     assert next(iter(factory.workspace.runs)).status == "interrupted"
 
 
-def count_so_far(factory: Factory) -> int:
-    states = list(factory.folder.glob(".loresmith/work/*/state/state.json"))
-    return int(json.loads(states[0].read_text())[0]) if states else 0
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_step_that_is_slow_to_reach_a_safe_point_is_given_the_time(factory: Factory, number: signal.Signals) -> None:
     """As a training step whose batch takes longer than anybody would wait for one that hangs."""
     recipe = factory.recipe("count: {step: count-slowly, to: 2, pause: 5}")
     process = factory.start(recipe)
-    deadline = time.monotonic() + 20
-    while not count_so_far(factory) and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_until(lambda: count_so_far(factory))
     asked = time.monotonic()
     process.send_signal(number)
-    _, message = process.communicate(timeout=20)
-    assert 4 < time.monotonic() - asked < 10
+    _, message = process.communicate(timeout=60)
+    assert 2 < time.monotonic() - asked < 25
     assert process.returncode == 130
     assert "stopped at a safe point" in message
     assert count_so_far(factory) == 1
@@ -141,10 +147,9 @@ def test_a_step_that_is_slow_to_reach_a_safe_point_is_given_the_time(factory: Fa
 
 def test_a_second_ctrl_c_ends_a_step_that_hangs_and_nothing_else_is_claimed(factory: Factory) -> None:
     recipe = factory.recipe("stuck: {step: misbehave, how: hang}")
-    words = [sys.executable, "-m", "loresmith", "run", str(recipe), "--workspace", str(factory.folder)]
+    words = [sys.executable, "-c", PRESSED_SLOWLY, "run", str(recipe), "--workspace", str(factory.folder)]
     process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    wait_for_event(factory, "step-started", "stuck")
-    time.sleep(1.5)
+    wait_until(lambda: is_stuck(factory))
     process.send_signal(signal.SIGINT)
     time.sleep(0.1)
     process.send_signal(signal.SIGINT)  # by a program that passes on what the terminal sent as well: still the first
@@ -152,8 +157,8 @@ def test_a_second_ctrl_c_ends_a_step_that_hangs_and_nothing_else_is_claimed(fact
     assert process.poll() is None, "it is given time"
     asked = time.monotonic()
     process.send_signal(signal.SIGINT)
-    _, message = process.communicate(timeout=20)
-    assert time.monotonic() - asked < 3
+    _, message = process.communicate(timeout=60)
+    assert time.monotonic() - asked < 15
     assert process.returncode == 130
     assert "stuck: stopping at the next safe point, within 30 s; a second Ctrl-C ends it at once" in message
     assert "the step was ended, having reached no safe point; " in message
@@ -169,12 +174,11 @@ def test_a_step_that_hangs_is_ended_when_a_job_scheduler_s_time_is_up(
     monkeypatch.setenv("SLURM_JOB_NUM_NODES", "1")
     compute = 'compute: {launcher: slurm, slurm: {signal: "B:TERM@4"}}'
     process = factory.start(factory.recipe("stuck: {step: misbehave, how: hang}", rest=compute))
-    wait_for_event(factory, "step-started", "stuck")
-    time.sleep(1.5)
+    wait_until(lambda: is_stuck(factory))
     asked = time.monotonic()
     process.send_signal(signal.SIGTERM)
-    _, message = process.communicate(timeout=20)
-    assert 1.5 < time.monotonic() - asked < 5
+    _, message = process.communicate(timeout=60)
+    assert 1.5 < time.monotonic() - asked < 25
     assert process.returncode == 130
     assert "having reached no safe point within 2 s" in message
     assert workers_of(factory) == []
@@ -190,7 +194,7 @@ def test_a_killed_step_whose_child_lives_on_does_not_hold_the_run(factory: Facto
     began = time.monotonic()
     with pytest.raises(Interrupted, match="SIGKILL"):
         factory.workspace.run(factory.recipe("bad: {step: misbehave, how: orphan}"))
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 25
 
 
 @pytest.mark.parametrize(
@@ -215,7 +219,7 @@ def test_two_runs_of_one_plan_do_the_work_once_and_both_end_well(factory: Factor
     recipe = factory.recipe(SLOW)
     processes = [factory.start(recipe) for _ in range(3)]
     for process in processes:
-        _, message = process.communicate(timeout=60)
+        _, message = process.communicate(timeout=200)
         assert process.returncode == 0, message
     started = [step for _, step in factory.events("step-started")]
     assert sorted(started) == ["count", "hello", "last"]
@@ -254,7 +258,7 @@ def test_a_full_disk_is_said_in_one_sentence_and_harms_nothing(tmp_path: Path) -
         ],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=200,
     )
     assert "status 1" in result.stdout, result.stderr
     assert "the disk is full" in result.stderr
@@ -280,7 +284,7 @@ def test_a_read_only_workspace_can_be_looked_at_and_says_that_it_cannot_be_writt
         "$2" -m loresmith run "$4" -w "$1"; echo "run $?"
     """
     words = ["unshare", "-rm", "sh", "-c", commands, "sh", str(folder), sys.executable, str(recipe), str(other)]
-    result = subprocess.run(words, capture_output=True, text=True, timeout=120)
+    result = subprocess.run(words, capture_output=True, text=True, timeout=400)
     for line in ("runs 0", "plan 0", "verify 0", "run 1"):
         assert line in result.stdout.splitlines(), result.stdout + result.stderr
     refusals = [line for line in result.stderr.splitlines() if line.startswith("error: ")]

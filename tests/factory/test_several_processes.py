@@ -59,7 +59,7 @@ def test_a_process_that_is_killed_interrupts_the_run_and_the_next_start_goes_on(
         Interrupted, match="of the step's 2 processes, number 2 was ended by SIGKILL; the usual"
     ) as caught:
         factory.workspace.run(path)
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < 60
     assert "--resume" in str(caught.value.hint)
     assert leftovers(factory) == []
     (killed,) = factory.workspace.runs
@@ -71,11 +71,11 @@ def test_a_process_that_is_killed_interrupts_the_run_and_the_next_start_goes_on(
 def test_whoever_waits_to_be_joined_by_one_that_is_dead_does_not_wait_long(
     factory: Factory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("LORESMITH_TEST_DIES_ALONE", "1")
-    began = time.monotonic()
+    died = factory.folder / "died"
+    monkeypatch.setenv("LORESMITH_TEST_DIES_ALONE", str(died))
     with pytest.raises(Interrupted, match="number 2 was ended by SIGKILL"):
         factory.workspace.run(recipe(factory))
-    assert time.monotonic() - began < SECONDS_ALONE
+    assert time.time() - died.stat().st_mtime < SECONDS_ALONE
 
 
 def test_a_process_that_crashes_fails_the_run(factory: Factory) -> None:
@@ -157,8 +157,8 @@ def test_a_request_to_stop_reaches_all_gives_them_time_and_leaves_nothing_behind
     time.sleep(0.5)
     asked = time.monotonic()
     os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does
-    _, message = process.communicate(timeout=20)
-    assert time.monotonic() - asked > 3.5, "or nothing is tried here"
+    _, message = process.communicate(timeout=60)
+    assert time.monotonic() - asked > 2, "or nothing is tried here"
     assert process.returncode == 130
     assert "stopped at a safe point" in message
     assert leftovers(factory) == []
@@ -188,8 +188,8 @@ def test_a_request_to_stop_that_comes_before_they_have_joined_one_another_ends_t
     time.sleep(0.8)  # they are importing what they need for that
     asked = time.monotonic()
     os.killpg(process.pid, signal.SIGINT)
-    assert process.wait(timeout=40) == 130
-    assert time.monotonic() - asked < 15
+    assert process.wait(timeout=60) == 130
+    assert time.monotonic() - asked < 25
     assert leftovers(factory) == []
 
 
@@ -200,7 +200,7 @@ def test_a_killed_factory_takes_all_of_them_with_it(factory: Factory) -> None:
         time.sleep(0.05)
     process.kill()
     process.wait()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 25
     while leftovers(factory) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert leftovers(factory) == []
@@ -243,7 +243,8 @@ def test_in_a_slurm_job_torchrun_is_started_on_every_node(
     srun.write_text(SRUN)
     srun.chmod(0o755)
     monkeypatch.setenv("PATH", f"{srun.parent}:{os.environ['PATH']}")
-    monkeypatch.setenv("SLURM_JOB_ID", str(os.getpid()))
+    # Below the ports that the system gives to whoever asks for any: another test may have been given it.
+    monkeypatch.setenv("SLURM_JOB_ID", str(os.getpid() % 12_000))
     monkeypatch.setenv("SLURM_JOB_NUM_NODES", "2")
     run = factory.workspace.run(recipe(factory, rest=SLURM))
     assert run.actions()["count"].environment["processes"] == 2

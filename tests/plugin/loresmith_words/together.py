@@ -70,7 +70,8 @@ def _count(context: StepContext, config: CountTogether, inputs: Mapping[str, Inp
 def _joined() -> Iterator[None]:
     from loresmith.training.parallel import joined_ranks
 
-    if os.environ.get("RANK") == "1" and os.environ.get("LORESMITH_TEST_DIES_ALONE"):
+    if os.environ.get("RANK") == "1" and (died := os.environ.get("LORESMITH_TEST_DIES_ALONE")):
+        Path(died).touch()
         os.kill(os.getpid(), signal.SIGKILL)
     with joined_ranks():
         yield
