@@ -7,6 +7,7 @@ import time
 import psutil
 import pytest
 
+from loresmith.factory import step_memory
 from loresmith.factory.step_memory import COST, StepMemory
 from tests.factory.conftest import Factory
 
@@ -15,8 +16,9 @@ HELD = 100 << 20
 
 @pytest.mark.parametrize(("together", "at_once"), [("true", 2), ("false", 1)])
 def test_processes_that_a_step_starts_count_as_far_as_they_are_there_together(
-    factory: Factory, together: str, at_once: int
+    factory: Factory, together: str, at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(step_memory, "COST", 1.0)  # where looks are dear, there may be none while the processes are
     recipe = factory.recipe(
         f"alone: {{step: have-held, processes: 0, bytes: 0}}\n"
         f"held: {{step: have-held, processes: 2, bytes: {HELD}, together: {together}}}"
@@ -37,13 +39,13 @@ def test_what_a_step_takes_is_not_what_the_process_had_that_started_it(factory: 
 
 def test_looking_takes_a_hundredth_of_a_core_however_often_it_is_asked() -> None:
     memory = StepMemory(psutil.Process().pid)
-    started, busy = time.monotonic(), 0.0
+    started, spent = time.monotonic(), []
     while time.monotonic() - started < 1:
         before = time.thread_time()
         memory.look()
-        busy += time.thread_time() - before
+        spent.append(time.thread_time() - before)
         time.sleep(0.005)
-    assert busy < 2 * COST
+    assert sum(spent) - max(spent) < 2 * COST  # one look may take longer, and is paid for afterwards
     assert memory.peak >= psutil.Process().memory_info().rss * 0.5
 
 
