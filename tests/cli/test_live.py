@@ -135,7 +135,7 @@ def test_a_run_whose_process_is_gone_is_watched_to_its_end_too(fresh: CommandLin
     time.sleep(1.0)
     running.kill()
     running.communicate()
-    out, _ = watching.communicate(timeout=30)
+    out, _ = watching.communicate(timeout=60)
     assert watching.returncode == 1
     assert "interrupted" in out
     (step,) = fresh("runs", "show", runs[0]["id"], "--json").json["steps"]

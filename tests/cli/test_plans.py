@@ -62,7 +62,7 @@ def test_an_interrupted_run_goes_on_from_where_it_was(fresh: CommandLine) -> Non
         if "counting on" in line:
             break
     running.send_signal(signal.SIGINT)
-    running.communicate(timeout=20)
+    running.communicate(timeout=60)
     resumed = fresh("run", "--resume", "--json")
     assert resumed.status == 0
     (step,) = resumed.json["steps"]
