@@ -27,10 +27,7 @@ def test_each_claim_is_taken_by_exactly_one(place: Place, ledger: Ledger) -> Non
         with place.open() as own:
             run = start(own)
             taken = {key for key in KEYS if own.claims.acquire(key, run)}
-            # While its process lives, a claim stays with its run: none ends before all have asked.
-            (place.folder / f"asked-{number}").touch()
-            while len(list(place.folder.glob("asked-*"))) < 4:
-                time.sleep(0.01)
+            await_others(place, number, 4)
             return run, taken
 
     found = together(take, [(number,) for number in range(4)])
@@ -75,10 +72,10 @@ def test_the_claim_of_a_killed_process_is_taken_over_by_exactly_one(place: Place
     child.kill()
     assert ledger.claims.holder(KEYS[0]) is None
 
-    def take(_number: int) -> bool:
+    def take(number: int) -> bool:
         with place.open() as own:
             taken = own.claims.acquire(KEYS[0], start(own))
-            time.sleep(0.4)
+            await_others(place, number, 3)
             return taken
 
     assert sorted(together(take, [(number,) for number in range(3)])) == [False, False, True]
@@ -110,6 +107,12 @@ def test_the_claim_of_another_machine_lives_by_its_heartbeat(place: Place, ledge
 def test_only_a_run_can_hold_a_claim(ledger: Ledger) -> None:
     with pytest.raises(UserError, match="unknown run"):
         ledger.claims.acquire(KEYS[0], "absent")
+
+
+def await_others(place: Place, number: int, count: int) -> None:
+    """Wait until so many have asked: while its process lives, a claim stays with its run."""
+    (place.folder / f"asked-{number}").touch()
+    wait_for(lambda: len(list(place.folder.glob("asked-*"))) == count)
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
