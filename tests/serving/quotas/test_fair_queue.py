@@ -157,7 +157,7 @@ def test_a_turn_that_comes_as_its_caller_gives_up_goes_to_the_next() -> None:
         await asyncio.sleep(0)
         queue.leave()  # the turn is the first one's now, who has not run since,
         gone.cancel()  # and never will
-        await asyncio.wait_for(next_one, 1)
+        await asyncio.wait_for(next_one, 20)
         assert gone.cancelled()
         assert queue.at_work == 1
 

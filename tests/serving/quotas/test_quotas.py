@@ -315,7 +315,7 @@ def test_what_is_at_work_when_the_gateway_is_killed_counts(tmp_path: Path) -> No
         await some.start()
         context = some.admit(ADA, 80)
         await context.__aenter__()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not rows(file):
                 await asyncio.sleep(0.05)
 
@@ -401,7 +401,7 @@ def test_counts_that_cannot_be_written_are_told_once_and_written_later(
             await use(some, ADA, 90)
         else:
             await use(some, ADA, huge)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while some.saved:
                 await asyncio.sleep(0.05)
         await use(some, BEA, 5)
@@ -414,7 +414,7 @@ def test_counts_that_cannot_be_written_are_told_once_and_written_later(
         else:
             async with some.admit(ADA, 0) as grant:
                 grant.settle(90 - huge)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not some.saved:
                 await asyncio.sleep(0.05)
         await some.close()
