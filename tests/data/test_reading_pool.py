@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -24,6 +24,16 @@ from loresmith.data.reading.units import _made
 from loresmith.data.scan import Entry
 
 MEMORY = 64 << 20
+
+
+class Patient(Limits):
+    """Limits for a machine that is busy with others as well."""
+
+    by_the_clock = 300.0
+
+    @property
+    def clock_seconds(self) -> float:
+        return self.by_the_clock
 
 
 @contextmanager
@@ -45,7 +55,12 @@ def only(extraction: Extraction) -> Record | Refused:
 
 
 def workers_of_this_process() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children() if "loresmith.data.reading.worker" in child.cmdline()]
+    found = []
+    for child in psutil.Process().children():
+        with suppress(psutil.Error):  # of tests before this one, and at its end
+            if "loresmith.data.reading.worker" in child.cmdline():
+                found.append(child)
+    return found
 
 
 def page(paragraphs: int) -> str:
@@ -90,11 +105,13 @@ def test_what_died_after_other_files_is_tried_once_more_since_they_may_be_to_bla
         assert isinstance(only(pool.result(number)), Record)
 
 
-def test_a_file_over_which_a_reader_hangs_is_refused(tmp_path: Path) -> None:
-    with pool_in(tmp_path, limits=Limits(seconds=0.4)) as pool:
-        number = give(pool, tmp_path / "hangs.html", page(500_000))
+def test_a_file_over_which_a_reader_hangs_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pool_in(tmp_path, limits=Patient()) as pool:
+        assert isinstance(only(pool.result(give(pool, tmp_path / "before.txt", "before"))), Record)
         workers_of_this_process()[0].send_signal(signal.SIGSTOP)
-        found = pool.result(number)
+        with monkeypatch.context() as patched:
+            patched.setattr(Patient, "by_the_clock", 4.0)
+            found = pool.result(give(pool, tmp_path / "hangs.html", page(1000)))
         assert not found.lasting, "another time it may be read"
         refused = only(found)
         assert isinstance(refused, Refused)
@@ -103,7 +120,7 @@ def test_a_file_over_which_a_reader_hangs_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_file_that_keeps_the_processor_busy_too_long_is_refused(tmp_path: Path) -> None:
-    with pool_in(tmp_path, limits=Limits(seconds=0.9)) as pool:
+    with pool_in(tmp_path, limits=Patient(seconds=0.9)) as pool:
         refused = only(pool.result(give(pool, tmp_path / "slow.html", page(4_000_000))))
         assert isinstance(refused, Refused)
         assert (refused.reason, refused.detail) == ("took too long", "0.9 s of the processor's time")
@@ -150,10 +167,11 @@ def test_workers_end_with_the_process_that_started_them(tmp_path: Path) -> None:
     worker.suspend()  # over a file that it would never be done with
     parent.kill()
     parent.wait()
-    deadline = time.monotonic() + 10
-    while worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE:
-        assert time.monotonic() < deadline, "the worker lives on"
-        time.sleep(0.05)
+    deadline = time.monotonic() + 30
+    with suppress(psutil.NoSuchProcess):
+        while worker.status() != psutil.STATUS_ZOMBIE:
+            assert time.monotonic() < deadline, "the worker lives on"
+            time.sleep(0.05)
 
 
 def test_a_request_to_end_does_not_end_a_reader_and_no_file_is_blamed_for_a_signal_from_elsewhere(
@@ -162,7 +180,7 @@ def test_a_request_to_end_does_not_end_a_reader_and_no_file_is_blamed_for_a_sign
     with pool_in(tmp_path) as pool:
         first = give(pool, tmp_path / "first.txt", "one\n")
         assert isinstance(only(pool.result(first)), Record)
-        (reader,) = psutil.Process().children()[-1:]
+        (reader,) = workers_of_this_process()
         for asked in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
             reader.send_signal(asked)
         second = give(pool, tmp_path / "second.txt", "two\n")
