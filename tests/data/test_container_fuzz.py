@@ -38,6 +38,9 @@ def _attached() -> bytes:
     message = mail(text="Hello\n\nOn Monday, Bob wrote:\n> why\n-- \nAda\n")
     message.add_alternative("<p>Hello</p>", subtype="html")
     message.add_attachment(b"%PDF-1.4" * 9, maintype="application", subtype="pdf", filename="ü.pdf")
+    for number, part in enumerate(message.walk()):
+        if part.is_multipart():
+            part.set_boundary(f"----{number}----")  # else it would be another one in every run
     return message.as_bytes()
 
 

@@ -59,7 +59,7 @@ def test_whoever_waits_may_leave(tmp_path: Path) -> None:
             list(engine.map(time.sleep, [60, 60], leave))
         began = time.monotonic()
         assert list(engine.map(work.square, range(3))) == [0, 1, 4]
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < 30
 
 
 def test_workers_end_with_the_process_that_started_them_whatever_they_are_at(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ with local_engine(2, 1 << 30, Path(sys.argv[1])) as engine:
             process.stdout.readline()
         workers = psutil.Process(process.pid).children()
         process.kill()
-    gone, left = psutil.wait_procs(workers, timeout=5)
+    gone, left = psutil.wait_procs(workers, timeout=30)
     assert (len(gone), left) == (2, [])
 
 
@@ -99,8 +99,8 @@ def test_killed_at_any_time_it_goes_on_with_what_is_finished(tmp_path: Path) -> 
     assert len(workers) == 2
     process.send_signal(signal.SIGKILL)
     process.wait()
-    psutil.wait_procs(workers, timeout=5)
-    assert not any(worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE for worker in workers)
+    _, left = psutil.wait_procs(workers, timeout=30)
+    assert not [worker for worker in left if worker.status() != psutil.STATUS_ZOMBIE]
     found = folders(tmp_path)
     assert 3 <= len(found) < 8
     assert found.items() <= whole.items()

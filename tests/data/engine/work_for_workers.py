@@ -44,7 +44,7 @@ def make_slowly(folder: Path) -> int:
     def fill(target: Path) -> None:
         made.append(target)
         (target / "one").write_text(folder.name)
-        time.sleep(0.1)
+        time.sleep(0.4)
         (target / "two").write_text(folder.name)
 
     once(folder, fill)
