@@ -21,14 +21,17 @@ from loresmith.training.parallel import joined_ranks
 from tests.training.training_process import METHOD, STEPS, WritingContext
 
 INTERRUPTED = "interrupted"
+_PORTS = iter(range(15_000 + os.getpid() % 10_000, 32_000))
 _NATIVE_CRASHES = (-signal.SIGSEGV, -signal.SIGBUS, -signal.SIGABRT)
 
 
 def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
+    """A port below those that the system gives to whoever asks for any: nobody is given it before it is listened at."""
+    for port in _PORTS:
+        with socket.socket() as free, suppress(OSError):
+            free.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no port is free")
 
 
 def train(

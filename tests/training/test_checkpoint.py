@@ -149,7 +149,7 @@ def slow_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     flush = os.fsync
 
     def wait_and_flush(descriptor: int) -> None:
-        assert goes_on.wait(10)
+        assert goes_on.wait(60)
         flush(descriptor)
 
     monkeypatch.setattr(os, "fsync", wait_and_flush)

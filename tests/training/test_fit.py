@@ -93,7 +93,7 @@ def test_training_goes_on_while_a_checkpoint_is_written(
                 steps_on.set()
 
     def wait_and_flush(descriptor: int) -> None:
-        assert steps_on.wait(20), "training waits for the disk"
+        assert steps_on.wait(60), "training waits for the disk"
         flush(descriptor)
 
     monkeypatch.setattr(os, "fsync", wait_and_flush)

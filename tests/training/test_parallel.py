@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -166,22 +168,34 @@ def test_a_request_to_stop_that_one_of_them_gets_stops_all_at_the_same_step(
     assert positions == [64 * int(newest.name[-8:])] * 2
 
 
+def fails_when_one_is_killed(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, InputAsset]) -> bool:
+    """Whether the training, one of whose processes was killed, failed in the other: it may have been over by then."""
+    shutil.rmtree(folder, ignore_errors=True)
+    doomed = RankPool(2)
+    doomed.begin(train, folder, "pretrain", settings, inputs, [None, None])
+    deadline = time.monotonic() + 60
+    while not list(folder.glob("work/checkpoints/step-*")) and time.monotonic() < deadline:
+        time.sleep(0.001)
+    doomed.processes[1].kill()
+    began = time.monotonic()
+    said = None
+    try:
+        doomed.results(30)
+    except (AssertionError, EOFError) as error:
+        said = str(error)
+    assert time.monotonic() - began < 30
+    doomed.close()
+    assert said is None or re.search(r"peer|closed|reset|[Bb]roken pipe|^$", said)
+    return said is not None
+
+
 def test_when_one_is_killed_the_other_ends_and_both_go_on_as_if_nothing_had_been(
     pair: RankPool, assets: Mapping[str, InputAsset], tmp_path: Path
 ) -> None:
     settings = settings_of({"budget_tokens": 64 * 40, "precision": "bfloat16"})
     inputs = {"tokens": assets["tokens"]}
     pair.call(train, tmp_path / "whole", "pretrain", settings, inputs, [None, None])
-    doomed = RankPool(2)
-    doomed.begin(train, tmp_path / "killed", "pretrain", settings, inputs, [None, None])
-    deadline = time.monotonic() + 60
-    while not list((tmp_path / "killed").glob("work/checkpoints/step-*")) and time.monotonic() < deadline:
-        time.sleep(0.001)
-    doomed.processes[1].kill()
-    began = time.monotonic()
-    with pytest.raises((AssertionError, EOFError), match=r"peer|closed|reset|^$"):
-        doomed.results(30)
-    assert time.monotonic() - began < 30
-    doomed.close()
+    attempts = (fails_when_one_is_killed(tmp_path / "killed", settings, inputs) for _ in range(5))
+    assert any(attempts), "it was always over before"
     pair.call(train, tmp_path / "killed", "pretrain", settings, inputs, [None, None])
     assert outputs(tmp_path / "killed") == outputs(tmp_path / "whole")
