@@ -196,7 +196,7 @@ def test_a_document_is_followed_from_its_file_to_the_models_that_saw_it(job: Job
 def test_a_second_run_finds_everything_done(job: Job) -> None:
     began = time.monotonic()
     again = job.answer("run", str(job.recipe))
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30
     assert {step["state"] for step in again["steps"]} == {"cached"}
 
 

@@ -86,9 +86,9 @@ def test_the_fingerprint_is_that_of_the_cases_wherever_they_lie(tmp_path: Path) 
 def test_a_suite_of_ten_thousand_cases_is_read_at_once(tmp_path: Path) -> None:
     lines = [json.dumps({"id": n, "prompt": f"question {n}", "answer": f"answer {n}"}) for n in range(10_000)]
     made = run_step(INGEST_SUITE, tmp_path, {"path": write(tmp_path, "\n".join(lines))}).outputs["suite"]
-    begun = time.perf_counter()
+    begun = time.process_time()
     assert len(read_suite(made.directory / SUITE_FILE).cases) == 10_000
-    assert time.perf_counter() - begun < 5
+    assert time.process_time() - begun < 5
 
 
 def test_json_that_is_wrong_is_explained_as_yaml_is(tmp_path: Path) -> None:
