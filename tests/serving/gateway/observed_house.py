@@ -68,7 +68,7 @@ class Observed:
         def found() -> list[dict[str, Any]]:
             return [span for span in self.spans() if span["attributes"].get("gen_ai.response.id") == response]
 
-        wait_until(found, 10)
+        wait_until(found)
         (span,) = found()
         return span
 
@@ -80,7 +80,7 @@ class Observed:
                 folder = opened.place.state / FOLDER
             return [row for row in read_sample(folder) if row["response"] == response]
 
-        wait_until(found, 20)
+        wait_until(found)
         (row,) = found()
         return row
 

@@ -208,7 +208,7 @@ def test_who_goes_away_leaves_all_of_them(house: House) -> None:
         record = outcome(house, response)
         assert (record.status, record.choices) == (499, 4)
         assert record.completion_tokens < 4 * 1500
-    wait_until(lambda: work_of(house) == 0, 5)
+    wait_until(lambda: work_of(house) == 0)
 
 
 def test_where_one_breaks_the_others_are_closed() -> None:

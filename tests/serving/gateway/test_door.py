@@ -55,18 +55,19 @@ def once_good(house: House) -> dict[str, str]:
     """Keys that were good: one is revoked, one has expired."""
     from loresmith.sdk.calls.keys import CREATE
 
+    begun = time.monotonic()
     with Workspace.open(house.workspace) as opened:
         brief = CREATE.request(principal="user:brief", expires_in_days=2 / 86_400, because="for the tests")
         expired = CREATE.run(opened, brief, lambda _: None).secret
     secrets = {"expired": expired, **make_keys(house.workspace, {"user:gone": ()})}
     with house.gateway.client(secrets["user:gone"]) as client:
-        wait_until(lambda: client.get("/v1/models").status_code == 200, 10)
+        wait_until(lambda: client.get("/v1/models").status_code == 200)
         with Workspace.open(house.workspace) as opened:
             key = secrets["user:gone"].split("-")[1]
             REVOKE.run(opened, REVOKE.request(key=key, because="for the tests"), lambda _: None)
         # The promise is 5 seconds from the moment when the ledger has it.
         assert wait_until(lambda: client.get("/v1/models").status_code == 401, 10) < 5
-    time.sleep(1)
+    time.sleep(max(0, begun + 3 - time.monotonic()))  # by then the other is over
     return secrets
 
 
@@ -295,20 +296,21 @@ def test_headers_have_an_end(house: House) -> None:
         [f"X{n}: y" for n in range(1000)],
         [f"X{n}: " + "y" * 900 for n in range(90)],
     ):
-        answer = raw(house.gateway, head_of(house, TYPE, *more, SIZE, "Connection: close") + BODY, 2)
+        answer = raw(house.gateway, head_of(house, TYPE, *more, SIZE, "Connection: close") + BODY, 20)
         assert statuses(answer) in ([400], [431]), answer[:300]
     long = head_of(house, "Connection: close", method="GET", path="/v1/models?" + "x" * 40_000)
-    assert statuses(raw(house.gateway, long, 2)) in ([400], [431])
+    assert statuses(raw(house.gateway, long, 20)) in ([400], [431])
 
 
 def test_a_request_names_its_host_once(house: House) -> None:
     whole = head_of(house, TYPE, SIZE, "Connection: close") + BODY
     for sent in (whole.replace(b"Host: x\r\n", b""), whole.replace(b"Host: x\r\n", b"Host: x\r\nHost: y\r\n")):
-        assert statuses(raw(house.gateway, sent, 2)) == [400]
+        assert statuses(raw(house.gateway, sent, 20)) == [400]
 
 
 def test_what_comes_behind_a_request_is_one_of_its_own(house: House) -> None:
-    answer = raw(house.gateway, head_of(house, TYPE, SIZE) + BODY + HIDDEN, 2)
+    hidden = HIDDEN.replace(b"Host: x", b"Host: x\r\nConnection: close")
+    answer = raw(house.gateway, head_of(house, TYPE, SIZE) + BODY + hidden, 20)
     assert statuses(answer) == [200, 401]
 
 
@@ -322,7 +324,7 @@ def test_a_body_that_comes_too_slowly_is_given_up(house: House) -> None:
                 return
 
     begun = time.monotonic()
-    assert statuses(raw(house.gateway, slowly(), 2)) == [408]
+    assert statuses(raw(house.gateway, slowly(), 20)) == [408]
 
 
 def test_a_head_that_does_not_end_is_given_up(house: House) -> None:
@@ -334,12 +336,12 @@ def test_a_head_that_does_not_end_is_given_up(house: House) -> None:
     assert statuses(raw(house.gateway, endless(), 2)) in ([431], [])  # [] where its answer was lost by the reset
     host, _, port = house.gateway.address.removeprefix("http://").rpartition(":")
     for sent in (b"", head_of(house)[:30]):
-        with socket.create_connection((host, int(port)), timeout=3 * LIMITS["head_seconds"]) as connection:
+        with socket.create_connection((host, int(port)), timeout=20) as connection:
             begun = time.monotonic()
             connection.sendall(sent)
             assert statuses(connection.recv(1000)) == [408]
             assert connection.recv(1000) == b""
-            assert time.monotonic() - begun < 2 * LIMITS["head_seconds"]
+            assert time.monotonic() - begun < 5 * LIMITS["head_seconds"]
 
 
 def test_a_request_that_breaks_off_leaves_nothing_behind(house: House) -> None:

@@ -188,5 +188,5 @@ def test_an_embedder_follows_its_release(face: Face, tmp_path: Path) -> None:
         wait_until(lambda: "again" in listed(), 30)
         promote("second")
         wait_until(lambda: model(face.ada) == digests["second"], 30)
-        wait_until(lambda: notes() == [], 10)
+        wait_until(lambda: notes() == [])
     wait_until(lambda: model(face.ada) == "", 30)

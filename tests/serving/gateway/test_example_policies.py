@@ -78,7 +78,7 @@ class Example:
                 request = SEARCH.request(response=said.headers["x-request-id"], phase="outcome")
                 return list(SEARCH.run(workspace, request, lambda _: None).records)
 
-        wait_until(found, 10)
+        wait_until(found)
         (one,) = found()
         return one.record.status, one.record.policies
 

@@ -90,7 +90,7 @@ def test_who_goes_away_frees_the_slot(house: House) -> None:
             connection = socket.create_connection((host, int(port)))
             connection.sendall(payload)
             connections.append(connection)
-        wait_until(lambda: work_of(house) == 8, 10)
+        wait_until(lambda: work_of(house) == 8)
         for connection in connections:
             connection.close()
         assert wait_until(lambda: work_of(house) == 0, 10) < 2

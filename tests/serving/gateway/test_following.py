@@ -100,7 +100,10 @@ async def until(what: Callable[[], Any], seconds: float = 30) -> None:
             await asyncio.sleep(0.01)
 
 
-def test_what_could_not_be_loaded_is_tried_at_once_when_it_is_promoted_again(followed: Followed) -> None:
+def test_what_could_not_be_loaded_is_tried_at_once_when_it_is_promoted_again(
+    followed: Followed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("loresmith.serving.gateway.trying_again.AGAIN_SECONDS", 90.0)
     first, second = followed.model("first"), followed.model("second", certified=False)
     followed.promote("x", first)
 
@@ -112,7 +115,7 @@ def test_what_could_not_be_loaded_is_tried_at_once_when_it_is_promoted_again(fol
             await until(lambda: not models.problems)
             certify_unseen(followed.workspace, second)
             followed.promote("x", second)
-            await until(lambda: digests(models) == {"x": second}, 8)  # sooner than any pause
+            await until(lambda: digests(models) == {"x": second})  # sooner than any pause
             assert models.problems == {}
 
     asyncio.run(story())
@@ -170,7 +173,7 @@ def test_a_rollback_waits_for_no_other_model(followed: Followed) -> None:
             followed.promote("x", slow)
             await until(lambda: followed.loads(slow))
             followed.promote("y", first)
-            await until(lambda: digests(models) == {"x": first, "y": first}, 8)
+            await until(lambda: digests(models) == {"x": first, "y": first})
             assert followed.loads(first) == 2  # once for each name
             followed.gate(slow).unlink()
             await until(lambda: digests(models) == {"x": slow, "y": first})
@@ -289,7 +292,8 @@ def test_ending_waits_for_nothing_that_is_being_loaded(followed: Followed) -> No
     asyncio.run(story())
 
 
-def test_nothing_is_said_of_a_name_that_has_gone(followed: Followed) -> None:
+def test_nothing_is_said_of_a_name_that_has_gone(followed: Followed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("loresmith.serving.gateway.trying_again.AGAIN_SECONDS", 90.0)
     followed.promote("x", followed.model("first"))
     followed.promote("y", followed.model("second", certified=False))
 
@@ -301,7 +305,7 @@ def test_nothing_is_said_of_a_name_that_has_gone(followed: Followed) -> None:
             await until(lambda: not models.problems)
             # Nothing is remembered against it: when it comes back, it is looked at anew.
             models.reload(settings("x", "y"), 600)
-            await until(lambda: models.problems.keys() == {"y"}, 8)
+            await until(lambda: models.problems.keys() == {"y"})
 
     asyncio.run(story())
 

@@ -71,6 +71,7 @@ def test_a_policy_that_is_edited_holds_within_five_seconds(house: House) -> None
         policy.write_text('forbid (principal == User::"bea", action, resource);\n')
         assert wait_until(lambda: status(house, "user:ada", "acme") == 200) < 5
         assert fingerprint(house, "acme") not in before
+    wait_until(lambda: fingerprint(house, "acme") in before)
     policy.unlink()
 
 
@@ -105,19 +106,19 @@ def test_a_broken_configuration_leaves_the_one_before_in_force(house: House) -> 
                 assert (said.status_code, said.json()["error"]["code"]) == (400, "configuration"), kind
             assert status(house, "user:ada", "acme") == 200, kind
             assert status(house, "user:ada", "ward") == 404, kind
-        wait_until(lambda: notes(house.gateway) != [], 10)
-    wait_until(lambda: notes(house.gateway) == [], 10)
+        wait_until(lambda: notes(house.gateway) != [])
+    wait_until(lambda: notes(house.gateway) == [])
 
 
 def test_a_configuration_that_vanishes_changes_nothing(house: House) -> None:
     before = house.config.read_text()
     house.config.unlink()
     try:
-        wait_until(lambda: notes(house.gateway) != [], 10)
+        wait_until(lambda: notes(house.gateway) != [])
         assert status(house, "user:ada", "acme") == 200
     finally:
         house.config.write_text(before)
-    wait_until(lambda: notes(house.gateway) == [], 10)
+    wait_until(lambda: notes(house.gateway) == [])
 
 
 def test_files_of_guards_that_are_edited_hold_within_five_seconds(house: House) -> None:
@@ -145,9 +146,9 @@ def test_files_of_guards_that_are_edited_hold_within_five_seconds(house: House) 
         schema.write_text('{"type": "object", "required": ["b"]}')
         assert wait_until(lambda: asked("An okapi?") == "content_filter") < 5
         words.unlink()
-        wait_until(lambda: notes(house.gateway) != [], 10)
+        wait_until(lambda: notes(house.gateway) != [])
         assert asked("An aardvark?") == "content_filter"
-    wait_until(lambda: notes(house.gateway) == [], 10)
+    wait_until(lambda: notes(house.gateway) == [])
     assert asked("An aardvark?") == "stop"
 
 

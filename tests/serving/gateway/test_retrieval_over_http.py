@@ -332,7 +332,7 @@ def test_work_on_prompts_is_shared_with_nobody(library: Library) -> None:
     # Another caller of the same tenant, with the same labels or others, finds nothing computed.
     twin = make_keys(library.workspace, {"user:twin": ("physicians", "engineers")})["user:twin"]
     with library.gateway.client(twin) as client:
-        wait_until(lambda: client.get("/v1/models").status_code == 200, 10)
+        wait_until(lambda: client.get("/v1/models").status_code == 200)
         said = client.post("/v1/chat/completions", json=chat(text=QUESTION))
     assert said.json()["usage"]["prompt_tokens_details"]["cached_tokens"] == 0
 
