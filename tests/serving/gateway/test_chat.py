@@ -155,9 +155,8 @@ def test_the_conversation_goes_on_with_what_the_tool_gave(house: House) -> None:
     ).choices[0]
     call = first.message.tool_calls[0]
     result = {"role": "tool", "tool_call_id": call.id, "content": "Sun."}
-    said = client.chat.completions.create(
-        model="acme", messages=[*ASK, first.message.model_dump(exclude_none=True), result], tools=TOOLS, max_tokens=5
-    )
+    conversation = [*ASK, first.message.model_dump(exclude_none=True), result]
+    said = client.chat.completions.create(model="acme", messages=conversation, tools=TOOLS, max_tokens=5, seed=1)
     assert said.choices[0].message.content
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Literal
 
 import openai
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from loresmith.serving.gateway.problem import Problem
 from loresmith.serving.gateway.responses_input import messages_of
@@ -73,15 +75,27 @@ def test_an_answer_is_the_same_whole_and_as_a_stream(face: Face) -> None:
     assert events[-1].response.usage.output_tokens == 12
 
 
+def not_cut_off(ask: Callable[[], Any]) -> Any:
+    """An answer in a form, asked for again where this model, which draws at random, wrote white space to the end."""
+    for _ in range(10):
+        with suppress(ValidationError):
+            return ask()
+    raise AssertionError("all of them were cut off")
+
+
 def test_a_stream_ends_in_a_parsed_answer(face: Face) -> None:
     client = face.openai()
-    with client.responses.stream(model="acme", input="Which part?", text_format=Part, max_output_tokens=200) as stream:
-        kinds = [event.type for event in stream]
-        final = stream.get_final_response()
+    asked: Any = {"model": "acme", "input": "Which part?", "text_format": Part, "max_output_tokens": 200}
+
+    def streamed() -> tuple[list[str], Any]:
+        with client.responses.stream(**asked) as stream:
+            return [event.type for event in stream], stream.get_final_response()
+
+    kinds, final = not_cut_off(streamed)
     assert kinds[-1] == "response.completed"
     assert isinstance(final.output_parsed, Part)
     assert final.output_parsed == Part.model_validate_json(final.output_text)
-    parsed = client.responses.parse(model="acme", input="Which part?", text_format=Part, max_output_tokens=200)
+    parsed = not_cut_off(lambda: client.responses.parse(**asked))
     assert isinstance(parsed.output_parsed, Part)
     assert parsed.text.format.type == "json_schema"
 
@@ -126,7 +140,7 @@ def test_log_probabilities_are_those_of_a_chat(house: House) -> None:
     alone = client.responses.create(**{**asked, "top_logprobs": None})
     assert [each[:3] for each in facts(alone.output[0].content[0].logprobs)] == [each[:3] for each in expected]
     assert not any(each.top_logprobs for each in alone.output[0].content[0].logprobs)
-    plain = client.responses.create(model="acme", input="Hello", max_output_tokens=20)
+    plain = client.responses.create(model="acme", input="Hello", max_output_tokens=20, temperature=0)
     assert plain.output[0].content[0].logprobs == []
     with client.responses.stream(**asked) as stream:
         final = stream.get_final_response()
@@ -216,22 +230,28 @@ def test_a_function_is_called_and_its_result_is_heard(face: Face) -> None:
         "parallel_tool_calls": False,
         "max_output_tokens": 300,
     }
-    with client.responses.stream(**asked, input=conversation) as stream:
-        events = list(stream)
-        final = stream.get_final_response()
-    (call,) = final.output
+    for _ in range(10):  # how long the call becomes is left to chance
+        with client.responses.stream(**asked, input=conversation) as stream:
+            events = list(stream)
+            final = stream.get_final_response()
+        (call,) = final.output
+        if call.type == "function_call":
+            break
     assert call.type == "function_call"
     assert json.loads(call.arguments)["part"] in ("OF-12", "OF-13")
     assert "response.function_call_arguments.delta" in typed(events)
     (done,) = [event for event in events if event.type == "response.function_call_arguments.done"]
     assert done.arguments == call.arguments
     conversation += [*final.output, {"type": "function_call_output", "call_id": call.call_id, "output": "3"}]
-    after = client.responses.create(model="acme", input=conversation)
+    after = client.responses.create(model="acme", input=conversation, temperature=0)
     assert after.output[0].type == "message"
     named = {"type": "function", "name": "stock"}
-    again = client.responses.create(**{**asked, "tool_choice": named}, input="How many?")
-    assert {item.name for item in again.output} == {"stock"}
-    spoken = client.responses.create(model="acme", tools=[TOOL], tool_choice="none", input="How many?")
+    for _ in range(10):
+        (again,) = client.responses.create(**{**asked, "tool_choice": named}, input="How many?").output
+        if again.type == "function_call":
+            break
+    assert again.name == "stock"
+    spoken = client.responses.create(model="acme", tools=[TOOL], tool_choice="none", input="How many?", temperature=0)
     assert [item.type for item in spoken.output] == ["message"]
 
 

@@ -77,7 +77,8 @@ def test_a_chat_has_a_span_by_the_conventions(observed: Observed, stream: bool) 
 
 
 def test_what_the_caller_does_not_give_is_not_told(observed: Observed) -> None:
-    span = observed.span(observed.ask(max_tokens=2).headers["x-request-id"])
+    endless = {"logit_bias": {"0": -100, "2": -100}}  # without a seed, any token may be the first
+    span = observed.span(observed.ask(max_tokens=2, **endless).headers["x-request-id"])
     assert {name for name in span["attributes"] if name.startswith("gen_ai.request.")} == {
         "gen_ai.request.model",
         "gen_ai.request.max_tokens",
@@ -210,9 +211,9 @@ def test_the_span_of_an_answer_that_breaks_names_what_broke_it(tmp_path: Path, m
 
 def test_the_span_of_who_goes_away_ends(observed: Observed) -> None:
     with observed.gateway.client(observed.ada) as client:
-        with client.stream("POST", "/v1/chat/completions", json=LONG) as said:
+        with client.stream("POST", "/v1/chat/completions", json={**LONG, "max_tokens": 3900}) as said:
             next(said.iter_lines())
-            time.sleep(0.5)  # guards hold the answer back; by now there is some
+            time.sleep(1.5)  # guards hold the answer back; by now there is some
         response = said.headers["x-request-id"]
     span = observed.span(response)
     assert span["attributes"]["error.type"] == "cancelled"
@@ -352,9 +353,9 @@ def test_no_spans_cost_nothing() -> None:
     from loresmith.serving.gateway.spans import Spans
 
     spans = Spans()
-    begun = time.perf_counter()
+    begun = time.thread_time()
     for _ in range(1000):
         with spans.begin("chat", CALLED) as span, span.retrieval("index", 4):
             span.found("acme")
             span.note(response__id="x")
-    assert (time.perf_counter() - begun) / 1000 < 0.0002  # some microseconds
+    assert (time.thread_time() - begun) / 1000 < 0.0002  # some microseconds
