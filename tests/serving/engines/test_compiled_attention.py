@@ -258,15 +258,13 @@ def test_a_function_is_compiled_once_for_a_shape() -> None:
 def test_without_a_compiler_answers_are_those_of_transformers(tiny_directory: Path) -> None:
     script = """
 import sys
+import torch
 sys.modules["llvmlite"] = None
-from tests.serving.engines.test_compiled_attention import asked_here
-print(*asked_here(sys.argv[1]))
+from tests.serving.engines.test_compiled_attention import asked_here, engine_in
+print(engine_in(sys.argv[1], torch.float16).facts.path, *asked_here(sys.argv[1]))
 """
-    done = subprocess.run(
-        [sys.executable, "-c", script, str(tiny_directory)], capture_output=True, text=True, check=True
-    )
-    compiled, *ids = done.stdout.split()
-    assert compiled == "False"
+    path, compiled, *ids = _said(script, str(tiny_directory))
+    assert (path, compiled) == ("fast", "False")
     model = load_weights(tiny_directory, torch.float32)
     asked = request("it", 70, sampling={"temperature": 0}, min_new_tokens=12)
     with torch.inference_mode():
@@ -276,6 +274,16 @@ print(*asked_here(sys.argv[1]))
 
 def asked_here(directory: str) -> list[Any]:
     """Whether functions are compiled here, and what an engine answers."""
-    engine = TorchEngine(Path(directory), dtype=torch.float32, slots=4, window=256)
+    engine = engine_in(directory, torch.float32)
     asked = [request("it", 70, sampling={"temperature": 0}, min_new_tokens=12), request("beside", 9)]
     return [compiles(), *answers(engine, asked)["it"].ids]
+
+
+def engine_in(directory: str, dtype: torch.dtype) -> TorchEngine:
+    return TorchEngine(Path(directory), dtype=dtype, slots=4, window=256)
+
+
+def _said(script: str, *arguments: str) -> list[str]:
+    """The words that a process of its own prints."""
+    done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True)
+    return done.stdout.split()

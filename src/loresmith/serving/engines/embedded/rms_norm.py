@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from loresmith.serving.engines.embedded.row_code import norm_code
-from loresmith.serving.engines.embedded.vector_code import Stored, bits_of, compiles, stored_as
+from loresmith.serving.engines.embedded.vector_code import Stored, bits_of, stored_as
 
 
 class RmsNorm:
@@ -30,7 +30,7 @@ class RmsNorm:
         """Of the last dimension."""
         if x.device.type != "cpu":
             return nn.functional.rms_norm(x, self._weight.shape, self._weight, self.epsilon)
-        stored = stored_as(x.dtype) if compiles() else None
+        stored = stored_as(x.dtype)
         if stored is not None and x.dim() == 2 and x.stride(1) == 1:
             return self._compiled(x, stored)
         return self._by_operations(x)

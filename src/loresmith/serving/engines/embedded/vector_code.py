@@ -46,8 +46,8 @@ def compiles() -> bool:
 
 
 def stored_as(dtype: torch.dtype) -> Stored | None:
-    """How numbers of a type lie in memory; None where functions here do not read them."""
-    stored = _STORED.get(dtype)
+    """How numbers of a type lie in memory; None where no function that is compiled here reads them."""
+    stored = _STORED.get(dtype) if compiles() else None
     return None if stored == "fp16" and not _converts_halves() else stored
 
 
