@@ -251,6 +251,36 @@ def test_powers_and_tangents_are_near() -> None:
         assert bool(((out_N.double() - expected).abs() <= near_N)[:-1].all())
 
 
+def test_a_machine_that_runs_nothing_written_computes_with_operations() -> None:
+    script = """
+import ctypes
+import torch
+from loresmith.serving.engines.embedded.rms_norm import RmsNorm
+from loresmith.serving.engines.embedded.vector_code import compiles
+refused = ctypes.CDLL(None).prctl(65, 1, 0, 0, 0) == 0  # PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN
+norm = torch.nn.Module()
+norm.weight, norm.variance_epsilon = torch.ones(16), 0.0
+print(refused, float(RmsNorm(norm)(torch.full((2, 16), 3.0)).sum()), compiles())
+"""
+    refused, total, compiled = _said(script)
+    assert total == "32.0"
+    assert compiled == str(refused == "False")  # Linux before 6.3 refuses nothing
+
+
+def test_functions_run_on_the_threads_of_torch() -> None:
+    script = """
+import os
+import torch
+from tests.serving.engines.test_compiled_attention import _norm, drawn
+torch.set_num_threads(3)
+drawn(2_000_000, seed=1).sin()
+before = len(os.listdir("/proc/self/task"))
+_norm(16, 1)(drawn(200, 16, seed=1))
+print(len(os.listdir("/proc/self/task")) - before)
+"""
+    assert _said(script) == ["0"]
+
+
 def test_a_function_is_compiled_once_for_a_shape() -> None:
     assert attention_code(Shape(2, 16, 16, "bf16")) is attention_code(Shape(2, 16, 16, "bf16"))
 

@@ -11,11 +11,13 @@ Legend: W numbers of a vector.
 from __future__ import annotations
 
 import ctypes
+import mmap
 import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -42,7 +44,7 @@ _EXP2 = (1.8775767e-3, 8.9893397e-3, 5.5826318e-2, 2.4015361e-1, 6.9315308e-1, 9
 @cache
 def compiles() -> bool:
     """Whether functions can be compiled here and run on torch's threads."""
-    return llvm is not None and _openmp() is not None
+    return llvm is not None and _openmp() is not None and _runs_what_is_written()
 
 
 def stored_as(dtype: torch.dtype) -> Stored | None:
@@ -339,6 +341,14 @@ class Parallel:
         _openmp().GOMP_parallel(self._address, taken, torch.get_num_threads(), 0)
 
 
+def _runs_what_is_written() -> bool:
+    """Whether memory may be written and then run: hardened machines forbid it, and LLVM would not notice."""
+    memory = mmap.mmap(-1, mmap.PAGESIZE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    memory[0] = 0
+    address = ctypes.c_void_p(ctypes.addressof(ctypes.c_char.from_buffer(memory)))
+    return not ctypes.CDLL(None).mprotect(address, ctypes.c_size_t(mmap.PAGESIZE), mmap.PROT_READ | mmap.PROT_EXEC)
+
+
 def _machine() -> Any:
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
@@ -352,9 +362,9 @@ def _openmp() -> Any:
     """The library of threads that torch computes with, if it is one that takes functions from outside."""
     if not sys.platform.startswith("linux"):
         return None
-    for name in ("libgomp.so.1", "libiomp5.so"):
+    for place in (None, Path(torch.__file__).with_name("lib") / "libtorch_cpu.so"):  # as the loader looks for it
         try:
-            library = ctypes.CDLL(name, mode=os.RTLD_NOLOAD | os.RTLD_NOW)  # torch's, or none
+            library = ctypes.CDLL(place and str(place), mode=os.RTLD_NOLOAD | os.RTLD_NOW)
             library.GOMP_parallel.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint]
             library.GOMP_parallel.restype = None
         except (OSError, AttributeError):
