@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import random
 import subprocess
 import sys
@@ -25,7 +26,7 @@ from loresmith.serving.engines.embedded.slot_attention import slot_attention
 from loresmith.serving.engines.embedded.slot_cache import GRAIN, SlotCache
 from loresmith.serving.engines.embedded.torch_engine import TorchEngine
 from loresmith.serving.engines.embedded.twist import Angles, Heads, SlotAttention, Twist
-from loresmith.serving.engines.embedded.vector_code import Code, compiles, stored_as
+from loresmith.serving.engines.embedded.vector_code import Code, bits_of, compiles, stored_as
 from tests.serving.engines.answers import answers
 from tests.serving.engines.test_torch_engine import request
 
@@ -279,6 +280,22 @@ _norm(16, 1)(drawn(200, 16, seed=1))
 print(len(os.listdir("/proc/self/task")) - before)
 """
     assert _said(script) == ["0"]
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="other processors multiply and add in one")
+def test_a_processor_that_cannot_multiply_and_add_in_one_does_one_after_the_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from llvmlite import binding as llvm
+
+    monkeypatch.setattr(llvm, "get_host_cpu_name", lambda: "x86-64-v2")
+    monkeypatch.setattr(llvm, "get_host_cpu_features", llvm.FeatureMap)
+    code = Code(("factor", "summand", "target"), 4)
+    factor, summand = (code.as_float(code.given[name]) for name in ("factor", "summand"))
+    code.write(code.times_plus(factor, factor, summand), code.given["target"], "fp32")
+    out = torch.empty(4)
+    code.finish()(factor=bits_of(1 + 2**-12), summand=bits_of(-1.0), target=out.data_ptr())
+    assert out.tolist() == [2**-11] * 4  # and 2^-24 if the C library had done it, which takes ten times as long
 
 
 def test_a_function_is_compiled_once_for_a_shape() -> None:

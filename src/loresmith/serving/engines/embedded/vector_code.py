@@ -228,8 +228,8 @@ class Code:
         return self._b.fdiv(one, other)
 
     def times_plus(self, one: Any, other: Any, summand: Any) -> Any:
-        """one other + summand, rounded once."""
-        return self._named("llvm.fma", self._floats, one, other, summand)
+        """one other + summand, rounded once where the processor multiplies and adds in one."""
+        return self._named("llvm.fmuladd", self._floats, one, other, summand)
 
     def maximum(self, one: Any, other: Any) -> Any:
         return self._named("llvm.maxnum", self._floats, one, other)
@@ -362,9 +362,9 @@ def _openmp() -> Any:
     """The library of threads that torch computes with, if it is one that takes functions from outside."""
     if not sys.platform.startswith("linux"):
         return None
-    for place in (None, Path(torch.__file__).with_name("lib") / "libtorch_cpu.so"):  # as the loader looks for it
+    for place in (None, str(Path(torch.__file__).with_name("lib") / "libtorch_cpu.so")):  # as the loader looks for it
         try:
-            library = ctypes.CDLL(place and str(place), mode=os.RTLD_NOLOAD | os.RTLD_NOW)
+            library = ctypes.CDLL(place, mode=os.RTLD_NOLOAD | os.RTLD_NOW)
             library.GOMP_parallel.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint]
             library.GOMP_parallel.restype = None
         except (OSError, AttributeError):
