@@ -150,12 +150,15 @@ def test_a_token_gets_the_same_to_the_bit_however_its_request_is_cut(seed: int) 
 
 
 def test_what_is_no_number_stays_none() -> None:
-    told = Told({0: 20, 1: 20}, (2, 1, 16, 16), Twist(0.25), torch.bfloat16)
+    told = Told({0: 20, 1: 20, 2: 20}, (2, 1, 16, 16), Twist(0.25), torch.bfloat16)
     told.k[0][3, 0, 5] = torch.nan
-    seen = told.attended(CompiledAttention, [{0: 20, 1: 20}])
+    told.k[2][:, 0, 5] = -1
+    told.q[2][7, 0, 5] = torch.inf  # scores of minus infinity, all of them
+    seen = told.attended(CompiledAttention, [{0: 20, 1: 20, 2: 20}])
     assert torch.isfinite(seen[0][:3]).all()
     assert torch.isnan(seen[0][3:]).all()
     assert torch.isfinite(seen[1]).all()
+    assert torch.isnan(seen[2]).any(-1).nonzero().tolist() == [[7, 0]]
 
 
 def test_what_lies_in_memory_beside_the_keys_of_a_request_does_not_matter() -> None:

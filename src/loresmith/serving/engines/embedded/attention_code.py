@@ -17,6 +17,7 @@ block, W numbers of a vector.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from typing import Any
 from loresmith.serving.engines.embedded.slot_cache import GRAIN
 from loresmith.serving.engines.embedded.vector_code import Code, Parallel, Stored
 
-LOW = -3e38
+LOW = -math.inf
 """The score of a key that is not seen."""
 
 _AT_ONCE = 28
