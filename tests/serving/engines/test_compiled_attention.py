@@ -301,6 +301,10 @@ def test_a_processor_that_cannot_multiply_and_add_in_one_does_one_after_the_othe
     assert out.tolist() == [2**-11] * 4  # and 2^-24 if the C library had done it, which takes ten times as long
 
 
+def test_an_engine_tells_that_its_functions_are_compiled(tiny_directory: Path) -> None:
+    assert TorchEngine(tiny_directory, slots=2, window=64).facts.path == "fast, compiled"
+
+
 def test_a_function_is_compiled_once_for_a_shape() -> None:
     assert attention_code(Shape(2, 16, 16, "bf16")) is attention_code(Shape(2, 16, 16, "bf16"))
 

@@ -51,7 +51,7 @@ def test_a_process_serves_many_dies_and_comes_back(tiny_directory: Path, monkeyp
         standby = Standby()
         host = started(tiny_directory, standby)
         facts = await host.start()
-        assert (facts.engine, facts.path, facts.slots) == ("torch", "fast", 4)
+        assert (facts.engine, facts.path.partition(",")[0], facts.slots) == ("torch", "fast", 4)
 
         asked = [request(str(n), seed=n, max_new_tokens=20) for n in range(7)]
         first = await asyncio.gather(*(gathered(host, one) for one in asked))

@@ -153,6 +153,6 @@ class EngineFacts(Words):
     window: int = Field(ge=1, description="Tokens of prompt and answer together that a request may have.")
     slots: int = Field(ge=1, description="Requests that are worked on at the same time.")
     vocabulary_size: int = Field(ge=1)
-    path: str = Field(description="Which code computes the model, such as `fast` or `generic`.")
+    path: str = Field(description="Which code computes the model, such as `fast, compiled` or `generic`.")
     adapters: tuple[str, ...] = ()
     version: str = Field(default="", description="Of the software that computes, where it is known.")

@@ -25,13 +25,13 @@ from functools import cache
 from typing import Any
 
 from loresmith.serving.engines.embedded.slot_cache import GRAIN
-from loresmith.serving.engines.embedded.vector_code import Code, Parallel, Stored
+from loresmith.serving.engines.embedded.vector_code import Code, Parallel, Stored, bytes_of, width_of
 
 LOW = -math.inf
 """The score of a key that is not seen."""
 
 _AT_ONCE = 28
-"""Vectors of queries, or of sums, that are held at once: processors have 32 places for vectors."""
+"""Vectors of queries, or of sums, that are held at once: the processors this pays most on have 32 places for them."""
 
 _ARGUMENTS = (
     *("tokens", "heads", "scaling", "softcap", "sinks", "queries", "query_stride", "keys", "values", "out"),
@@ -61,7 +61,7 @@ class Shape:
     @property
     def width(self) -> int:
         """W: the largest that divides both sizes."""
-        return next(width for width in (16, 8, 4, 2, 1) if not (self.key_size % width or self.value_size % width))
+        return width_of(math.gcd(self.key_size, self.value_size))
 
     @property
     def at_once(self) -> int:
@@ -110,7 +110,7 @@ class _Attention:
         self._shape = shape
         self._code = code = Code(_ARGUMENTS, shape.width)
         self._given = code.given
-        self._size = 4 if shape.stored == "fp32" else 2
+        self._size = bytes_of(shape.stored)
         room = code.multiply(self._given["score_row"], shape.at_once, 4)
         self._scores = code.add(self._given["scores"], code.multiply(code.thread, room))
 

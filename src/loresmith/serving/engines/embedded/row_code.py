@@ -14,7 +14,7 @@ from functools import cache
 from typing import Any
 
 from loresmith.serving.engines.embedded.slot_cache import GRAIN
-from loresmith.serving.engines.embedded.vector_code import Code, Parallel, Stored
+from loresmith.serving.engines.embedded.vector_code import Code, Parallel, Stored, bytes_of, width_of
 
 _NORM_ARGUMENTS = ("rows", "x", "x_stride", "out", "weight", "epsilon")
 
@@ -22,11 +22,6 @@ _TURN_ARGUMENTS = (
     *("tokens", "heads", "key_heads", "qkv", "qkv_stride", "cos", "sin", "keys", "values", "cells", "places"),
     *("query_weight", "key_weight", "epsilon"),
 )
-
-
-def width_of(size: int) -> int:
-    """W: the largest that divides a size."""
-    return next(width for width in (16, 8, 4, 2, 1) if size % width == 0)
 
 
 @cache
@@ -43,7 +38,7 @@ def norm_code(size: int, stored: Stored) -> Parallel:
     """
     code = Code(_NORM_ARGUMENTS, width_of(size))
     given = code.given
-    number_bytes = _bytes(stored)
+    number_bytes = bytes_of(stored)
     with code.each(code.thread, given["rows"], code.threads) as row:
         x = code.add(given["x"], code.multiply(row, given["x_stride"]))
         out = code.add(given["out"], code.multiply(row, size, number_bytes))
@@ -100,7 +95,7 @@ class _Turn:
 
     def __init__(self, shape: TurnShape) -> None:
         self._shape = shape
-        self._bytes = _bytes(shape.stored)
+        self._bytes = bytes_of(shape.stored)
         self._code = Code(_TURN_ARGUMENTS, width_of(shape.size // 2))
         self._given = self._code.given
 
@@ -156,7 +151,3 @@ def _factor(code: Code, squares: Any, size: int, epsilon: Any) -> Any:
     """One by the root of the mean of squares, W times."""
     mean = code.times(code.spread(code.sum_of(squares)), code.vector(1 / size))
     return code.over(code.vector(1), code.root(code.plus(mean, code.as_float(epsilon))))
-
-
-def _bytes(stored: Stored) -> int:
-    return 4 if stored == "fp32" else 2

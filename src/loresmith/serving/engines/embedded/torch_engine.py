@@ -24,6 +24,7 @@ from loresmith.serving.engines.embedded.layout import Layout, Segment
 from loresmith.serving.engines.embedded.networks import network_for
 from loresmith.serving.engines.embedded.prefixes import Slots
 from loresmith.serving.engines.embedded.sampler import Chooser, choose
+from loresmith.serving.engines.embedded.slot_attention import computed_by
 from loresmith.serving.engines.generation import Chosen, Emission, EngineFacts, Generation
 from loresmith.serving.engines.text_stream import TextStream
 
@@ -122,7 +123,7 @@ class TorchEngine:
             window=min(window, window_of(model)),
             slots=slots,
             vocabulary_size=vocabulary_size,
-            path=self._network.path,
+            path=computed_by(self._network.path, self._device, dtype),
             adapters=tuple(sorted(self._adapters)),
             version=str(torch.__version__),
         )

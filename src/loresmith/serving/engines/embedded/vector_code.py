@@ -60,6 +60,16 @@ def _converts_halves() -> bool:
     return "f16c" not in features or bool(features["f16c"])  # all but some of Intel's and AMD's have
 
 
+def bytes_of(stored: Stored) -> int:
+    """Of one number."""
+    return 4 if stored == "fp32" else 2
+
+
+def width_of(size: int) -> int:
+    """W for rows of so many numbers: the largest that divides it."""
+    return next(width for width in (16, 8, 4, 2, 1) if size % width == 0)
+
+
 def bits_of(value: float) -> int:
     """Of a number in fp32, as an argument."""
     return int(np.float32(value).view(np.int32))
