@@ -109,6 +109,25 @@ def test_a_model_that_no_path_computes_is_refused_when_it_is_loaded(
     assert (refused.value.hint is None) == (hint is None)
 
 
+def test_a_model_that_half_precision_fails_at_once_is_computed_by_autocast() -> None:
+    """One that multiplies what it computes in fp32 by weights that are not: a short text, too."""
+
+    def half() -> Any:
+        model = tiny_model("mamba").to(torch.bfloat16).eval()
+        model.lm_head.register_forward_pre_hook(lambda _, given: (given[0].float(),))
+        return model
+
+    with pytest.raises(RuntimeError, match="same dtype"):
+        reference(half(), requests()[0])
+    network = network_for(half, slots=2, window=320)
+    assert network.path == "one by one, from the first token, by autocast"
+    model = tiny_model("mamba").to(torch.bfloat16).float().eval()
+    for ids in requests():
+        (logits_V,) = network.forward(Layout([Segment(0, 0, ids, True)], CPU))
+        expected_V = reference(model, ids)[-1]
+        assert float((logits_V.float() - expected_V).abs().mean()) < 0.15 * float(expected_V.std())
+
+
 class Breaks:
     """A model whose embedding raises an error, from one call of it on."""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NotRequired, TypedDict, TypeVar
 
 import torch
 from torch import Tensor
@@ -50,6 +50,14 @@ _FAILURES = (
 )
 """What transformers' code raises for a model that it cannot compute in some way."""
 
+
+class _Way(TypedDict):
+    """How `SoloNetwork` asks."""
+
+    remembers: bool
+    autocast: NotRequired[bool]
+
+
 Load = Callable[[], "PreTrainedModel"]
 
 _Network = TypeVar("_Network", bound=Network)
@@ -66,7 +74,13 @@ def network_for(load: Load, slots: int, window: int) -> Network:
         torch.OutOfMemoryError: the device has no room for it.
     """
     model = load()
-    expected_TV = _expected(model)
+    longest = min(LONG, window)
+    try:
+        expected_TV = _expected(model)
+    except torch.OutOfMemoryError:
+        raise
+    except _FAILURES as error:
+        return _one_by_one(model, None, longest, error)
     if model.config.model_type in FAMILIES:
         fast = _tried(partial(FastNetwork, model, slots, window), expected_TV, model)
         if fast is not None:
@@ -77,7 +91,7 @@ def network_for(load: Load, slots: int, window: int) -> Network:
         return generic
     del model  # two have no room
     gc.collect()  # a model and its generic network know each other
-    return _one_by_one(load(), expected_TV, min(LONG, window))
+    return _one_by_one(load(), expected_TV, longest)
 
 
 def _tried(make: Callable[[], _Network], expected_TV: Tensor, model: PreTrainedModel) -> _Network | None:
@@ -91,17 +105,25 @@ def _tried(make: Callable[[], _Network], expected_TV: Tensor, model: PreTrainedM
         return None  # parts of another make: the next path asks less of a model
 
 
-def _one_by_one(model: PreTrainedModel, expected_TV: Tensor, longest: int) -> SoloNetwork:
-    """The fastest way of asking transformers that reads a text of `longest` tokens to its end."""
-    ways = [{"remembers": True}, {"remembers": False}]
+def _one_by_one(
+    model: PreTrainedModel, expected_TV: Tensor | None, longest: int, failure: Exception | None = None
+) -> SoloNetwork:
+    """The fastest way of asking transformers that reads a text of `longest` tokens to its end.
+
+    Args:
+        expected_TV: as of `_expected`; None where transformers fails at that in the precision of the weights.
+        failure: of what was tried before.
+    """
+    ways: list[_Way] = [] if expected_TV is None else [{"remembers": True}, {"remembers": False}]
     if model.dtype != torch.float32:
         ways.append({"remembers": False, "autocast": True})
-    failure = Exception()
     for way in ways:
         solo = SoloNetwork(model, **way)
         try:
-            if way["remembers"] and not _agrees(solo, expected_TV, model):
+            if way["remembers"] and expected_TV is not None and not _agrees(solo, expected_TV, model):
                 continue
+            if expected_TV is None:
+                _read(solo, TRIAL, model)
             _read(solo, longest, model)
         except torch.OutOfMemoryError:
             raise
@@ -109,6 +131,7 @@ def _one_by_one(model: PreTrainedModel, expected_TV: Tensor, longest: int) -> So
             failure = error  # transformers' own cache fails for some of the recurrent families
         else:
             return solo
+    failure = failure or Exception()
     raise _not_computed(model, failure) from failure
 
 
@@ -133,12 +156,7 @@ def _trial_ids(model: PreTrainedModel) -> Tensor:
 def _expected(model: PreTrainedModel) -> Tensor:
     """What transformers gives after each token that the trial asks about, the last SINGLE + 1."""
     ids_1T = _trial_ids(model)[None].to(model.device)
-    try:
-        logits_TV: Tensor = model(input_ids=ids_1T, use_cache=False).logits[0, -SINGLE - 1 :].float()
-    except torch.OutOfMemoryError:
-        raise
-    except _FAILURES as error:
-        raise _not_computed(model, error) from error
+    logits_TV: Tensor = model(input_ids=ids_1T, use_cache=False).logits[0, -SINGLE - 1 :].float()
     return logits_TV
 
 
