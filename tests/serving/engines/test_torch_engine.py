@@ -292,3 +292,28 @@ def test_a_device_that_is_not_there_is_named(tiny_directory: Path, device: str) 
     with pytest.raises(UserError, match=re.escape(repr(device))) as said:
         start_torch({"directory": str(tiny_directory), "device": device})
     assert "cpu" in str(said.value.hint)
+
+
+def test_it_loads_with_half_of_its_threads_and_computes_with_all(
+    tiny_directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is served meanwhile needs processors too; and what cannot be loaded leaves no fewer to the next."""
+    seen: list[int] = []
+
+    def watched(directory: Path, dtype: torch.dtype) -> Any:
+        seen.append(torch.get_num_threads())
+        return load_weights(directory, dtype)
+
+    monkeypatch.setattr("loresmith.models.storage.load_weights", watched)
+    before = torch.get_num_threads()
+    try:
+        for threads, loading in ((6, 3), (1, 1)):
+            torch.set_num_threads(threads)
+            start_torch({"directory": str(tiny_directory), "slots": 2, "window": 64})
+            assert (seen.pop(), torch.get_num_threads()) == (loading, threads)
+        torch.set_num_threads(6)
+        with pytest.raises(UserError):
+            start_torch({"directory": str(tmp_path), "slots": 2, "window": 64})
+        assert (seen.pop(), torch.get_num_threads()) == (3, 6)
+    finally:
+        torch.set_num_threads(before)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,7 +31,10 @@ class EngineStart(Words):
 
     factory: str = Field(description="`module:function`; it is given `arguments` and returns an Engine.")
     arguments: dict[str, Any] = Field(default_factory=dict)
-    threads: int = Field(ge=1, description="CPU threads that the engine computes with (OMP_NUM_THREADS).")
+    threads: int = Field(
+        ge=1,
+        description="CPU threads that the engine computes with (OMP_NUM_THREADS); `torch` loads with half.",
+    )
 
 
 class TorchArguments(Words):
@@ -141,15 +145,30 @@ def start_torch(arguments: Mapping[str, Any]) -> Engine:
     given = TorchArguments.model_validate(arguments)
     _require_device(given.device)
     dtypes = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
-    return TorchEngine(
-        given.directory,
-        dtype=dtypes[given.precision],
-        device=given.device,
-        slots=given.slots,
-        window=given.window,
-        adapters=given.adapters,
-        base=given.base,
-    )
+    with _half_of_the_threads():
+        return TorchEngine(
+            given.directory,
+            dtype=dtypes[given.precision],
+            device=given.device,
+            slots=given.slots,
+            window=given.window,
+            adapters=given.adapters,
+            base=given.base,
+        )
+
+
+@contextmanager
+def _half_of_the_threads() -> Iterator[None]:
+    """Most of loading is done by one thread anyhow; and two engines that each compute on all processors wait at every
+    barrier for a thread that has none, so that whoever is served meanwhile waits as well."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(max(1, threads // 2))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _require_device(name: str) -> None:
