@@ -28,6 +28,7 @@ class CompletionServer:
     Attributes:
         statuses: that the next requests are answered with; a (status, headers) each.
         pieces: after so many it hangs up in the middle of answers; None: it does not.
+        stalls: after so many it says nothing more, and keeps the connection; None: it does not.
         hangs: whether it says nothing to requests for answers.
         broken: whether it answers everything with status 500.
         looks: how often it was asked for anything but answers.
@@ -39,6 +40,7 @@ class CompletionServer:
     def __init__(self, engine: Engine, tokenizer: Any, key: str = "") -> None:
         self.statuses: list[tuple[int, dict[str, str]]] = []
         self.pieces: int | None = None
+        self.stalls: int | None = None
         self.hangs = False
         self.broken = False
         self.looks = 0
@@ -142,6 +144,11 @@ def _handler(server: CompletionServer) -> type[BaseHTTPRequestHandler]:
             for number, emission in enumerate(server.answer(_generation(id_, body))):
                 if server.pieces is not None and number == server.pieces:
                     server.cancel(id_)
+                    self.close_connection = True
+                    return
+                if server.stalls is not None and number == server.stalls:
+                    server.cancel(id_)
+                    server.stop_hanging.wait(30)
                     self.close_connection = True
                     return
                 written += len(emission.tokens)

@@ -198,6 +198,28 @@ def test_a_server_that_dies_in_the_middle_is_not_asked_again(served: Served, tin
     assert (engine.running, engine.waiting) == (0, 0)
 
 
+def test_a_server_that_stalls_in_the_middle_is_given_up_and_counted(served: Served, tiny_directory: Path) -> None:
+    """Not asked for the same again; whoever waits for the slot gets it, and is told at once that nobody answers."""
+    server, url = served
+    engine = remote(tiny_directory, url, slots=1, read_seconds=0.5, first_seconds=20, failures=1, pause_seconds=600)
+    server.stalls = 3
+    asked, begun = len(server.bodies), time.monotonic()
+    engine.add(request("it", max_new_tokens=50, min_new_tokens=50))
+    engine.add(request("next"))
+    said: list[Any] = []
+    while not (said and said[-1].finished):
+        assert time.monotonic() - begun < 15
+        said += [emission for emission in engine.step() if emission.id == "it"]
+    assert sum(len(emission.tokens) for emission in said) > 0
+    assert (said[-1].finished, len(server.bodies)) == ("failed", asked + 1)
+    assert "nothing for too long" in (said[-1].error or "")
+    assert "does not answer" in (ended(engine, "next").error or "")
+    assert (engine.running, engine.waiting, len(server.bodies)) == (0, 0, asked + 1)
+    assert engine.trouble == "the server that computes it does not answer"
+    server.stop_hanging.set()
+    engine.close()
+
+
 def test_a_hanging_server_is_given_up_and_left_alone_until_it_answers(served: Served, tiny_directory: Path) -> None:
     server, url = served
     engine = remote(tiny_directory, url, first_seconds=0.2, attempts=1, failures=2, pause_seconds=0.5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -27,11 +28,12 @@ def far(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RunningGatew
     with Workspace.open(folder) as workspace:
         directory = workspace.ledger.assets.directory(digest)
     with serving(TorchEngine(directory, slots=4, window=300), load_tokenizer(directory)) as (server, url):
-        where = {"url": url, "model": MODEL, "attempts": 1, "failures": 1, "first_seconds": 1, "pause_seconds": 4}
+        waits = {"first_seconds": 1, "read_seconds": 1, "pause_seconds": 4}
+        where = {"url": url, "model": MODEL, "attempts": 1, "failures": 1, **waits}
         with Workspace.open(folder) as workspace:
             facts = {"engine": "openai", "engine_version": "0.32.1", "computed_by": computed_by("openai", where)}
             certify_unseen(workspace, digest, **facts)
-        model = {"release": "acme", "engine": "openai", "remote": where, "slots": 4, "window": 256, "threads": 1}
+        model = {"release": "acme", "engine": "openai", "remote": where, "slots": 1, "window": 256, "threads": 1}
         config = write_config(folder, {"models": {"acme": model}, "standby": False})
         key = make_key(folder)
         with RunningGateway(folder, config) as gateway:
@@ -67,3 +69,25 @@ def test_a_server_that_hangs_is_told_of_and_comes_back(far: tuple[RunningGateway
         wait_until(lambda: ready(plain) == (200, []), 10)
         again = client.chat.completions.create(**asked)
     assert again.choices[0].message.content == answer.choices[0].message.content
+
+
+@pytest.mark.slow
+def test_a_server_that_stalls_in_a_stream_is_told_of_in_it(far: tuple[RunningGateway, CompletionServer, str]) -> None:
+    """What came is there, then an error; the one slot is free for the next, and the server counts as gone."""
+    gateway, server, key = far
+    endless = chat(max_tokens=200, logit_bias={"0": -100, "2": -100}, temperature=0, stream=True)
+    server.stop_hanging.clear()
+    with gateway.client(key) as plain:
+        wait_until(lambda: ready(plain) == (200, []), 10)
+        server.stalls = 40
+        lines = plain.post("/v1/chat/completions", json=endless).text.splitlines()
+        events = [json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: {")]
+        *pieces, last = events
+        assert any(piece["choices"][0]["delta"].get("content") for piece in pieces)
+        assert (last["error"]["code"], last["error"]["type"]) == ("engine_unavailable", "server_error")
+        assert "data: [DONE]" not in lines
+        wait_until(lambda: ready(plain) == (503, [GONE]), 3)
+        server.stalls = None
+        server.stop_hanging.set()
+        wait_until(lambda: ready(plain) == (200, []), 10)
+        assert plain.post("/v1/chat/completions", json=chat()).status_code == 200
