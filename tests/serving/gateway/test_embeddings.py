@@ -20,7 +20,7 @@ from loresmith.serving.audit.record import AuditRecord
 from tests.serving.engines.served_models import write_tiny
 from tests.serving.gateway.faces import FORBIDDEN, STATED, Face
 from tests.serving.gateway.gateways import add_release
-from tests.serving.gateway.house import wait_until
+from tests.serving.gateway.house import House, wait_until
 from tests.serving.gateway.records import records_of
 from tests.serving.gateway.test_faults import records
 from tests.serving.gateway.test_reload import rewritten
@@ -61,6 +61,27 @@ def test_a_model_embeds_for_those_who_hold_its_labels(face: Face) -> None:
     assert "ward-states" in [model.id for model in face.openai(face.ada).models.list()]
     listed = {model.id: model.embeds for model in bob.models.list()}
     assert listed == {"acme": False, "meaning": True, "retrieval": True}
+
+
+def test_a_model_that_makes_none_is_told_from_one_that_is_not_there(face: Face) -> None:
+    """With those that make some, as far as the caller may ask them."""
+    for key, named in ((face.ada, "'meaning', 'retrieval', 'ward-states'"), (face.bob, "'meaning', 'retrieval'")):
+        with pytest.raises(openai.BadRequestError) as said:
+            face.openai(key).embeddings.create(model="acme", input=TEXTS)
+        assert said.value.body["message"] == f"the model 'acme' makes no embeddings: ask {named}"  # type: ignore[index]
+        assert (said.value.code, said.value.param) == ("no_embeddings", "model")
+
+
+def test_nothing_is_told_of_a_model_that_one_may_not_ask(house: House) -> None:
+    def said(who: str, name: str) -> tuple[int, str]:
+        with house.client(who) as client:
+            answer = client.post("/v1/embeddings", json={"model": name, "input": TEXTS})
+        return answer.status_code, answer.json()["error"]["message"].replace(name, "NAME")
+
+    none = (400, "the model 'NAME' makes no embeddings: there is none that you may ask for them")
+    assert said("user:of-physicians", "ward") == said("user:ada", "acme:open") == none
+    assert said("user:ada", "ward") == said("user:ada", "acme:both") == said("user:ada", "nothing-here")
+    assert said("user:ada", "ward")[0] == 404
 
 
 def test_guards_look_at_what_is_embedded(face: Face) -> None:

@@ -18,17 +18,17 @@ from loresmith.serving.gateway.body_route import BodyRoute
 from loresmith.serving.gateway.chat_route import chat
 from loresmith.serving.gateway.completion_route import complete
 from loresmith.serving.gateway.deed import Deed
-from loresmith.serving.gateway.door import ON_RECORD, OPEN, Door, principal_of, route_of
+from loresmith.serving.gateway.door import ON_RECORD, OPEN, Door
 from loresmith.serving.gateway.embeddings_route import embeddings
 from loresmith.serving.gateway.feedback_route import FeedbackDesk
 from loresmith.serving.gateway.gateway import Gateway
+from loresmith.serving.gateway.offered import offered
 from loresmith.serving.gateway.playground.pages import ROUTES as PLAYGROUND
 from loresmith.serving.gateway.playground.pages import add_playground
 from loresmith.serving.gateway.problem import Problem, no_model
 from loresmith.serving.gateway.responses_route import responses
 from loresmith.serving.gateway.shapes import ChatRequest, CompletionRequest, EmbeddingsRequest, ResponsesRequest
-from loresmith.serving.policy.resource import GATEWAY, Resource
-from loresmith.serving.policy.served import SEPARATOR, model_resource
+from loresmith.serving.policy.resource import GATEWAY
 
 
 def make_app(gateway: Gateway) -> FastAPI:
@@ -146,34 +146,17 @@ def behind_door(app: FastAPI, gateway: Gateway) -> ASGIApp:
 
 
 def _models(gateway: Gateway, request: Request) -> list[dict[str, Any]]:
-    """Those that the caller may ask from where they are now: for a plain chat, or for vectors."""
-    principal, rules, asked = principal_of(request.scope), gateway.rules, _context(request)
-    chat = {**asked, "route": "/v1/chat/completions", "stream": False, "tools": False}
-    embedding = {**asked, "route": "/v1/embeddings"}
-    found: list[tuple[str, Resource, bool]] = []
-    for model in gateway.models.all():
-        for adapter in (None, *model.adapters):
-            name = model.name if adapter is None else f"{model.name}{SEPARATOR}{adapter}"
-            resource = model_resource(model.settings, model.labels_of(adapter), adapter, model.digest)
-            found.append((name, resource, False))
-    found += [(name, served.resource, True) for name, served in rules.embedders.items()]
     return [
         {
-            "id": name,
+            "id": one.name,
             "object": "model",
             "created": 0,
             "owned_by": "loresmith",
-            "labels": sorted(resource.labels),
-            "embeds": embeds,
+            "labels": sorted(one.labels),
+            "embeds": one.embeds,
         }
-        for name, resource, embeds in found
-        if rules.policy.decide(principal, "complete", resource, embedding if embeds else chat).allowed
+        for one in offered(gateway, request)
     ]
-
-
-def _context(request: Request) -> dict[str, Any]:
-    """What policies may ask of any request."""
-    return {"route": route_of(request.scope), **({"address": request.client.host} if request.client else {})}
 
 
 def _for_administrators() -> Problem:

@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from loresmith.serving.gateway.deed import Deed
 from loresmith.serving.gateway.gateway import Gateway
+from loresmith.serving.gateway.offered import offered
 from loresmith.serving.gateway.problem import Problem, no_model
 from loresmith.serving.gateway.served_embedders import ServedEmbedder
 from loresmith.serving.gateway.shapes import EmbeddingsRequest
@@ -31,7 +32,7 @@ async def _embedded(gateway: Gateway, request: Request, body: EmbeddingsRequest)
     async with Deed(gateway, request, "complete", span) as deed:
         served = gateway.rules.embedders.get(body.model)
         if served is None:
-            raise no_model(body.model)
+            raise _no_embedder(gateway, request, body.model)
         span.found(body.model)
         deed.facts |= served.facts
         deed.decide(served.resource, no_model(body.model))
@@ -58,6 +59,16 @@ async def _embedded(gateway: Gateway, request: Request, body: EmbeddingsRequest)
                 "usage": {"prompt_tokens": deed.tokens, "total_tokens": deed.tokens},
             }
         )
+
+
+def _no_embedder(gateway: Gateway, request: Request, name: str) -> Problem:
+    """What is told of a model that makes no vectors; of one that the caller may not ask, as if there were none."""
+    found = offered(gateway, request)
+    if name not in [one.name for one in found]:
+        return no_model(name)
+    embedders = ", ".join(sorted(repr(one.name) for one in found if one.embeds))
+    instead = f"ask {embedders}" if embedders else "there is none that you may ask for them"
+    return Problem(400, f"the model {name!r} makes no embeddings: {instead}", code="no_embeddings", param="model")
 
 
 def _texts(body: EmbeddingsRequest, served: ServedEmbedder) -> list[str]:
