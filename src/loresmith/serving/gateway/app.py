@@ -167,19 +167,5 @@ def _problem(error: Exception) -> Problem:
     """What is told of an error, whoever found it, in our own words and shape."""
     if isinstance(error, Problem):
         return error
-    if isinstance(error, HTTPException):
-        return Problem(error.status_code, "this cannot be read", code="invalid_request")
-    assert isinstance(error, RequestValidationError)
-    return _invalid(error)
-
-
-def _invalid(error: RequestValidationError) -> Problem:
-    """What is wrong with a body, without what it says."""
-    first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"] if part != "body")
-    message = str(first["msg"])
-    if first["type"] == "extra_forbidden":
-        message = "this field is not known here"
-    elif first["type"] == "json_invalid":
-        message = f"the body is no JSON: {first['ctx']['error']}"
-    return Problem(400, f"{place}: {message}" if place else message, code="invalid_request", param=place or None)
+    status = error.status_code if isinstance(error, HTTPException) else 400
+    return Problem(status, "this cannot be read", code="invalid_request")

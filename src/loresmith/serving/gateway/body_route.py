@@ -10,19 +10,19 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
 from loresmith.serving.gateway.long_text import LONG_TEXT, worked
+from loresmith.serving.gateway.mistakes import problem_of
 from loresmith.serving.gateway.problem import Problem
 
 LONG_BODY = LONG_TEXT
 """Bytes."""
 
-_MOST_MISTAKES = 20
+_MOST_MISTAKES = 500
 """Of more than these none is named: to list a hundred thousand takes longer than all else that is done with one."""
 
 
@@ -33,8 +33,7 @@ class BodyRoute(APIRoute):
         """How a request is carried out.
 
         Raises:
-            RequestValidationError: of the handler: the body is not what the model describes.
-            Problem: of the handler: it is not so in very many places.
+            Problem: of the handler: the body is not what the model describes.
         """
         if self.body_field is None:
             return super().get_route_handler()
@@ -45,7 +44,7 @@ class BodyRoute(APIRoute):
             said = await request.body()
             long = len(said) > LONG_BODY
             request.scope.setdefault("state", {})["came_long"] = long
-            response: Response = await endpoint(request, await worked(long, _read, adapter, said))
+            response: Response = await endpoint(request, await worked(long, _read, adapter, model, said))
             return response
 
         return handle
@@ -56,11 +55,11 @@ def came_long(request: Request) -> bool:
     return bool(request.scope["state"]["came_long"])
 
 
-def _read(adapter: TypeAdapter[Any], body: bytes) -> Any:
+def _read(adapter: TypeAdapter[Any], model: type[BaseModel], body: bytes) -> Any:
     try:
         return adapter.validate_json(body)
     except ValidationError as error:
         if error.error_count() > _MOST_MISTAKES:
             what = f"{error.error_count():,} places of the body are not as they should be: see /openapi.json"
             raise Problem(400, what, code="invalid_request") from None
-        raise RequestValidationError(error.errors(include_input=False, include_url=False)) from None
+        raise problem_of(error, model) from None

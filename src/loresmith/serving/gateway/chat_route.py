@@ -31,8 +31,9 @@ def asked_of(body: ChatRequest) -> Asked:
     """What the body asks for.
 
     Raises:
-        Problem: two of its wishes exclude each other.
+        Problem: a message says nothing, or two of its wishes exclude each other.
     """
+    _require_content(body)
     tools = tuple(tool.model_dump(exclude_none=True) for tool in body.tools) if body.tool_choice != "none" else ()
     call = _call(body)
     constraint, schema = form_of(body, body.response_format)
@@ -58,6 +59,13 @@ def asked_of(body: ChatRequest) -> Asked:
         stream=bool(body.stream),
         consent=consents(body.metadata),
     )
+
+
+def _require_content(body: ChatRequest) -> None:
+    for number, message in enumerate(body.messages):
+        if message.content is None and message.role != "assistant":
+            place = f"messages.{number}.content"
+            raise Problem(400, f"{place}: must be a text or a list of parts", code="invalid_request", param=place)
 
 
 def stops(body: Asking) -> tuple[str, ...]:
@@ -126,7 +134,8 @@ def form_of(body: Asking, wanted: ResponseFormat | None) -> tuple[Constraint | N
         schema: dict[str, Any] = {"type": "object"}
         if wanted.type == "json_schema":
             if wanted.json_schema is None:
-                raise Problem(400, "json_schema is missing", param="response_format")
+                place = "response_format.json_schema"
+                raise Problem(400, f"{place}: this field is missing", code="invalid_request", param=place)
             schema = wanted.json_schema.schema_
         found.append((JsonSchema(value=schema), schema))
     if body.guided_regex is not None:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
+from loresmith.serving.gateway.mistakes import problem_of
 from loresmith.serving.gateway.problem import Problem
 from loresmith.serving.gateway.shapes import NO_MEANING, ResponsesRequest, Shape
 
@@ -92,9 +93,7 @@ def _item(number: int, written: Mapping[str, Any]) -> Shape:
     try:
         return shape.model_validate(written)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join([where, *(str(part) for part in first["loc"])])
-        raise Problem(400, f"{place}: {first['msg']}", code="invalid_request", param=place) from None
+        raise problem_of(error, shape, where) from None
 
 
 def _add(messages: list[dict[str, Any]], item: Shape) -> None:
