@@ -16,6 +16,7 @@ from loresmith.sdk.calls.audit import SEARCH
 from loresmith.serving.gateway.app import behind_door, make_app
 from loresmith.serving.gateway.door import ON_RECORD
 from loresmith.serving.gateway.gateway import Gateway
+from loresmith.serving.gateway.telemetry import Telemetry
 from tests.serving.gateway.gateways import RunningGateway, make_key, write_config
 from tests.serving.gateway.guarded_house import ASKED, REFUSED, Guarded, saying
 from tests.serving.gateway.house import House, chat, wait_until
@@ -195,3 +196,10 @@ def test_what_is_late_or_broken_is_counted_where_it_has_no_record(tmp_path: Path
         assert unread == {"408": 1, "500": 1}
 
     in_workspace(workspace, config, story)
+
+
+def test_every_figure_is_explained() -> None:
+    told = (Path(__file__).parents[3] / "docs" / "serving.md").read_text()
+    names = {family.name for family in Telemetry().registry.collect()}
+    assert len(names) > 10
+    assert [name for name in sorted(names) if f"`{name}" not in told] == []

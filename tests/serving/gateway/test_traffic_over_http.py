@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+import time
 from typing import Any
 
 import numpy as np
 import pytest
 
+from loresmith import Workspace
+from loresmith.serving.traffic_sample.sampler import FOLDER
 from tests.serving.gateway.guarded_house import saying
+from tests.serving.gateway.house import wait_until
 from tests.serving.gateway.observed_house import ABOUT_IT, FORBIDDEN, PASSAGE, Observed
 from tests.serving.gateway.records import records_of
 from tests.serving.retrieval.indexes import minilm
@@ -82,3 +86,42 @@ def test_refusals_guard_hits_calls_and_failures_are_counted(observed: Observed) 
     grounded = row_of(observed, observed.ask(text=ABOUT_IT, **saying(f"{PASSAGE} [1]")))
     assert grounded["outcome"] == "answered"
     assert grounded["prompt_characters"] == len(ABOUT_IT)  # passages are nothing that was asked
+
+
+def test_that_it_cannot_be_written_is_seen_where_one_looks(observed: Observed) -> None:
+    """In the notes, which say nothing of where it lies; in the figures; and why, in the log. Nothing is refused."""
+    row_of(observed, observed.ask())
+    with Workspace.open(observed.workspace) as opened:
+        folder = opened.place.state / FOLDER
+    aside = folder.with_name("aside")
+
+    def ready() -> tuple[int, list[str]]:
+        with observed.gateway.client(None) as client:
+            said = client.get("/ready")
+        return said.status_code, said.json()["notes"]
+
+    def figures() -> list[str]:
+        with observed.gateway.client(observed.ada) as client:
+            lines = client.get("/metrics").raise_for_status().text.splitlines()
+        return [line for line in lines if line.startswith("loresmith_traffic_sample_")]
+
+    def told(what: str) -> None:
+        deadline = time.monotonic() + 20
+        while what not in str(observed.gateway.next_event(deadline)):
+            pass
+
+    assert ready() == (200, [])
+    assert figures() == ["loresmith_traffic_sample_trouble 0.0", "loresmith_traffic_sample_lost 0.0"]
+    folder.rename(aside)
+    folder.write_text("in the way")
+    try:
+        said = observed.ask()
+        wait_until(lambda: ready() == (200, ["the traffic sample cannot be written"]), 10)
+        assert figures() == ["loresmith_traffic_sample_trouble 1.0", "loresmith_traffic_sample_lost 0.0"]
+        told("the traffic sample cannot be written, and waits in memory: ")
+    finally:
+        folder.unlink()
+        aside.rename(folder)
+    wait_until(lambda: ready() == (200, []), 10)
+    told("the traffic sample is written again")
+    assert row_of(observed, said)["outcome"] == "answered"

@@ -110,6 +110,8 @@ def make_app(gateway: Gateway) -> FastAPI:
         async with Deed(gateway, request, "administer", looks=True) as deed:
             deed.decide(GATEWAY, _for_administrators())
             gateway.telemetry.ready.set(0 if gateway.problems else 1)
+            gateway.telemetry.sample_trouble.set(1 if gateway.sample.trouble else 0)
+            gateway.telemetry.sample_lost.set(gateway.sample.lost)
             for one in gateway.models.all():
                 gateway.telemetry.engine_starts.labels(one.name).set(one.host.starts)
             return Response(gateway.telemetry.text(), media_type="text/plain; version=0.0.4")

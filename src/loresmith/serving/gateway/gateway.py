@@ -121,6 +121,7 @@ class Gateway:
             place.state / TRAFFIC,
             TenantKeys(place.state / TENANT_KEYS, ledger.tenant_keys),
             self.rules.retriever.embedder if self.rules.retriever is not None else None,
+            say=say,
         )
         self.models = ServedModels(
             config.models,
@@ -177,6 +178,7 @@ class Gateway:
         unserved = (*self.models.problems, *self._moving.problems)
         found = [f"{name}: what its release points at cannot be served" for name in unserved]
         found += [] if self.quotas.saved else ["the tokens used today cannot be written, and count here alone"]
+        found += ["the traffic sample cannot be written"] if self.sample.trouble else []
         return found + (["the configuration's file is wrong; the one before is in force"] if self.trouble else [])
 
     async def reload(self, only: str | None = None) -> bool:

@@ -45,6 +45,12 @@ class Telemetry:
         self.at_work = Gauge("requests_at_work", "Requests that are answered now.", ["model"], **here)
         self.ready = Gauge("ready", "Whether the gateway answers: 1 or 0.", **here)
         self.engine_starts = Gauge("engine_starts", "How often an engine was started.", ["model"], **here)
+        self.sample_trouble = Gauge(
+            "traffic_sample_trouble", "Whether the traffic sample cannot be written: 1 or 0.", **here
+        )
+        self.sample_lost = Gauge(
+            "traffic_sample_lost", "Requests that were drawn for the traffic sample and could not be kept.", **here
+        )
         self.spans = Spans(say)
 
     def text(self) -> bytes:

@@ -57,6 +57,7 @@ class TrafficSample:
         keys: with which content is encrypted; used by no other thread.
         embedder: makes vectors, if settings want them.
         now: the time, with its zone.
+        say: told, in the thread, why the sample cannot be written, and when it can be again.
     """
 
     def __init__(
@@ -66,12 +67,14 @@ class TrafficSample:
         keys: TenantKeys | None = None,
         embedder: Embedder | None = None,
         now: Callable[[], datetime] = _utc_now,
+        say: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._settings = settings
         self._folder = folder
         self._keys = keys
         self._embedder = embedder if settings.embeddings else None
         self._now = now
+        self._say = say
         self._process = f"{os.getpid()}-{secrets.token_hex(3)}"
         self._strata: dict[_Key, Stratum] = {}
         self._rows: dict[_Key, list[dict[str, Any]]] = {}
@@ -182,9 +185,16 @@ class TrafficSample:
             self._prune(now)
         except OSError as error:
             trouble = error
-        self.trouble = str(trouble)
+        self._note(str(trouble))
         with self._lock:
             self._forget((now - timedelta(hours=1)).strftime("%Y-%m-%dT%H"))
+
+    def _note(self, trouble: str) -> None:
+        if trouble and trouble != self.trouble:
+            self._say(f"the traffic sample cannot be written, and waits in memory: {trouble}")
+        elif self.trouble and not trouble:
+            self._say("the traffic sample is written again")
+        self.trouble = trouble
 
     def _forget(self, over: str) -> None:
         """Forget the hours before this one that have been written."""
