@@ -58,6 +58,7 @@ CHATS: tuple[tuple[dict[str, Any], str, str], ...] = (
     ({"response_format": {"type": "json"}}, "response_format.type", f"must be {FORMATS}"),
     ({"response_format": {"type": "json_schema"}}, "response_format.json_schema", "this field is missing"),
     ({"Functions": []}, "Functions", "this field is not known here"),
+    ({"x" * 20_000: 1}, "x" * 100, "this field is not known here"),
 )
 
 OTHERS: tuple[tuple[str, dict[str, Any], str, str], ...] = (
@@ -118,7 +119,7 @@ def test_so_is_everything_else(house: House, route: str, wrong: dict[str, Any], 
 
 def test_a_body_that_is_no_object_is_told_so(house: House) -> None:
     with house.client() as client:
-        for sent, what in ((b"[]", "the body: must be an object"), (b"{", "the body: it is no JSON: ")):
+        for sent, what in ((b"[]", "the body must be an object"), (b"{", "the body is no JSON: ")):
             said = client.post("/v1/completions", content=sent, headers={"content-type": "application/json"})
             error = said.json()["error"]
             assert (said.status_code, error["param"]) == (400, None)

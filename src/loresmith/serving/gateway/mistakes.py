@@ -49,6 +49,9 @@ _WAY = re.compile(r"str|[A-Z]\w*|[\w-]*\[.*", re.DOTALL)
 _NAMED = ("missing", "extra_forbidden")
 """Errors whose place ends with a name that may be any."""
 
+_LONGEST_NAME = 100
+"""Of a longer one, which no field has, so many characters are told."""
+
 _Error = Mapping[str, Any]
 _Place = tuple[int | str, ...]
 
@@ -62,8 +65,11 @@ def problem_of(error: ValidationError, model: type[BaseModel], within: str = "")
     """
     errors = error.errors(include_input=False, include_url=False)
     field, message = _mistake(errors, model)
-    place = ".".join(str(part) for part in (within, *field) if part != "")
-    return Problem(400, f"{place or 'the body'}: {message}", code="invalid_request", param=place or None)
+    place = ".".join(str(part)[:_LONGEST_NAME] for part in (within, *field) if part != "")
+    if not place:
+        of_all = "the body: " if errors[0]["type"] == "value_error" else "the body "
+        return Problem(400, f"{of_all}{message}", code="invalid_request")
+    return Problem(400, f"{place}: {message}", code="invalid_request", param=place)
 
 
 def _mistake(errors: Sequence[_Error], model: type[BaseModel]) -> tuple[_Place, str]:
@@ -97,10 +103,10 @@ def _plain(error: _Error, model: type[BaseModel]) -> str:
     if kind == "missing":
         return "this field is missing"
     if kind == "extra_forbidden":
-        meant = nearest(str(field[-1]), _names(model)) if len(field) == 1 else None
+        meant = nearest(str(field[-1])[:_LONGEST_NAME], _names(model)) if len(field) == 1 else None
         return f"this field is not known here{f'; did you mean {meant!r}?' if meant else ''}"
     if kind == "json_invalid":
-        return f"it is no JSON: {error['ctx']['error']}"
+        return f"is no JSON: {error['ctx']['error']}"
     if kind == "value_error":
         return str(error["ctx"]["error"])
     if kind == "none_required":

@@ -99,8 +99,18 @@ class Asking(Choosing):
     )
 
 
+_ONLY_ASSISTANTS_MAY_BE_SILENT: dict[str, Any] = {
+    "anyOf": [
+        {"properties": {"role": {"const": "assistant"}}},
+        {"properties": {"content": {"type": ["string", "array"]}}, "required": ["content"]},
+    ]
+}
+
+
 class ChatMessage(Shape):
-    """One turn."""
+    """One turn. Whoever is no assistant says something: `chat_route` sees to it."""
+
+    model_config = ConfigDict(json_schema_extra=_ONLY_ASSISTANTS_MAY_BE_SILENT)
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
     content: str | tuple[dict[str, Any], ...] | None = None
