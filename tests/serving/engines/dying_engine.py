@@ -15,6 +15,9 @@ from loresmith.serving.engines.generation import Chosen, Emission, EngineFacts, 
 HALF_A_LINE, NO_JSON, OTHER_JSON = (7,), (8,), (9,)
 """Prompts at which it fails; at all others it says one token."""
 
+NOT_TAKEN = (6,)
+"""The prompt that it breaks down at before it has begun."""
+
 _SAID = {HALF_A_LINE: b'{"said":[{"id":"x"', NO_JSON: b"Segmentation fault\n", OTHER_JSON: b'["said"]\n'}
 
 
@@ -32,6 +35,8 @@ class DyingEngine:
         return len(self._asked)
 
     def add(self, generation: Generation) -> None:
+        if generation.prompt == NOT_TAKEN:
+            raise AttributeError(f"'int' object has no attribute {generation.id!r}")
         self._asked.append(generation)
 
     def step(self) -> Sequence[Emission]:

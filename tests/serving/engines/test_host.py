@@ -19,7 +19,7 @@ from loresmith.serving.engines.generation import Emission, Generation, Regex
 from loresmith.serving.engines.host import EngineGone, EngineHost
 from loresmith.serving.engines.standby import Standby
 from loresmith.serving.engines.starting import FACTORIES, EngineStart
-from tests.serving.engines.dying_engine import HALF_A_LINE, NO_JSON, OTHER_JSON
+from tests.serving.engines.dying_engine import HALF_A_LINE, NO_JSON, NOT_TAKEN, OTHER_JSON
 from tests.serving.engines.test_torch_engine import request
 
 
@@ -125,6 +125,23 @@ def test_an_engine_that_ends_in_the_middle_of_a_line_comes_back(prompt: tuple[in
         await host.close()
 
     asyncio.run(story())
+
+
+def test_a_request_at_which_an_engine_breaks_down_is_refused_alone(capfd: pytest.CaptureFixture[str]) -> None:
+    async def story() -> None:
+        host = EngineHost(EngineStart(factory="tests.serving.engines.dying_engine:start", threads=1))
+        await host.start()
+        with pytest.raises(UserError, match=r"cannot carry this request out \(AttributeError\)"):
+            await gathered(host, Generation(id="secret", prompt=NOT_TAKEN, max_new_tokens=5))
+        others = Generation(id="other", prompt=(1,), max_new_tokens=5)
+        assert [emission.text for emission in await gathered(host, others)] == ["a"]
+        assert host.starts == 1
+        await host.close()
+
+    asyncio.run(story())
+    told = capfd.readouterr().err
+    assert "in add" in told  # where it was, for whoever has to mend it
+    assert "secret" not in told
 
 
 @pytest.mark.slow

@@ -8,11 +8,12 @@ followed at all, and by the list below of what OpenVINO (2026.4) knows less of.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from loresmith.errors import UserError
 from loresmith.serving.engines.generation import Constraint
+from loresmith.serving.subschemas import subschemas
 
 _UNKNOWN_ANYWHERE = frozenset({r"\p", r"\P", r"\b", r"\B", r"\A", r"\z", r"\Z", "[]", "[^]"})
 """Classes of Unicode, borders, and classes whose first letter is `]`, which not all read alike.
@@ -59,21 +60,10 @@ def _unknown_in_regex(written: str) -> Iterator[str]:
 
 
 def _unknown_in_schema(schema: Any) -> Iterator[str]:
-    """In a schema and those in it; a property that is called like a word of JSON Schema is none."""
-    if isinstance(schema, list):
-        for part in schema:
-            yield from _unknown_in_schema(part)
-    if not isinstance(schema, dict):
-        return
-    for key, value in schema.items():
-        if key in _READ_PAST:
-            yield key
-        elif key == "pattern":
-            yield from _unknown_in_regex(str(value))
-        elif key in ("properties", "$defs", "definitions"):
-            yield from _unknown_in_schema(list(value.values()))
-        elif key == "patternProperties":
-            yield from (found for name in value for found in _unknown_in_regex(name))
-            yield from _unknown_in_schema(list(value.values()))
-        elif key not in ("const", "enum", "default", "examples"):
-            yield from _unknown_in_schema(value)
+    """In a schema and those in it."""
+    for part in subschemas(schema):
+        yield from sorted(_READ_PAST & part.keys())
+        named = part.get("patternProperties")
+        patterns = [part["pattern"]] if "pattern" in part else []
+        for written in [*patterns, *(named if isinstance(named, Mapping) else ())]:
+            yield from _unknown_in_regex(str(written))

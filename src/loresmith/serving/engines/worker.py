@@ -16,6 +16,7 @@ import queue
 import sys
 import threading
 import time
+import traceback
 from typing import Any, TextIO
 
 from loresmith.errors import LoresmithError
@@ -87,11 +88,14 @@ def _obey(engine: Engine, command: dict[str, Any], out: TextIO) -> None:
     if command["do"] == "tell":
         _say(out, {"trouble": command["trouble"]})
         return
-    generation = Generation.model_validate(command["generation"])
     try:
-        engine.add(generation)
-    except LoresmithError as error:
-        refused = Emission(id=generation.id, finished="refused", error=str(error))
+        engine.add(Generation.model_validate(command["generation"]))
+    except Exception as error:  # noqa: BLE001 - whatever it is: it is this request's alone, and others are answered
+        why = str(error)
+        if not isinstance(error, LoresmithError):
+            traceback.print_tb(error.__traceback__)  # without what the request said
+            why = f"the engine cannot carry this request out ({type(error).__name__})"
+        refused = Emission(id=command["generation"]["id"], finished="refused", error=why)
         _say(out, {"said": [refused.model_dump(mode="json", exclude_defaults=True)]})
 
 
