@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
 
 from tests.serving.gateway.guarded_house import saying
-from tests.serving.gateway.observed_house import ABOUT_IT, PASSAGE, Observed
+from tests.serving.gateway.observed_house import ABOUT_IT, PASSAGE, PATH, Observed
 from tests.serving.gateway.records import records_of
 
 SCHEMA = {
@@ -78,6 +81,82 @@ def test_a_call_keeps_to_what_the_request_declares_of_its_tool(observed: Observe
         text, finish, refusal, calls, hits = called(wrong)
         assert (text, calls, finish, hits) == ("", [], "content_filter", [("schema", "refuse")])
         assert refusal
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_schema_that_is_never_done_ends_the_answer_and_holds_up_nobody(observed: Observed, stream: bool) -> None:
+    schemas: dict[str, Any] = {"s0": {"type": "object"}}
+    for number in range(1, 17):
+        schemas[f"s{number}"] = {"allOf": [{"$ref": f"#/$defs/s{number - 1}"}] * 2}
+    tool = {"type": "function", "function": {"name": "send", "parameters": {"$defs": schemas, "$ref": "#/$defs/s16"}}}
+    said = saying('<tool_call>\n{"name": "send", "arguments": {}}\n</tool_call>')
+    waited: list[float] = []
+    done = threading.Event()
+
+    def look() -> None:
+        with observed.gateway.client(None) as client:
+            while not done.is_set():
+                begun = time.monotonic()
+                client.get("/health").raise_for_status()
+                waited.append(time.monotonic() - begun)
+
+    other = threading.Thread(target=look)
+    other.start()
+    before = time.monotonic()
+    try:
+        text, finish, _, calls, hits = told(observed, stream=stream, tools=[tool], **said)
+    finally:
+        took = time.monotonic() - before
+        done.set()
+        other.join()
+    assert (text, calls, finish, hits) == ("", [], "content_filter", [("schema", "refuse")])
+    assert max(waited) < took / 2  # else they stood still while it was looked
+
+
+def test_a_schema_that_leads_elsewhere_is_refused_before_the_answer(observed: Observed) -> None:
+    asked: list[str] = []
+
+    class Inside(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        def log_message(self, *_: Any) -> None: ...
+
+    inside = HTTPServer(("127.0.0.1", 0), Inside)
+    threading.Thread(target=inside.serve_forever, daemon=True).start()
+    elsewhere = {"$ref": f"http://127.0.0.1:{inside.server_port}/secret"}
+    tool = {"name": "send", "parameters": elsewhere}
+    form = {"name": "person", "schema": elsewhere}
+    call = saying('<tool_call>\n{"name": "send", "arguments": {}}\n</tool_call>')
+    bodies: list[tuple[str, str, dict[str, Any]]] = [
+        ("/v1/chat/completions", "tools", {"tools": [{"type": "function", "function": tool}], **call}),
+        (
+            "/v1/chat/completions",
+            "response_format",
+            {"response_format": {"type": "json_schema", "json_schema": form}},
+        ),
+        ("/v1/responses", "text", {"input": "Hi", "text": {"format": {"type": "json_schema", **form}}}),
+        ("/v1/responses", "tools", {"input": "Hi", "tools": [{"type": "function", **tool}]}),
+    ]
+    for path, param, body in bodies:
+        said = observed.ask(path, **body)
+        assert said.status_code == 400, said.text
+        assert said.json()["error"]["param"] == param
+        assert "nothing is fetched for a schema" in said.json()["error"]["message"]
+    inside.shutdown()
+    assert asked == []
+
+
+def test_what_is_no_text_is_not_looked_for(observed: Observed) -> None:
+    for part in ({"type": "text"}, {"type": "text", "text": 5}, {"type": "note", "text": ABOUT_IT}):
+        said = observed.ask(messages=[{"role": "user", "content": [part]}])
+        assert (said.status_code, said.json()["error"]["param"]) == (400, "messages.0.content.0")
+    parts = [{"type": "text", "text": ABOUT_IT}]
+    said = observed.ask(messages=[{"role": "user", "content": parts}], max_tokens=1)
+    assert [found["path"] for found in said.json()["choices"][0]["message"]["sources"]] == [PATH]
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -24,7 +24,7 @@ from loresmith.serving.gateway.asked import Asked, Finish, Piece, Usage, samplin
 from loresmith.serving.gateway.found_passages import find_passages, show_as_many_as_fit
 from loresmith.serving.gateway.gateway import Gateway, Rules
 from loresmith.serving.gateway.long_text import is_long, worked
-from loresmith.serving.gateway.outgoing import Outgoing
+from loresmith.serving.gateway.outgoing import Outgoing, context_of
 from loresmith.serving.gateway.problem import Problem, no_model
 from loresmith.serving.gateway.prompting import conversation, generation, prompt_ids
 from loresmith.serving.gateway.served_model import ServedModel
@@ -179,6 +179,7 @@ class Answer:
         self._span.asks(self._asked)
         self._decide()
         self._require_few()
+        await self._require_followed()
         await self._examine()
         await self._retrieve()
         asked_for = await self._generation()
@@ -242,6 +243,18 @@ class Answer:
         """What the policy decides about: the release, or the adapter beside it."""
         model = self.model
         return model_resource(model.settings, model.labels_of(self.adapter), self.adapter, model.digest)
+
+    async def _require_followed(self) -> None:
+        """See that guards can hold the answer to the schemas that come with the request."""
+        asked = self._asked
+        if asked.schema is None and not asked.tools:
+            return
+        try:
+            await asyncio.to_thread(self._rules.guards.require_followed, context_of(asked, self._principal.labels))
+        except UserError as error:
+            form = "text" if asked.route == "/v1/responses" else "response_format"
+            param = "tools" if error.where else form
+            raise Problem(400, str(error), code="invalid_schema", param=param) from None
 
     async def _examine(self) -> None:
         """Let the guards look at what is asked; go where they send it."""
@@ -319,7 +332,7 @@ class Answer:
                 self.usage.completion += len(emission.tokens)
                 if choice.index == 0:  # the others' prompt is the same
                     self.usage.cached += emission.cached_tokens
-                piece = choice.piece(emission)
+                piece = await choice.piece(emission)
                 if piece.text or piece.calls or piece.tokens or piece.refusal is not None:
                     yield piece
                 if piece.refusal is not None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from loresmith.serving.engines.generation import Chosen, Emission
 from loresmith.serving.gateway.asked import Asked, Finish, Piece, ToolCall
+from loresmith.serving.gateway.long_text import worked
 from loresmith.serving.gateway.tool_calls import ToolCallReader
 from loresmith.serving.guards.guard import Context
 from loresmith.serving.guards.guards import Guards
@@ -41,12 +42,7 @@ class Outgoing:
         self._asked = asked
         self._guards = guards
         self._late = late
-        self._context = Context(
-            labels=labels,
-            passages=tuple(passages),
-            schema=asked.schema,
-            tools={tool["function"]["name"]: tool["function"].get("parameters") or {} for tool in asked.tools},
-        )
+        self._context = context_of(asked, labels, passages)
         self._guard = guards.output(self._context)
         self._reader = ToolCallReader([tool["function"]["name"] for tool in asked.tools])
         self._of_calls: list[Verdict] = []
@@ -73,7 +69,7 @@ class Outgoing:
     def bytes_emitted(self) -> int:
         return self._bytes[1] + self._guard.bytes_emitted
 
-    def piece(self, emission: Emission) -> Piece:
+    async def piece(self, emission: Emission) -> Piece:
         """What may go out of what the engine says."""
         self.ids += [token.id for token in emission.tokens]
         self.log_probabilities += [
@@ -84,6 +80,19 @@ class Outgoing:
         if last:
             text += self._reader.end()
         self._written += text
+        aside = self._guard.judges_whole and (last or bool(calls))
+        piece = await worked(aside, self._guarded, text, calls, last)
+        self.text += piece.text
+        self.calls += piece.calls
+        if last and self.refusal is None:
+            self.finish = "length" if emission.finished == "length" else "stop"
+        if self.calls and self.finish == "stop":
+            self.finish = "tool_calls"
+        piece.tokens = self._tokens_to_tell(emission.tokens, last)
+        return piece
+
+    def _guarded(self, text: str, calls: Sequence[ToolCall], last: bool) -> Piece:
+        """As much of it as guards let out."""
         piece = Piece(self.index)
         try:
             piece.text = self._guard.feed(text)
@@ -94,13 +103,6 @@ class Outgoing:
             self._stop(stopped, piece)
         else:
             self._let_out(calls, piece)
-        self.text += piece.text
-        self.calls += piece.calls
-        if last and self.refusal is None:
-            self.finish = "length" if emission.finished == "length" else "stop"
-        if self.calls and self.finish == "stop":
-            self.finish = "tool_calls"
-        piece.tokens = self._tokens_to_tell(emission.tokens, last)
         return piece
 
     def message(self) -> dict[str, Any]:
@@ -157,6 +159,16 @@ class Outgoing:
             self.refusal = getattr(stopped, "message", "") or "a guard stopped the answer"
         piece.refusal = self.refusal
         self.finish = "content_filter"
+
+
+def context_of(asked: Asked, labels: frozenset[str], passages: Sequence[str] = ()) -> Context:
+    """What guards know of a request when they look at its answer."""
+    return Context(
+        labels=labels,
+        passages=tuple(passages),
+        schema=asked.schema,
+        tools={tool["function"]["name"]: tool["function"].get("parameters") or {} for tool in asked.tools},
+    )
 
 
 def _told_call(call: ToolCall) -> Mapping[str, Any]:

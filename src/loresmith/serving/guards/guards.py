@@ -14,6 +14,7 @@ from loresmith.serving.guards.guard import Context, Hit, Reading
 from loresmith.serving.guards.named_guard import GuardFailed, NamedGuard, make_guard
 from loresmith.serving.guards.output_guard import OutputGuard
 from loresmith.serving.guards.redaction import redacted
+from loresmith.serving.guards.schema import SchemaCheck
 from loresmith.serving.guards.settings import REFUSED, Action, GuardBase, GuardsSettings, Where
 from loresmith.serving.guards.verdict import FAILED, Tally, Verdict, strictest
 from loresmith.serving.guards.views import Views
@@ -124,6 +125,16 @@ class Guards:
             decided.message if decided and decided.action in ("refuse", "ask") else "",
             decided.route if decided else "",
         )
+
+    def require_followed(self, context: Context) -> None:
+        """See that answers can be held to what a request brings for it, before there is one. It may take long.
+
+        Raises:
+            UserError: they cannot.
+        """
+        for guard in self._guards:
+            if isinstance(guard.guard, SchemaCheck):
+                guard.guard.require_followed(context)
 
     def output(self, context: Context | None = None, where: Where = "output", tool: str = "") -> OutputGuard:
         """A guard for one stream of an answer: its text, or the arguments of one of its tool calls.

@@ -81,6 +81,7 @@ class OutputGuard:
         tool: of the arguments of a tool call, the tool's name.
 
     Attributes:
+        judges_whole: whether it judges whole answers, which may take long.
         bytes_read: bytes, in UTF-8, of what the model wrote and this was given.
         bytes_scanned: bytes of what was cleared, as it may go out.
         bytes_emitted: bytes of what was handed out; at any time what was scanned.
@@ -94,7 +95,8 @@ class OutputGuard:
         self._tally = tally
         self._where = where
         self._tool = tool
-        self._holds_all = any(guard.guard.whole or guard.settings.hold == "all" for guard in guards)
+        self.judges_whole = any(guard.guard.whole for guard in guards)
+        self._holds_all = self.judges_whole or any(guard.settings.hold == "all" for guard in guards)
         self._hold = max((guard.guard.hold for guard in guards), default=0)
         self._left = max((guard.guard.left for guard in guards), default=0)
         self._text = ""  # from `self._left` before what is out
