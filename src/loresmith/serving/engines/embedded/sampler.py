@@ -35,6 +35,7 @@ class Chooser:
         alternatives, scored: as in `Generation`.
         counts: how often each token stands in the answer.
         written: tokens of the answer.
+        biased: the tokens of `logit_bias`, and the bias of each.
     """
 
     sampling: Sampling
@@ -45,6 +46,11 @@ class Chooser:
     scored: bool = False
     counts: dict[int, int] = field(default_factory=dict)
     written: int = 0
+    biased: tuple[Tensor, Tensor] | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        if biases := self.sampling.logit_bias:
+            self.biased = torch.tensor(list(biases)), torch.tensor(list(biases.values()), dtype=torch.float32)
 
     def takes(self, likeliest: int) -> bool:
         """Whether the likeliest token is the choice."""
@@ -101,8 +107,9 @@ def _adjusted(logits_V: Tensor, chooser: Chooser, mask_V: Tensor | None) -> Tens
         at = torch.tensor(list(chooser.counts), device=logits_V.device)
         often = torch.tensor(list(chooser.counts.values()), dtype=torch.float32, device=logits_V.device)
         logits_V[at] -= rules.presence_penalty + rules.frequency_penalty * often
-    for token, bias in rules.logit_bias.items():
-        logits_V[token] += bias
+    if chooser.biased is not None:
+        tokens, biases = chooser.biased
+        logits_V[tokens.to(logits_V.device)] += biases.to(logits_V.device)
     if mask_V is not None:
         logits_V.masked_fill_(~mask_V, _SHUT)
     elif chooser.written < chooser.min_new_tokens and chooser.ends:
