@@ -66,6 +66,19 @@ def places(word: str) -> dict[str, tuple[str, dict[str, Any]]]:
 
 
 @pytest.mark.parametrize("place", places("x"))
+@pytest.mark.parametrize("kind", ["note", "x", "TEXT", "", ["text"]])
+def test_a_part_that_guards_do_not_know_comes_in_nowhere(guarded: Guarded, kind: Any) -> None:
+    """Two of them are one text for the model."""
+    half = len(REFUSED) // 2
+    for first in ("text", kind):
+        parts = [{"type": first, "text": REFUSED[:half]}, {"type": kind, "text": REFUSED[half:]}]
+        with guarded.client() as client:
+            body = {"model": "acme", "max_tokens": 2, "messages": [{"role": "user", "content": parts}]}
+            said = client.post("/v1/chat/completions", json=body)
+        assert said.status_code == 400
+        assert said.json()["error"]["param"] == f"messages.0.content.{int(first == 'text')}"
+
+
 def test_what_may_not_come_in_comes_in_nowhere(guarded: Guarded, place: str) -> None:
     for word, code, stated in ((REFUSED, "content_filter", STATED), (ASKED, "needs_person", A_PERSON)):
         path, body = places(word)[place]

@@ -13,7 +13,11 @@ from loresmith.models.conversation import ConversationRenderer
 from loresmith.serving.gateway.asked import Asked
 from loresmith.serving.gateway.problem import Problem
 from loresmith.serving.gateway.prompting import prompt_ids, turn_of
+from loresmith.serving.gateway.sound_messages import require_sound
 from loresmith.serving.gateway.tool_calls import BEGIN, END, ToolCallReader
+from loresmith.serving.guards.conversation import Conversation
+from loresmith.serving.message_parts import TEXT_PARTS
+from loresmith.serving.retrieval.prompt import question_of
 from tests.serving.engines.served_models import make_tokenizer
 
 CHATML = (
@@ -105,6 +109,35 @@ def test_what_a_model_is_told_to_write_is_read_as_a_call() -> None:
     assert (call.name, json.loads(call.arguments)) == ("weather", {"city": "Oslo"})
 
 
+@pytest.mark.parametrize(
+    "arguments", ['{"a": "\\ud83d"}', '{"a": ', "[" * 500 + "]" * 500, "[" * 100_000, "{}", None, {"a": 1}]
+)
+def test_a_plain_template_shows_every_call_that_was_written(arguments: Any) -> None:
+    call = {"type": "function", "function": {"name": "weather", "arguments": arguments}}
+    text = rendered({"role": "user", "content": "Well?"}, {"role": "assistant", "content": "", "tool_calls": [call]})
+    assert '{"name": "weather", "arguments": ' in text
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        '{"name": ["weather"], "arguments": {}}',
+        '{"name": {"weather": 1}, "arguments": {}}',
+        '{"name": null, "arguments": {}}',
+        '["weather"]',
+        '{"name": "weather", "arguments": {"a": "\\ud83d"}}',
+        '{"name": "weather", "arguments": {"\\ud83d": 1}}',
+        '{"name": "weather", "arguments": "\\ud83d"}',
+        '{"name": "weather", "arguments": {"a": NaN}}',
+        '{"name": "weather", "arguments": {"a": 1e999}}',
+        '{"name": "weather", "arguments": ' + "[" * 100_000 + "}",
+    ],
+)
+def test_what_is_no_call_after_all_is_text(written: str) -> None:
+    text = f"{BEGIN}{written}{END}"
+    assert ToolCallReader(["weather"]).feed(text) == (text, [])
+
+
 def test_a_template_that_shows_tools_is_left_alone() -> None:
     text = rendered({"role": "user", "content": "Well?"}, tools=TOOLS, template=CHAT_TEMPLATE)
     assert "You may call functions" not in text
@@ -121,6 +154,52 @@ def test_a_refusal_is_what_was_said() -> None:
     assert "I may not.<|im_end|>" in rendered({"role": "assistant", "refusal": "I may not."})
     parts = [{"type": "text", "text": "No: "}, {"type": "refusal", "refusal": "I may not."}]
     assert "No: I may not.<|im_end|>" in rendered({"role": "assistant", "content": parts})
+
+
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "a type that is not known": (
+        {"content": [{"type": "text", "text": "a"}, {"type": "note", "text": "b"}]},
+        ".content.1",
+    ),
+    "a type that is no word": ({"content": [{"type": [], "text": "a"}]}, ".content.0"),
+    "no text": ({"content": [{"type": "text"}]}, ".content.0"),
+    "a text that is none": ({"content": [{"type": "text", "text": 5}]}, ".content.0"),
+    "nothing": ({"content": [{}]}, ".content.0"),
+    "a function that is a word": ({"tool_calls": [{"function": "x"}]}, ".tool_calls.0"),
+    "no function": ({"tool_calls": [*CALLS, {"type": "custom"}]}, ".tool_calls.1"),
+    "a name that is none": ({"tool_calls": [{"function": {"name": ["x"]}}]}, ".tool_calls.0"),
+    "arguments that are none": (
+        {"tool_calls": [{"function": {"name": "x", "arguments": [1]}}]},
+        ".tool_calls.0.function.arguments",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG)
+def test_a_message_that_cannot_be_read_is_refused_and_its_place_is_named(kind: str) -> None:
+    message, place = WRONG[kind]
+    with pytest.raises(Problem) as wrong:
+        require_sound([{"role": "user", "content": "Hi"}, {"role": "assistant", **message}])
+    assert (wrong.value.status, wrong.value.param) == (400, f"messages.1{place}")
+    assert wrong.value.message.startswith(f"messages.1{place}: ")
+
+
+def test_guards_read_and_passages_are_looked_for_by_what_the_model_is_given() -> None:
+    """Else a phrase over two parts that only the model has put together would get past them."""
+    parts = [{"type": kind, "text": "pang"} for kind in sorted(TEXT_PARTS)]
+    parts += [{"text": "olin"}, {"type": "refusal", "refusal": "x"}, {"type": "note", "text": "y"}, {"type": "text"}]
+    readable = []
+    for part in parts:
+        message = {"role": "user", "content": [part, {"type": "text", "text": "!"}]}
+        try:
+            given = str(turn_of(message)["content"])
+        except Problem:
+            given = ""
+        looked_at = [text for _, _, text in Conversation([message]).joined()]
+        assert (looked_at[:1] == [given]) == bool(given)
+        assert question_of([message]).replace("\n", "") == (given or "!")
+        readable.append(bool(given))
+    assert readable == [True] * (len(parts) - 2) + [False] * 2
 
 
 def test_a_part_without_text_is_named() -> None:

@@ -18,6 +18,7 @@ from loresmith.serving.gateway.long_text import worked
 from loresmith.serving.gateway.outgoing import Outgoing
 from loresmith.serving.gateway.problem import Problem
 from loresmith.serving.gateway.shapes import Asking, ChatRequest, NamedTool, ResponseFormat, plain
+from loresmith.serving.gateway.sound_messages import require_sound
 from loresmith.serving.gateway.streams import DONE, event, respond
 
 
@@ -31,9 +32,11 @@ def asked_of(body: ChatRequest) -> Asked:
     """What the body asks for.
 
     Raises:
-        Problem: a message says nothing, or two of its wishes exclude each other.
+        Problem: a message says nothing or cannot be read, or two of its wishes exclude each other.
     """
     _require_content(body)
+    messages = tuple(plain(message.model_dump()) for message in body.messages)
+    require_sound(messages)
     tools = tuple(tool.model_dump(exclude_none=True) for tool in body.tools) if body.tool_choice != "none" else ()
     call = _call(body)
     constraint, schema = form_of(body, body.response_format)
@@ -44,7 +47,7 @@ def asked_of(body: ChatRequest) -> Asked:
     return Asked(
         route="/v1/chat/completions",
         model=body.model,
-        messages=tuple(plain(message.model_dump()) for message in body.messages),
+        messages=messages,
         tools=tools,
         call=call,
         one_call=body.parallel_tool_calls is False,

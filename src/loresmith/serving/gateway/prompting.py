@@ -12,6 +12,7 @@ from loresmith.serving.gateway.problem import Problem
 from loresmith.serving.gateway.served_model import ServedModel
 from loresmith.serving.gateway.tool_calls import call_grammar
 from loresmith.serving.gateway.tool_turns import has_tools, written_out
+from loresmith.serving.message_parts import kind_of_part, text_of_part
 
 _TURN = ("role", "content", "name", "tool_calls", "tool_call_id", "reasoning_content")
 
@@ -117,15 +118,14 @@ def turn_of(message: Mapping[str, Any]) -> dict[str, Any]:
     if turn["role"] == "developer":
         turn["role"] = "system"
     content = turn.get("content", message.get("refusal") or "")
-    turn["content"] = content if isinstance(content, str) else "".join(_part_text(part) for part in content)
+    turn["content"] = content if isinstance(content, str) else "".join(map(_read, content))
     return turn
 
 
-def _part_text(part: Mapping[str, Any]) -> str:
-    text = part.get("text", part.get("refusal"))
-    if not isinstance(text, str):
-        kind = part.get("type")
-        named = f"of the type {kind[:40]!r}" if isinstance(kind, str) else "without a type"
+def _read(part: Mapping[str, Any]) -> str:
+    text = text_of_part(part)
+    if text is None:
+        named = f"of the type {kind_of_part(part)[:40]!r}"
         message = f"a part of a message is {named}: models here read text alone, in parts of the type 'text'"
         raise Problem(400, message, code="invalid_request", param="messages")
     return text

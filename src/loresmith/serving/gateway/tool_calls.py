@@ -68,14 +68,16 @@ class ToolCallReader:
     def _call(self, written: str) -> ToolCall | None:
         try:
             found = json.loads(written)
+            name = found.get("name") if isinstance(found, dict) else None
+            if not isinstance(name, str) or name not in self._names:
+                return None
+            arguments = found.get("arguments", {})
+            if not isinstance(arguments, str):
+                arguments = json.dumps(arguments, ensure_ascii=False, allow_nan=False)
+            arguments.encode()  # half a letter (a lone surrogate) can neither be sent nor kept
         except (ValueError, RecursionError):
             return None
-        if not isinstance(found, dict) or found.get("name") not in self._names:
-            return None
-        arguments = found.get("arguments", {})
-        if not isinstance(arguments, str):
-            arguments = json.dumps(arguments, ensure_ascii=False)
-        return ToolCall(f"call_{secrets.token_hex(12)}", found["name"], arguments)
+        return ToolCall(f"call_{secrets.token_hex(12)}", name, arguments)
 
 
 def call_grammar(tools: Sequence[Mapping[str, Any]], name: str | None, *, several: bool) -> Grammar:

@@ -69,11 +69,14 @@ def _offer(offer: str, told: list[dict[str, Any]], system: bool) -> None:
 
 
 def _called(call: Mapping[str, Any]) -> str:
-    function = call.get("function", {})
+    function = call["function"]
     arguments = function.get("arguments") or "{}"
+    written = {"name": function["name"], "arguments": arguments}
     with suppress(ValueError, RecursionError):  # then it is shown as it was written
-        arguments = json.loads(arguments) if isinstance(arguments, str) else arguments
-    return f"{BEGIN}\n{_json({'name': function.get('name', ''), 'arguments': arguments})}\n{END}"
+        read = _json({**written, "arguments": json.loads(arguments)}) if isinstance(arguments, str) else _json(written)
+        read.encode()  # half a letter (a lone surrogate) is no text
+        return f"{BEGIN}\n{read}\n{END}"
+    return f"{BEGIN}\n{_json(written)}\n{END}"
 
 
 def _json(value: Any) -> str:

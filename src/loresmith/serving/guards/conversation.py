@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from loresmith.serving.guards.settings import Where
+from loresmith.serving.message_parts import MEDIA_PARTS, kind_of_part, text_of_part
 
 _ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
 _PROTOCOL_KEYS = """
@@ -16,22 +17,6 @@ _PROTOCOL_KEYS = """
 """
 _PROTOCOL = frozenset(_PROTOCOL_KEYS.split())
 """Keys that are words of the protocol; all others a caller chose."""
-
-_TEXT_PARTS = frozenset({"text", "input_text", "output_text", "refusal", "summary_text", "reasoning_text"})
-_SOUND_OR_PICTURE = frozenset(
-    {
-        "image_url",
-        "input_image",
-        "input_audio",
-        "file",
-        "input_file",
-        "audio",
-        "video_url",
-        "image_file",
-        "image",
-        "video",
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -75,7 +60,7 @@ class Conversation:
         for message in self.messages:
             content = message.get("content")
             if isinstance(content, list):
-                texts = [text for part in content if isinstance(text := _text_of(part), str)]
+                texts = [text for part in content if (text := text_of_part(part)) is not None]
                 if len(texts) > 1:
                     role = str(message.get("role", ""))
                     yield where_of(role), role, "".join(texts)
@@ -86,10 +71,9 @@ class Conversation:
         for message in self.messages:
             content = message.get("content")
             for part in content if isinstance(content, list) else ():
-                kind = part.get("type", "") if isinstance(part, dict) else ""
-                if isinstance(part, dict) and (kind in _SOUND_OR_PICTURE or _SOUND_OR_PICTURE & part.keys()):
+                if isinstance(part, dict) and MEDIA_PARTS & {kind_of_part(part), *part}:
                     role = str(message.get("role", ""))
-                    yield where_of(role), role, str(kind)
+                    yield where_of(role), role, kind_of_part(part)
 
 
 def _copy(value: Any) -> Any:
@@ -104,14 +88,6 @@ def _copy(value: Any) -> Any:
 def where_of(role: str) -> Where:
     """What the words of a role are: what tools gave, or input."""
     return "tool" if role in ("tool", "function", "function_call_output") else "input"
-
-
-def _text_of(part: Any) -> str | None:
-    if isinstance(part, str):
-        return part
-    if isinstance(part, dict) and part.get("type", "text") in _TEXT_PARTS:
-        return part.get("text", part.get("refusal"))
-    return None
 
 
 def _strings(node: dict[str, Any] | list[Any], where: Where, role: str) -> Iterator[Said]:

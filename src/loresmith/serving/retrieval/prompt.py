@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+from loresmith.serving.message_parts import text_of_part
 from loresmith.serving.retrieval.passage import Passage
 from loresmith.serving.retrieval.settings import RetrievalSettings
 
@@ -193,5 +194,5 @@ def _before(content: Any, text: str) -> Any:
 
 def _text_of(content: Any) -> str:
     if isinstance(content, list):
-        return "\n".join(part["text"] for part in content if isinstance(part, Mapping) and part.get("type") == "text")
+        return "\n".join(text for part in content if (text := text_of_part(part)) is not None)
     return content or ""
