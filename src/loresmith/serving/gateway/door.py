@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import re
 import secrets
 import time
@@ -241,6 +242,8 @@ def _require_sound_body(body: bytes, limits: LimitSettings) -> None:
         raise Problem(400, f"the JSON has more than {limits.values} values", code="too_many_values")
     if _depth(body) > limits.depth:
         raise Problem(400, f"the JSON is nested deeper than {limits.depth}", code="too_deep")
+    if _has_no_number(body):
+        raise Problem(400, "a number of the body is none in JSON (NaN), or too large", code="invalid_request")
     if not _is_unicode(body):
         raise Problem(400, "the body is no text in UTF-8", code="invalid_request")
 
@@ -260,6 +263,13 @@ def _is_unicode(body: bytes) -> bool:
     except (ValueError, RecursionError):
         return True  # that it is no JSON is told elsewhere
     return True
+
+
+def _has_no_number(body: bytes) -> bool:
+    """Whether something stands for a number and is none that can be told again: NaN, Infinity, 1e999."""
+    if not _STRANGE_NUMBER.search(body) or not (strange := _STRANGE_NUMBER.findall(_STRING.sub(b"", body))):
+        return False
+    return any(math.isinf(float(found)) or math.isnan(float(found)) for found in strange)
 
 
 def _values(body: bytes) -> int:
@@ -282,6 +292,7 @@ def _depth(body: bytes) -> int:
     return deepest
 
 
+_STRANGE_NUMBER = re.compile(rb"NaN|Infinity|(?<![\d.])(?:\d++(?:\.\d++)?+[eE]\+?\d{3,}+|\d{300,}+)")
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))

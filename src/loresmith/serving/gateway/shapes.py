@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
 NO_MEANING = "Taken so that clients need not be changed; it has no meaning here."
 AS_ANSWERED = "As a grounded answer had it; not read again."
@@ -60,6 +60,9 @@ class ResponseFormat(Shape):
     json_schema: SchemaFormat | None = None
 
 
+StopString = Annotated[str, Field(max_length=200)]
+
+
 class Choosing(Shape):
     """How tokens are chosen: OpenAI's fields, and those of vLLM's that the engines here have."""
 
@@ -72,7 +75,9 @@ class Choosing(Shape):
     repetition_penalty: float | None = Field(default=None, gt=0, le=10)
     logit_bias: dict[int, Annotated[float, Field(ge=-100, le=100)]] | None = Field(default=None, max_length=1024)
     seed: int | None = Field(default=None, ge=-(2**63), lt=2**63)
-    stop: str | Annotated[tuple[str, ...], Field(max_length=16)] | None = None
+    stop: StopString | Annotated[tuple[StopString, ...], Field(max_length=16)] | None = Field(
+        default=None, description="The answer ends before the first of these."
+    )
 
 
 class Asking(Choosing):
