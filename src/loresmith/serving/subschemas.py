@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 _DATA = frozenset({"const", "enum", "default", "examples"})
-_BY_NAME = frozenset({"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"})
+BY_NAME = frozenset({"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"})
+"""Words under which schemas stand by name."""
 
 
 def subschemas(schema: Any) -> Iterator[Mapping[str, Any]]:
@@ -24,7 +25,7 @@ def subschemas(schema: Any) -> Iterator[Mapping[str, Any]]:
             continue
         yield part
         for word, value in part.items():
-            if word in _BY_NAME and isinstance(value, Mapping):
+            if word in BY_NAME and isinstance(value, Mapping):
                 left += value.values()
             elif word not in _DATA:
                 left.append(value)

@@ -29,6 +29,7 @@ FORMS_NOT_FOLLOWED = [
     JsonSchema(value={"type": "array", "items": {"type": "integer", "multipleOf": 3}}),
     JsonSchema(value={"properties": {"name": {"type": "string", "pattern": "(?i)oil"}}}),
     JsonSchema(value={"$ref": "#/$defs/missing"}),
+    *(JsonSchema(value={word: none, "type": "boolean"}) for word in ("$defs", "definitions") for none in (5, [], None)),
     JsonSchema(value={"$ref": "#/$defs/0", "$defs": [{"type": "integer", "multipleOf": 3}]}),
 ]
 
@@ -51,8 +52,6 @@ def test_a_form_that_is_not_followed_is_refused(form: Regex | JsonSchema) -> Non
         Regex(value=r"C:\\bin"),
         JsonSchema(value={"type": "string", "pattern": r"^\(?\d{3}\)?$"}),
         JsonSchema(value=True),
-        JsonSchema(value={"$defs": 5, "type": "boolean"}),
-        JsonSchema(value={"$defs": None, "definitions": [], "type": "boolean"}),
         JsonSchema(value={"type": "object", "properties": {"multipleOf": {"type": "integer"}}}),
         JsonSchema(value={"anyOf": [{"const": {"allOf": 1}}, {"enum": ["(?i)", None]}]}),
         JsonSchema(value={"$defs": {"allOf": {"type": "string", "pattern": "[a-z]+"}}, "$ref": "#/$defs/allOf"}),

@@ -175,6 +175,14 @@ def test_what_takes_too_long_to_check_is_refused() -> None:
     assert [verdict.rule for verdict in stopped.verdicts] == ["schema: takes too long to check"]
 
 
+def test_many_schemas_have_no_more_time_than_one() -> None:
+    many = {f"tool_{number}": {"pattern": f"{number}(?:[a-z]|\\\\d){{500}}" * 400} for number in range(500)}
+    before = time.thread_time()
+    with pytest.raises(UserError, match="too large"):
+        guards({"kind": "schema"}).require_followed(Context(tools=many))
+    assert time.thread_time() - before < SECONDS + 1
+
+
 @pytest.mark.parametrize(
     ("schema", "why"),
     [

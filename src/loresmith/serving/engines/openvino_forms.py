@@ -13,7 +13,7 @@ from typing import Any
 
 from loresmith.errors import UserError
 from loresmith.serving.engines.generation import Constraint
-from loresmith.serving.subschemas import subschemas
+from loresmith.serving.subschemas import BY_NAME, subschemas
 
 _UNKNOWN_ANYWHERE = frozenset({r"\p", r"\P", r"\b", r"\B", r"\A", r"\z", r"\Z", "[]", "[^]"})
 """Classes of Unicode, borders, and classes whose first letter is `]`, which not all read alike.
@@ -63,6 +63,7 @@ def _unknown_in_schema(schema: Any) -> Iterator[str]:
     """In a schema and those in it."""
     for part in subschemas(schema):
         yield from sorted(_READ_PAST & part.keys())
+        yield from (f"{word} without names" for word in sorted(BY_NAME) if not isinstance(part.get(word, {}), Mapping))
         named = part.get("patternProperties")
         patterns = [part["pattern"]] if "pattern" in part else []
         for written in [*patterns, *(named if isinstance(named, Mapping) else ())]:

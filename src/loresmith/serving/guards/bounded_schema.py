@@ -28,6 +28,11 @@ LONGEST_PATTERN = 10_000
 _limit = threading.local()
 
 
+def time_limit() -> float:
+    """By when what begins now has to end, in this thread's seconds of a processor."""
+    return time.thread_time() + SECONDS
+
+
 class TooMuchWork(Exception):
     """Holding JSON to a schema takes too long."""
 
@@ -35,14 +40,17 @@ class TooMuchWork(Exception):
 class BoundedSchema:
     """A schema (draft 2020-12) that values can be held to.
 
+    Args:
+        ends: by when it has to be read, as `time_limit` says; None: this schema alone has all the time.
+
     Raises:
         UserError: it refers to something outside of it, has a pattern that cannot be matched in linear time, combines
             words that are not followed together, or is too large.
     """
 
-    def __init__(self, schema: Mapping[str, Any]) -> None:
+    def __init__(self, schema: Mapping[str, Any], ends: float | None = None) -> None:
         self._schema = dict(schema)
-        _begin()
+        _limit.ends = time_limit() if ends is None else ends
         own = _own_addresses(self._schema)
         words: set[str] = set()
         try:
@@ -66,7 +74,7 @@ class BoundedSchema:
         """
         from referencing import Registry
 
-        _begin()
+        _limit.ends = time_limit()
         looking = _validator()(self._schema, registry=Registry())
         error = next(iter(looking.iter_errors(value)), None)
         return None if error is None else "/".join(str(part) for part in error.absolute_schema_path)
@@ -124,10 +132,6 @@ def _unknown_pattern(written: str, why: str) -> UserError:
         f"the pattern {short!r} in a schema cannot be matched here: {why.strip().splitlines()[-1]}",
         hint="write it without looking ahead or behind, and without back references",
     )
-
-
-def _begin() -> None:
-    _limit.ends = time.thread_time() + SECONDS
 
 
 def _go_on() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from loresmith.errors import UserError
-from loresmith.serving.guards.bounded_schema import BoundedSchema, TooMuchWork
+from loresmith.serving.guards.bounded_schema import BoundedSchema, TooMuchWork, time_limit
 from loresmith.serving.guards.guard import Context, Hit, Reading
 from loresmith.serving.guards.settings import SchemaGuard
 
@@ -64,11 +64,12 @@ class SchemaCheck:
         Raises:
             UserError: answers cannot be held to one of them; see `BoundedSchema`.
         """
+        ends = time_limit()  # for all of them together
         if self._schema is None and context.schema is not None:
-            BoundedSchema(context.schema)
+            BoundedSchema(context.schema, ends)
         for name, declared in context.tools.items() if self._tool_arguments else ():
             try:
-                BoundedSchema(declared)
+                BoundedSchema(declared, ends)
             except UserError as error:
                 raise UserError(error.what, where=f"the parameters of {name!r}", hint=error.hint) from None
 
