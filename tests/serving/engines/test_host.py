@@ -131,12 +131,14 @@ def test_a_request_at_which_an_engine_breaks_down_is_refused_alone(capfd: pytest
     async def story() -> None:
         host = EngineHost(EngineStart(factory="tests.serving.engines.dying_engine:start", threads=1))
         await host.start()
-        with pytest.raises(UserError, match=r"cannot carry this request out \(AttributeError\)"):
-            await gathered(host, Generation(id="secret", prompt=NOT_TAKEN, max_new_tokens=5))
-        others = Generation(id="other", prompt=(1,), max_new_tokens=5)
-        assert [emission.text for emission in await gathered(host, others)] == ["a"]
-        assert host.starts == 1
-        await host.close()
+        try:
+            with pytest.raises(UserError, match=r"cannot carry this request out \(AttributeError\)"):
+                await gathered(host, Generation(id="secret", prompt=NOT_TAKEN, max_new_tokens=5))
+            others = Generation(id="other", prompt=(1,), max_new_tokens=5)
+            assert [emission.text for emission in await gathered(host, others)] == ["a"]
+            assert host.starts == 1
+        finally:
+            await host.close()
 
     asyncio.run(story())
     told = capfd.readouterr().err
