@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
+from pydantic import BaseModel, ConfigDict, Field
 
 NO_MEANING = "Taken so that clients need not be changed; it has no meaning here."
 AS_ANSWERED = "As a grounded answer had it; not read again."
