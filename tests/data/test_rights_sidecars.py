@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +144,87 @@ def test_a_sidecar_that_cannot_be_read_stops_the_reading(tmp_path: Path) -> None
     (place / ".rights.yaml").symlink_to(place / "absent")
     with pytest.raises(UserError, match="what it says of rights cannot be read: broken symbolic link"):
         read(tmp_path, place)
+
+
+@pytest.fixture
+def linked(tmp_path: Path) -> Path:
+    """A place in which public links lead to what is not public."""
+    place = write(tmp_path / "linked", {**FILES, "public/.rights.yaml": "licence: CC0-1.0\nlabels: [public]\n"})
+    write(
+        place,
+        {"hr/talk.jsonl": '{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}'},
+    )
+    with zipfile.ZipFile(place / "hr" / "old.zip", "w") as archive:
+        archive.writestr("pay.md", "What we paid people.")
+    for link, target in {"pay.md": "hr/pay/table.md", "old.zip": "hr/old.zip", "talk.jsonl": "hr/talk.jsonl"}.items():
+        (place / "public" / link).symlink_to(f"../{target}")
+    return place
+
+
+def test_what_is_said_of_a_file_holds_for_a_link_to_it(tmp_path: Path, linked: Path) -> None:
+    documents, _, result = read(tmp_path, linked, label_rules={"hr/**": ["people"], "hr/old.zip/*.md": ["packed"]})
+    said = {
+        path: (row["licence"], row["owner"], row["labels"], row["uses"], row["retain_until"])
+        for path, row in documents.items()
+        if path.startswith("public/") and not path.startswith("public/talk")
+    }
+    assert said == {
+        "public/pay.md": (
+            "none",
+            "board",
+            ["internal", "people", "public", "restricted", "secret"],
+            ["retrieve"],
+            "2028-01-01",
+        ),
+        "public/old.zip!/pay.md": (
+            "CC0-1.0",
+            "HR",
+            ["internal", "packed", "people", "public"],
+            ["retrieve", "train"],
+            "2030-01-01",
+        ),
+    }
+    assert "secret" in result.outputs["source"].labels
+
+
+@pytest.mark.parametrize("patterns", [{"exclude": ["hr"]}, {"include": ["public/**"]}])
+def test_a_link_leads_to_nothing_that_the_patterns_leave_out(
+    tmp_path: Path, linked: Path, patterns: dict[str, Any]
+) -> None:
+    write(linked, {"public/open.md": "Anyone may read this."})
+    documents, _, result = read(tmp_path, linked, **patterns)
+    assert {path for path in documents if path.startswith("public/")} == {"public/open.md"}
+    books = table_rows(result.outputs["documents"].directory, "books.parquet")
+    refused = {row["path"] for row in books if row["reason"] == "symbolic link to what is left out"}
+    assert refused == {"public/pay.md", "public/old.zip", "public/talk.jsonl"}
+
+
+def test_the_same_file_reached_by_another_link_is_another_reading(tmp_path: Path) -> None:
+    place = write(tmp_path / "place", {"a/x.md": "The same.", "b/x.md": "The same.", "b/.rights.yaml": "labels: [b]"})
+    (place / "link.md").symlink_to("a/x.md")
+    assert INGEST.fingerprint is not None
+    before = INGEST.fingerprint(IngestConfig(path=str(place)))
+    (place / "link.md").unlink()
+    (place / "link.md").symlink_to("b/x.md")
+    assert INGEST.fingerprint(IngestConfig(path=str(place))) != before
+    assert read(tmp_path, place)[0]["link.md"]["labels"] == ["b"]
+
+
+def test_conversations_behind_a_link_keep_their_rights(tmp_path: Path, linked: Path) -> None:
+    from loresmith.data.steps.ingest_messages import INGEST_MESSAGES, IngestMessagesConfig
+
+    settings: dict[str, Any] = {"path": str(linked), "include": ["*.jsonl"], "validation_share": 0}
+    result = run_step(INGEST_MESSAGES, tmp_path / "messages", settings)
+    dataset = result.outputs["dataset"].directory
+    found = {row["path"]: (row["owner"], row["labels"]) for row in table_rows(dataset, "records.parquet")}
+    assert found["public/talk.jsonl"] == ("HR", ["internal", "public"])
+    (tmp_path / "restored").mkdir()
+    outputs = {role: made.directory for role, made in result.outputs.items()}
+    assert INGEST_MESSAGES.restore_sources is not None
+    config = IngestMessagesConfig.model_validate(settings)
+    again = INGEST_MESSAGES.restore_sources(config, outputs, tmp_path / "restored")
+    second = run_step(INGEST_MESSAGES, tmp_path / "again", again.model_dump())
+    assert table_rows(second.outputs["dataset"].directory, "records.parquet") == table_rows(dataset, "records.parquet")
 
 
 def test_names_of_sidecars() -> None:

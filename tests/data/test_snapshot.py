@@ -74,6 +74,18 @@ def test_what_was_refused_is_refused_again_for_the_same_reason(tmp_path: Path) -
     }
 
 
+def test_links_lead_to_what_they_led_to(tmp_path: Path) -> None:
+    place = write_files(tmp_path / "in", {"hr/pay.md": "pay", "hr/.rights.yaml": "labels: [hr]\n", "no/a.md": "left"})
+    other = write_files(tmp_path / "other", {"b.md": "b"})
+    (place / "open").mkdir()
+    (place / "open" / "pay\n.md").symlink_to("../hr/pay.md")
+    (place / "open" / "out.md").symlink_to("../no/a.md")
+    require_the_same_again(tmp_path, path=str(place), exclude=["no"])
+    found = {row["path"]: row["labels"] for row in rows(tmp_path / "second/outputs/documents")}
+    assert found == {"hr/pay.md": ["hr"], r"open/pay\x0a.md": ["hr"]}
+    require_the_same_again(tmp_path / "two", path=[str(place), str(other)], exclude=["no"])
+
+
 def test_several_places_keep_their_names_also_where_nothing_matched(tmp_path: Path) -> None:
     left, right = write_files(tmp_path / "left", {"a.txt": "one"}), write_files(tmp_path / "right", {"b.pdf": "two"})
     note = write_files(tmp_path, {"note.txt": "three"}) / "note.txt"

@@ -19,9 +19,11 @@ class ContentDigest:
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
 
-    def add(self, path: str, reason: str, size: int, sha256: str) -> None:
-        """Add a file: the digest of its contents, or the reason why it was not read."""
-        self._hash.update(json.dumps([path, reason, size, sha256]).encode() + b"\n")
+    def add(self, path: str, reason: str, size: int, sha256: str, target: str = "") -> None:
+        """Add a file: the digest of its contents, or the reason why it was not read; of a symbolic link also to which
+        file it leads, since what may be done with that holds for what is read through the link."""
+        told = [path, reason, size, sha256, *([target] if target else [])]
+        self._hash.update(json.dumps(told).encode() + b"\n")
 
     def hexdigest(self) -> str:
         return self._hash.hexdigest()
@@ -54,7 +56,7 @@ def content_fingerprint(
             found = file.known(known, max_file_bytes)
             what = found[0] if found is not None else _read(file, known, max_file_bytes)
             if what.sha256 not in erased:
-                total.add(file.path, what.reason, what.size, what.sha256)
+                total.add(file.path, what.reason, what.size, what.sha256, file.target)
     return total.hexdigest()
 
 

@@ -68,7 +68,10 @@ class Selection:
         if local:
             top = f"{names[0]}/" if several and len(local) == 1 else ""  # of several, `scan` says it
             entries = scan(local, self.include, self.exclude)
-            files += (LocalFile(replace(entry, path=top + entry.path)) for entry in entries)
+            files += (
+                LocalFile(replace(entry, path=top + entry.path, target=entry.target and top + entry.target))
+                for entry in entries
+            )
         for url, name in zip(remote, names[len(local) :], strict=True):
             top = f"{name}/" if several else ""
             found = remote_entries(url, self.include, self.exclude, allow_http=self.allow_http)
@@ -160,14 +163,14 @@ def ingest(
             begun += 1
             top = next(file)
             if top.sha256 not in workplace.erased:
-                content.add(top.path, top.unread, top.size, top.sha256)
+                content.add(top.path, top.unread, top.size, top.sha256, rights.links.get(top.path, ""))
             erased_before = result.erased
             for unit in itertools.chain((top,), file):
                 _enter(unit, rights, books, writer, result, workplace.erased)
             if result.erased > erased_before:
                 (source / "files" / top.path).unlink(missing_ok=True)
             elif not top.unread:
-                listing.write(_listed(top))
+                listing.write(_listed(top, rights.links.get(top.path, "")))
                 result.files += 1
                 result.file_bytes += top.size
                 result.source_labels.update(rights.of(top.path).labels)
@@ -261,12 +264,13 @@ def _enter(
         books.leave(id_, unit.path, "unpacked", unit.size - accounted, "", detail)
 
 
-def _listed(unit: ReadFile) -> str:
+def _listed(unit: ReadFile, target: str) -> str:
     row = {
         "path": unit.path,
         "bytes": unit.size,
         "sha256": unit.sha256,
         "media_type": unit.extraction.media_type,
         "modified": timestamp(unit.modified) if unit.modified is not None else "",
+        **({"target": target} if target else {}),
     }
     return json.dumps(row, ensure_ascii=False) + "\n"

@@ -28,7 +28,7 @@ from loresmith.data.readers.record import metadata_json
 from loresmith.data.reading.limits import Limits
 from loresmith.data.record_books import RecordBooks
 from loresmith.data.rights import DocumentRights, Rights
-from loresmith.data.scan import scan
+from loresmith.data.scan import Entry, scan
 from loresmith.data.splitting import Shares, split_groups
 from loresmith.data.tables import TableWriter
 from loresmith.errors import UserError
@@ -136,19 +136,19 @@ def ingest_messages(
                 books.leave_out(raw.size, "erased")
                 result.erased += 1
                 continue
-            content.add(entry.path, raw.reason if isinstance(raw, UnreadFile) else "", raw.size, digest)
+            content.add(entry.path, raw.reason if isinstance(raw, UnreadFile) else "", raw.size, digest, entry.target)
             held = rights.of(entry.path)
             if said := rights.sidecars.said_of(entry.path):
                 books.enter(records=1)
                 id_ = document_id(entry.path, digest)
                 books.leave(id_, entry.path, "dropped", raw.size, "rights sidecar", said)
                 if isinstance(raw, RawFile):
-                    listing.write(_keep_file(source, entry.path, raw, digest, _SIDECAR))
+                    listing.write(_keep_file(source, entry, raw, digest, _SIDECAR))
                 continue
             lines = _lines(raw, entry.path, reader, tick)
             if isinstance(raw, RawFile) and not (erased and any(line.is_erased(erased) for line in lines)):
                 media_type = media_type_of(entry.path, raw.data) or MEDIA_TYPE
-                listing.write(_keep_file(source, entry.path, raw, digest, media_type))
+                listing.write(_keep_file(source, entry, raw, digest, media_type))
                 result.files += 1
                 result.file_bytes += raw.size
                 result.source_labels.update(held.labels)
@@ -256,10 +256,11 @@ def _refusal(bad: list[str], good: int) -> UserError:
     )
 
 
-def _keep_file(source: Path, path: str, raw: RawFile, digest: str, media_type: str) -> str:
+def _keep_file(source: Path, entry: Entry, raw: RawFile, digest: str, media_type: str) -> str:
     """Keep a file's bytes as they were read; returns its line of the listing."""
-    target = source / "files" / path
+    target = source / "files" / entry.path
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(raw.data)
-    row = {"path": path, "bytes": raw.size, "sha256": digest, "media_type": media_type}
+    row = {"path": entry.path, "bytes": raw.size, "sha256": digest, "media_type": media_type}
+    row |= {"target": entry.target} if entry.target else {}
     return json.dumps(row, ensure_ascii=False) + "\n"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import pyarrow.parquet
 
 from loresmith.data.path_names import raw_path
+from loresmith.data.snapshot import link_between
 from loresmith.errors import UserError
 
 
@@ -29,12 +31,19 @@ def restore(source: Path, dataset: Path, places: int, folder: Path) -> list[Path
     for row in books:
         if "#L" not in row["path"] and row["reason"] not in ("empty", "rights sidecar"):
             raise UserError(f"it was not read then: {row['reason']}", where=row["path"])
+    with (source / "listing.jsonl").open(encoding="utf-8") as listing:
+        listed = {row["path"]: row.get("target", "") for row in map(json.loads, listing)}
+    links = {path: target for path, target in listed.items() if target in listed}
     top = folder if places > 1 else folder / "place"
     for kept in sorted((source / "files").rglob("*")):
         if kept.is_file():
-            target = top / raw_path(str(kept.relative_to(source / "files")))
+            written = str(kept.relative_to(source / "files"))
+            target = top / raw_path(written)
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(kept, target)
+            if written in links:
+                target.symlink_to(link_between(written, links[written]))
+            else:
+                shutil.copyfile(kept, target)
     if places > 1:
         return sorted(_named_file(place) for place in top.iterdir())
     inside = list(top.iterdir())

@@ -48,6 +48,7 @@ class Rights:
         uses: what they may be used for, of `USES`.
         retain_until: the last day on which they may be kept, as YYYY-MM-DD; empty: no such day is set.
         sidecars: what stands beside the files.
+        links: the paths of symbolic links, and of the files that they lead to. What is said of either holds.
     """
 
     licence: str = ""
@@ -57,6 +58,7 @@ class Rights:
     uses: Sequence[str] = ("train", "evaluate", "retrieve")
     retain_until: str = ""
     sidecars: Sidecars = field(default_factory=Sidecars)
+    links: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def _rules(self) -> list[tuple[re.Pattern[str], Sequence[str]]]:
@@ -67,9 +69,10 @@ class Rights:
 
         Nobody can take away what another one demands: labels add up, a use must be allowed by all, and of the days on
         which it must go the first counts. Licence and owner are as the nearest says it: the sidecar of the file, then
-        that of the innermost folder, and the recipe last.
+        that of the innermost folder, and the recipe last; where the file lies comes before a link that leads to it.
         """
-        stated = self.sidecars.of(path)
+        paths = self._under(path)
+        stated = [said for each in paths for said in self.sidecars.of(each)]
         licences = [said.licence for said in stated if said.licence is not None]
         owners = [said.owner for said in stated if said.owner is not None]
         uses = set(self.uses).intersection(*(said.uses for said in stated if said.uses is not None))
@@ -86,7 +89,14 @@ class Rights:
     def labels_of(self, path: str) -> list[str]:
         """The labels that the recipe gives to what a file holds, sorted; one inside another has those of both, and of
         where it lies in it."""
-        parts = path.split("!/")
-        paths = ["/".join(parts[start:end]) for end in range(1, len(parts) + 1) for start in range(end)]
+        paths: list[str] = []
+        for each in self._under(path):
+            parts = each.split("!/")
+            paths += ("/".join(parts[start:end]) for end in range(1, len(parts) + 1) for start in range(end))
         ruled = (label for pattern, labels in self._rules for label in labels if any(map(pattern.fullmatch, paths)))
         return sorted({*self.labels, *ruled})
+
+    def _under(self, path: str) -> list[str]:
+        """The path, and that of where it lies if a link leads there."""
+        outer, into, inside = path.partition("!/")
+        return [path, self.links[outer] + into + inside] if outer in self.links else [path]

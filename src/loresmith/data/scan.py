@@ -10,7 +10,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from loresmith.data.globs import glob_regex
@@ -27,6 +27,7 @@ class Entry:
     Attributes:
         path: its path below the place, as `path_names` writes it; unique.
         location: where the operating system finds it, symbolic links resolved.
+        target: of a symbolic link that is followed, the path of what it leads to; else empty.
         refusal: why it is not read; empty for a regular file.
         detail: more about the refusal.
     """
@@ -35,14 +36,15 @@ class Entry:
     location: str
     refusal: str = ""
     detail: str = ""
+    target: str = ""
 
 
 def scan(places: Sequence[Path], include: Sequence[str], exclude: Sequence[str]) -> list[Entry]:
     """Everything below the places that matches, sorted by path.
 
     A single file is found under its own name. With several places, every path begins with its place's name.
-    Symbolic links to files below the same place are followed; links to folders are not, since what they show is
-    found where it lies.
+    Symbolic links to files below the same place are followed, if the patterns want the file where it lies, too; links
+    to folders are not, since what they show is found where it lies.
 
     Args:
         places: folders or files.
@@ -58,7 +60,13 @@ def scan(places: Sequence[Path], include: Sequence[str], exclude: Sequence[str])
         top = f"{_resolved(place).name}/" if len(places) > 1 else ""
         for found in _below(place, excluded):
             if not excluded.fullmatch(found.path) and (found.closed or included.fullmatch(found.path)):
-                entries.append(_entry(path_name(top + found.path), found, place))
+                entry = _entry(path_name(top + found.path), found, place)
+                target = _target(entry, found, place)
+                if target and (excluded.fullmatch(target) or not included.fullmatch(target)):
+                    entry = replace(entry, refusal="symbolic link to what is left out")
+                elif target:
+                    entry = replace(entry, target=path_name(top + target))
+                entries.append(entry)
     if not entries:
         raise UserError(
             f"no file in {', '.join(map(str, places))} matches include {list(include)} and exclude {list(exclude)}",
@@ -123,7 +131,7 @@ def _entry(path: str, found: _Found, place: Path) -> Entry:
         return refused("path too long", f"more than {LONGEST_PATH} bytes")
     if found.closed:
         return refused("unreadable", found.closed)
-    linked = Path(found.location).is_symlink() and Path(found.location) != place
+    linked = _is_link(found, place)
     try:
         location = os.path.realpath(found.location, strict=True)
         mode = Path(location).stat().st_mode
@@ -140,3 +148,14 @@ def _entry(path: str, found: _Found, place: Path) -> Entry:
     if not stat.S_ISREG(mode):
         return refused("not a regular file", _SPECIAL.get(stat.S_IFMT(mode), ""))
     return Entry(path, location)
+
+
+def _target(entry: Entry, found: _Found, place: Path) -> str:
+    """Where the file lies that a link leads to, below the place and as the system gives it; empty for what is none."""
+    if entry.refusal or not _is_link(found, place):
+        return ""
+    return os.path.relpath(entry.location, _resolved(place))
+
+
+def _is_link(found: _Found, place: Path) -> bool:
+    return Path(found.location).is_symlink() and Path(found.location) != place

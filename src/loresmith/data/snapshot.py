@@ -42,13 +42,16 @@ def restore(source: Path, documents: Path, places: int, folder: Path) -> list[Pa
         UserError: something was there then that cannot be made again, such as a file that could not be read.
     """
     with (source / "listing.jsonl").open(encoding="utf-8") as listing:
-        times: dict[str, str] = {row["path"]: row["modified"] for row in map(json.loads, listing)}
+        listed: dict[str, dict[str, Any]] = {row["path"]: row for row in map(json.loads, listing)}
     top = folder if places > 1 else folder / "place"
     top.mkdir(exist_ok=True)
-    for path, modified in times.items():
+    for path, row in listed.items():
         target = _target(top, path)
-        shutil.copyfile(source / "files" / path, target)
-        _set_time(target, modified)
+        if row.get("target") in listed:
+            target.symlink_to(link_between(path, row["target"]))
+        else:
+            shutil.copyfile(source / "files" / path, target)
+            _set_time(target, row["modified"])
     for row in _rows(documents / "books.parquet", ["id", "path", "reason", "detail", "bytes"]):
         if row["id"] == document_id(row["path"], ""):  # of a file that was not read, for want of its digest
             make = _stand_in(row)
@@ -102,10 +105,24 @@ def _stand_in(row: Mapping[str, Any]) -> Callable[[Path], None]:
             return lambda path: path.symlink_to("/")
         case "symbolic link to a folder":
             return lambda path: path.symlink_to(".")
+        case "symbolic link to what is left out":
+            return _link_to_what_is_left_out
         case "not a regular file" if detail in _SPECIAL:
             return lambda path: os.mknod(path, _SPECIAL[detail] | 0o600)
     said = f"{reason} ({detail})" if detail else reason
     raise UserError(f"when it was read, this was {said}, which cannot be made so again", where=row["path"])
+
+
+def _link_to_what_is_left_out(path: Path) -> None:
+    """A link into a folder that no recipe reads."""
+    (path.parent / ".loresmith").mkdir(exist_ok=True)
+    (path.parent / ".loresmith" / "left-out").touch()
+    path.symlink_to(".loresmith/left-out")
+
+
+def link_between(link: str, target: str) -> str:
+    """What a symbolic link at one path says to lead to another, both as they are written."""
+    return os.path.relpath(raw_path(target), Path(raw_path(link)).parent)
 
 
 def _holes(path: Path, size: int) -> None:

@@ -21,6 +21,7 @@ class Named:
     """A file of which nothing but its name is looked at."""
 
     path: str
+    target = ""
 
     def known(self, files: Any, max_bytes: int) -> None:
         raise AssertionError("nobody asks")

@@ -39,10 +39,14 @@ class SourceFile(Protocol):
 
     Attributes:
         path: below its place, as `path_names` writes it.
+        target: of a symbolic link, the path of the file that it leads to; else empty.
     """
 
     @property
     def path(self) -> str: ...
+
+    @property
+    def target(self) -> str: ...
 
     def known(self, files: KnownFiles, max_bytes: int) -> tuple[Known, float | None] | None:
         """What its bytes are and when it was written, if it is as it was when it was last read."""
@@ -60,6 +64,10 @@ class LocalFile:
     @property
     def path(self) -> str:
         return self.entry.path
+
+    @property
+    def target(self) -> str:
+        return self.entry.target
 
     def known(self, files: KnownFiles, max_bytes: int) -> tuple[Known, float | None] | None:
         known = None if self.entry.refusal else files.look(self.entry.location, max_bytes)
@@ -93,6 +101,7 @@ class RemoteFile:
     path: str
     entry: RemoteEntry
     url: str
+    target = ""
 
     @property
     def _location(self) -> str:
@@ -121,6 +130,7 @@ class CommittedFile:
     """A file of a commit, or what cannot be read of it."""
 
     found: GitFile | Refused
+    target = ""
 
     @property
     def path(self) -> str:

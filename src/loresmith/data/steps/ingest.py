@@ -109,7 +109,7 @@ def _restore_places(config: IngestConfig, outputs: Mapping[str, Path], folder: P
 
 INGEST = Step(
     name="ingest",
-    version=4,
+    version=5,
     summary="Read files of many kinds into documents; what cannot be read is quarantined with the reason.",
     config=IngestConfig,
     inputs={},

@@ -151,7 +151,7 @@ def _restore_dataset(config: IngestDatasetConfig, outputs: Mapping[str, Path], f
 
 INGEST_DATASET = Step(
     name="ingest-dataset",
-    version=5,
+    version=6,
     summary="Read a dataset that the library `datasets` saved, or a folder of tables with a dataset card.",
     config=IngestDatasetConfig,
     inputs={},

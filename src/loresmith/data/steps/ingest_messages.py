@@ -140,7 +140,7 @@ def _restore_places(config: IngestMessagesConfig, outputs: Mapping[str, Path], f
 
 INGEST_MESSAGES = Step(
     name="ingest-messages",
-    version=5,
+    version=6,
     summary="Read conversations in JSON Lines into a dataset for fine-tuning; every bad record is named.",
     config=IngestMessagesConfig,
     inputs={},

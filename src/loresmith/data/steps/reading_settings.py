@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import date
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -60,9 +60,17 @@ class RightsSettings(BaseModel):
         from loresmith.data.rights import Rights
         from loresmith.data.rights_sidecars import read_sidecars
 
+        links: dict[str, str] = {}
+
+        def seen() -> Iterator[SourceFile]:
+            for file in beside:
+                if file.target:
+                    links[file.path] = file.target
+                yield file
+
         until = self.retain_until.isoformat() if self.retain_until else ""
-        stated = read_sidecars(beside)
-        return Rights(self.licence, self.labels, self.label_rules, self.owner, self.uses, until, stated)
+        stated = read_sidecars(seen())
+        return Rights(self.licence, self.labels, self.label_rules, self.owner, self.uses, until, stated, links)
 
 
 class RecordSettings(BaseModel):
