@@ -98,6 +98,19 @@ def test_a_query_becomes_text_by_a_template_with_labels_from_a_column(faults: st
     assert (refused["path"], refused["reason"]) == ("faults#row-2", "empty")
 
 
+def test_a_query_without_the_column_of_labels_is_refused(faults: str, tmp_path: Path) -> None:
+    query = "SELECT code, remedy AS text, labels AS lables FROM fault ORDER BY code"
+    config = {"url": faults, "query": query, "labels_field": "labels"}
+    with pytest.raises(UserError, match="'labels'; did you mean 'lables'"):
+        run_step(INGEST_QUERY, tmp_path / "typo", config)
+    query = "SELECT code AS text, CASE code WHEN 'E1' THEN 'hr' ELSE 7 END AS labels FROM fault ORDER BY code"
+    result = run_step(INGEST_QUERY, tmp_path / "numbers", {"url": faults, "query": query, "labels_field": "labels"})
+    documents = result.outputs["documents"].directory
+    assert [(row["text"], row["labels"]) for row in rows(documents)] == [("E1", ["hr"])]
+    refused = [row["reason"] for row in rows(documents, "books.parquet") if row["disposition"] == "quarantined"]
+    assert refused == ["no labels", "no labels"]
+
+
 def test_a_query_is_another_source_when_its_rows_are_others(
     faults: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -115,6 +115,87 @@ def test_records_are_the_same_in_every_format(form: str) -> None:
 
 
 @pytest.mark.parametrize("form", FORMATS)
+def test_records_without_the_field_for_labels_are_refused_with_the_nearest(form: str) -> None:
+    reader, write, _ = FORMATS[form]
+    for part in read(reader, write([{"text": "x", "labels": "hr"}]), ReadingRules(labels_field="lables")):
+        assert isinstance(part, Refused)
+        assert part.reason == "no labels"
+        assert "did you mean 'labels'?" in part.detail
+
+
+@pytest.mark.parametrize("form", ["jsonl", "json", "parquet"])
+@pytest.mark.parametrize("value", [7, 0, 1.5, True, False, ["hr", 7], [None], [{"name": "hr"}], {"name": "hr"}])
+def test_what_is_no_label_is_refused(form: str, value: Any) -> None:
+    if value == ["hr", 7] and form == "parquet":
+        return  # no column of Parquet holds both
+    reader, write, anchors = FORMATS[form]
+    write = as_parquet if form == "parquet" else write
+    found = read(reader, write([{"text": "x", "who": value}]), ReadingRules(labels_field="who"))
+    assert reasons(found) == [(anchors[0], "no labels")]
+
+
+@pytest.mark.parametrize("value", [None, "", [], ["hr", " board "], "hr|board"])
+def test_nothing_is_no_label_and_lists_are_some(value: Any) -> None:
+    found = kept(read(read_jsonl, json.dumps({"text": "x", "who": value}).encode(), ReadingRules(labels_field="who")))
+    assert found[0].labels == (("board", "hr") if value else ())
+
+
+def test_an_object_that_is_a_document_has_its_labels() -> None:
+    rules = ReadingRules(labels_field="who")
+    assert kept(read(read_json, b'{"body": "x", "who": ["hr"]}', rules))[0].labels == ("hr",)
+    assert kept(read(read_json, b'{"body": "x"}', rules))[0].labels == ()
+    assert reasons(read(read_json, b'{"body": "x", "who": 7}', rules)) == [("", "no labels")]
+
+
+def test_a_blob_is_no_label() -> None:
+    connection = sqlite3.connect(":memory:")
+    connection.execute("CREATE TABLE fault (text TEXT, who)")
+    connection.execute("INSERT INTO fault VALUES ('x', x'6872'), ('y', 3), ('z', NULL)")
+    connection.commit()
+    found = read(read_sqlite, connection.serialize(), ReadingRules(labels_field="who"))
+    assert reasons(found) == [("#fault/1", "no labels"), ("#fault/2", "no labels")]
+
+
+HEADERS = {
+    "a value that is a column's name": b"id,title,labels,text\n1,pump,hr,It leaks.\n2,title,hr,It sticks.\n",
+    "a column called by a year": b"id,labels,2024,text\n1,hr,5,It leaks.\n2,hr,7,It sticks.\n",
+    "a column without a name": b",labels,text\n0,hr,It leaks.\n1,hr,It sticks.\n",
+    "two columns of one name": b"a,a,labels,text\n0,0,hr,It leaks.\n1,1,hr,It sticks.\n",
+}
+
+
+@pytest.mark.parametrize("kind", HEADERS)
+@pytest.mark.parametrize(
+    "rules",
+    [
+        ReadingRules(labels_field="labels"),
+        ReadingRules(labels_field="labels", text_field="body", template="{{ text }}"),
+        ReadingRules(labels_field="labels", text_field="body", template="{{ record['text'] }}"),
+    ],
+    ids=["text", "template", "template with brackets"],
+)
+def test_a_row_with_a_field_that_the_recipe_names_is_the_header(kind: str, rules: ReadingRules) -> None:
+    found = kept(read(read_csv, HEADERS[kind], rules))
+    assert [(record.text, record.labels) for record in found] == [("It leaks.", ("hr",)), ("It sticks.", ("hr",))]
+    alone = ReadingRules(text_field=rules.text_field, template=rules.template)
+    assert [record.text for record in kept(read(read_csv, HEADERS[kind], alone))] == ["It leaks.", "It sticks."]
+
+
+def test_no_column_is_lost_under_another_of_its_name() -> None:
+    (record,) = kept(read(read_csv, b"a,a,,text\n1,2,3,It leaks.\n"))
+    told = {name: value for name, value in json.loads(record.metadata).items() if name != "dialect"}
+    assert told == {"a": "1", "a_2": "2", "column_3": "3"}
+    for row in (b"labels,labels,text", b"labels,text,text"):
+        found = read(read_csv, row + b"\n1,2,It leaks.\n", ReadingRules(labels_field="labels"))
+        assert reasons(found) == [("", "damaged")]
+
+
+def test_a_short_row_without_labels_is_refused() -> None:
+    found = read(read_csv, b"text,labels\nIt leaks.,hr\nIt sticks.\n", ReadingRules(labels_field="labels"))
+    assert reasons(found) == [("#L3", "no labels")]
+
+
+@pytest.mark.parametrize("form", FORMATS)
 def test_a_template_that_names_no_column_is_answered_with_the_nearest(form: str) -> None:
     reader, write, _ = FORMATS[form]
     for part in read(reader, write(FAULTS), ReadingRules(template="{{ cuase }}")):

@@ -50,7 +50,8 @@ def read_query(url: str, query: str, rules: ReadingRules) -> Iterator[Record | R
         query: one statement that reads, with an ORDER BY.
 
     Raises:
-        UserError: the URL or the query is none, the driver is missing, or the template names no column.
+        UserError: the URL or the query is none, the driver is missing, or the template or `labels_field` names
+            no column.
         Failure: the database cannot be reached, or breaks off.
     """
     _require_ordered_reading(query)
@@ -71,7 +72,7 @@ def read_query(url: str, query: str, rules: ReadingRules) -> Iterator[Record | R
             to_text = FieldsToText(rules, has_text_field=rules.text_field in names)
             misfit = to_text.misfit(names)
             if misfit:
-                raise UserError(misfit, where=shown)
+                raise UserError(misfit[1], where=shown)
             for row in result.yield_per(_ROWS):
                 number += 1
                 record = to_text.record(dict(zip(names, row, strict=True)), 0, f"#row-{number}")

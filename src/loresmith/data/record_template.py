@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import jinja2
-from jinja2 import nodes
+from jinja2 import meta, nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from loresmith.data.readers.complaint import complaint
@@ -57,6 +57,10 @@ class RecordTemplate:
         source: the template. Fields are variables; `record` is all of them, for those whose names are none
             (`record['Fault code']`).
 
+    Attributes:
+        fields: those without which it cannot be applied.
+        named: all that it names, with those for whose absence it provides.
+
     Raises:
         UserError: it is no template, or uses what templates of records have not; names the line.
     """
@@ -68,6 +72,7 @@ class RecordTemplate:
             _check(tree)
             self._source, self._lines = source, _lines(tree)
             self.fields = needed_fields(tree) - {_RECORD}
+            self.named = _named(tree)
             _bound(tree)
             tree.set_environment(self._environment)
             code = self._environment.compile(tree)
@@ -92,7 +97,7 @@ class RecordTemplate:
             return
         needed = needed_fields(self._environment.parse(self._source), known) - {_RECORD}
         for name in sorted(needed - known, key=lambda name: (self._lines[name], name)):
-            raise UserError(_unknown_field(name, known), where=f"template, line {self._lines[name]}")
+            raise UserError(unknown_field(name, known), where=f"template, line {self._lines[name]}")
 
     def render(self, fields: Mapping[str, Any]) -> str:
         """The text of one record.
@@ -122,7 +127,7 @@ class RecordTemplate:
         except jinja2.UndefinedError as error:
             named = re.search(r"'(\w+)' is undefined", str(error))
             name = named[1] if named and named[1] in self._lines else ""
-            said = _unknown_field(name, fields) if name else "it names a part that a value has not"
+            said = unknown_field(name, fields) if name else "it names a part that a value has not"
             raise TemplateRecordError(said) from None
         except jinja2.TemplateError as error:
             raise TemplateRecordError(complaint(error)) from None
@@ -131,7 +136,7 @@ class RecordTemplate:
         return "".join(pieces)
 
 
-def _unknown_field(name: str, known: Iterable[str]) -> str:
+def unknown_field(name: str, known: Iterable[str]) -> str:
     """About a field that the template names: other fields' names may be what a table without a header is about."""
     meant = nearest(name, known)
     return f"unknown field {name!r}; " + (f"did you mean {meant!r}?" if meant else "no field is called nearly so")
@@ -266,6 +271,14 @@ def _measured(node: Any) -> Any:
 
 def _call(function: str, arguments: list[nodes.Expr], line: int) -> nodes.Call:
     return nodes.Call(nodes.Name(function, "load", lineno=line), arguments, [], None, None, lineno=line)
+
+
+def _named(tree: nodes.Template) -> frozenset[str]:
+    names = meta.find_undeclared_variables(tree) - {_RECORD}
+    for part in tree.find_all(nodes.Getitem):
+        if isinstance(part.node, nodes.Name) and part.node.name == _RECORD and isinstance(part.arg, nodes.Const):
+            names.add(str(part.arg.value))
+    return frozenset(names)
 
 
 def _lines(tree: nodes.Template) -> dict[str, int]:

@@ -31,7 +31,7 @@ def read_arrow(data: bytes, rules: ReadingRules) -> Iterator[Record | Refused]:
         to_text = FieldsToText(rules, has_text_field=rules.text_field in table.names)
         misfit = to_text.misfit(table.names)
         if misfit:
-            yield Refused("template", misfit, len(data))
+            yield Refused(*misfit, len(data))
             return
         for number, (fields, share) in enumerate(table, start=1):
             given += share

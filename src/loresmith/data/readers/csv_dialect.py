@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 _DELIMITERS = ",;\t|"
@@ -25,12 +25,12 @@ class Dialect:
     has_header: bool
 
 
-def find_dialect(text: str, delimiters: str = _DELIMITERS) -> Dialect:
+def find_dialect(text: str, delimiters: str = _DELIMITERS, columns: Collection[str] = ()) -> Dialect:
     """The dialect of a table, from its first rows.
 
     The delimiter is the one that divides most rows into the same number of columns, and into most columns where several
-    do. The first row names the columns if its cells are texts, all different and none empty or long, unless one of them
-    stands as a value below itself.
+    do. The first row names the columns if one of `columns`, which the recipe speaks of, is in it; or if its cells are
+    texts, all different and none empty or long, unless one of them stands as a value below itself.
     """
     sample = text[:_SAMPLE]
     if len(text) > _SAMPLE:
@@ -47,7 +47,8 @@ def find_dialect(text: str, delimiters: str = _DELIMITERS) -> Dialect:
         if score > best_score:
             best, best_score = delimiter, score
     rows = [row for row in parse(lines, best or ",")[:_ROWS] if row]
-    return Dialect(best, _has_header(rows))
+    named = bool(rows) and any(cell.strip() in columns for cell in rows[0])
+    return Dialect(best, named or _has_header(rows))
 
 
 def parse(lines: Sequence[str], delimiter: str) -> list[list[str]]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from loresmith.data.byte_places import BytePlaces
 from loresmith.data.decoding import Decoded, decode_file
 from loresmith.data.readers.csv_dialect import find_dialect
-from loresmith.data.readers.fields import FieldsToText
+from loresmith.data.readers.fields import FieldsToText, named_fields
 from loresmith.data.readers.record import ReadingRules, Record, Refused
 
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n|\Z)")
@@ -17,7 +17,8 @@ _MOST_LINES = 10_000  # of one row: what a quotation mark without its second one
 
 
 def read_csv(data: bytes, rules: ReadingRules) -> Iterator[Record | Refused]:
-    """One record a row; the columns' names come from the first row, if that names them, else from their number.
+    """One record a row; the columns' names come from the first row, if that names them, else from their number. A row
+    that has a field of which the rules speak always does.
 
     The metadata of each row has the table's `dialect`. The bytes of the first row and of empty lines are those of the
     row after them. A quotation that never ends spoils the line it begins in and no other.
@@ -32,7 +33,8 @@ def read_tsv(data: bytes, rules: ReadingRules) -> Iterator[Record | Refused]:
 
 def _read(data: bytes, rules: ReadingRules, delimiters: str) -> Iterator[Record | Refused]:
     decoded = decode_file(data, rules.encodings)
-    dialect = find_dialect(decoded.text, delimiters)
+    wanted = named_fields(rules)
+    dialect = find_dialect(decoded.text, delimiters, wanted)
     rows = _Rows(decoded.text, dialect.delimiter)
     places = BytePlaces(decoded, len(data))
     first = next(rows, None)
@@ -40,10 +42,13 @@ def _read(data: bytes, rules: ReadingRules, delimiters: str) -> Iterator[Record 
         yield Refused("empty", "it has no rows", len(data))
         return
     names = _names(first.cells, dialect.has_header)
+    if any([cell.strip() for cell in first.cells].count(name) > 1 for name in wanted):
+        yield Refused("damaged", "two columns have the same name", len(data))
+        return
     to_text = FieldsToText(rules, has_text_field=rules.text_field in names)
     misfit = to_text.misfit(names)
     if misfit:
-        yield Refused("template", misfit, len(data))
+        yield Refused(*misfit, len(data))
         return
     pending = next(rows, None) if dialect.has_header else first
     if pending is None:
@@ -138,4 +143,7 @@ def _names(first: Sequence[str], has_header: bool) -> list[str]:
     names = [cell.strip() for cell in first]
     while len(names) > 1 and not names[-1]:
         names.pop()
-    return names
+    distinct: list[str] = []
+    for number, name in enumerate(names, 1):
+        distinct.append(name if name and name not in distinct else f"{name or 'column'}_{number}")
+    return distinct

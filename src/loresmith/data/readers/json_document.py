@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from loresmith.data.byte_places import BytePlaces
 from loresmith.data.decoding import decode_file
 from loresmith.data.readers.complaint import complaint
-from loresmith.data.readers.fields import FieldsToText
+from loresmith.data.readers.fields import NOT_LABELS, FieldsToText, labels_in
 from loresmith.data.readers.jsonl import no_constant
 from loresmith.data.readers.record import ReadingRules, Record, Refused, metadata_json
 
@@ -22,7 +22,8 @@ def read_json(data: bytes, rules: ReadingRules) -> Iterator[Record | Refused]:
     """The objects of an array, one record each, with the bytes in which they stand; or one record.
 
     One object is text by the template or from its text field, if it has one, and any other document is its own text:
-    a configuration file says what it says. What follows damage in an array is refused as a whole.
+    a configuration file says what it says, and has labels if it has the field for them. What follows damage in an array
+    is refused as a whole.
     """
     decoded = decode_file(data, rules.encodings)
     text = decoded.text
@@ -41,7 +42,12 @@ def read_json(data: bytes, rules: ReadingRules) -> Iterator[Record | Refused]:
     if isinstance(value, dict) and (has_text or rules.template is not None):
         yield FieldsToText(rules, has_text_field=True).record(value, len(data), "")
     else:
-        yield Record(text, len(data), metadata=metadata_json(decoded.metadata), language="json")
+        fields = value if isinstance(value, dict) else {}
+        labels = labels_in(fields.get(rules.labels_field), rules.labels_field)
+        if isinstance(labels, str):
+            yield Refused(NOT_LABELS, labels, len(data))
+        else:
+            yield Record(text, len(data), metadata=metadata_json(decoded.metadata), language="json", labels=labels)
 
 
 def _objects(

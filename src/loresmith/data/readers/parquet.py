@@ -23,7 +23,7 @@ def read_parquet(data: bytes, rules: ReadingRules) -> Iterator[Record | Refused]
         to_text = FieldsToText(rules, has_text_field=rules.text_field in table.names)
         misfit = to_text.misfit(table.names)
         if misfit:
-            yield Refused("template", misfit, len(data))
+            yield Refused(*misfit, len(data))
             return
         if not table.count:
             yield Refused("empty", "it has no rows", len(data))

@@ -115,7 +115,7 @@ def _records(
     to_text = FieldsToText(rules, has_text_field=rules.text_field in table.columns)
     misfit = to_text.misfit(table.columns)
     if misfit:
-        yield Refused("template", misfit, shares.next(table.rows), table.anchor)
+        yield Refused(*misfit, shares.next(table.rows), table.anchor)
         return
     wanted = ", ".join(map(_quoted, table.columns))
     key = f"{table.row_id}, " if table.row_id else ""

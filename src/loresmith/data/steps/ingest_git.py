@@ -96,7 +96,7 @@ def _restore_commit(config: IngestGitConfig, outputs: Mapping[str, Path], folder
 
 INGEST_GIT = Step(
     name="ingest-git",
-    version=6,
+    version=7,
     summary="Read a Git repository as of one commit, and if wanted its history, into documents.",
     config=IngestGitConfig,
     inputs={},

@@ -92,7 +92,7 @@ def _restore_rows(config: IngestQueryConfig, outputs: Mapping[str, Path], _folde
 
 INGEST_QUERY = Step(
     name="ingest-query",
-    version=2,
+    version=3,
     summary="Read the rows of a database's query into documents, by a template.",
     config=IngestQueryConfig,
     inputs={},

@@ -90,7 +90,9 @@ class RecordSettings(BaseModel):
         "`record['Fault code']` for a field whose name is no variable's.",
     )
     labels_field: str = Field(
-        default="", description="The field of a record that holds its access labels, divided by commas; empty: none."
+        default="",
+        description="The field of a record that holds its access labels, divided by commas; one without it is quarantined. "
+        "Empty: there is none.",
     )
 
     @field_validator("template")
