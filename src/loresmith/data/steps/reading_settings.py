@@ -91,8 +91,8 @@ class RecordSettings(BaseModel):
     )
     labels_field: str = Field(
         default="",
-        description="The field of a record that holds its access labels, divided by commas; one without it is quarantined. "
-        "Empty: there is none.",
+        description="The field of a record that holds its access labels, divided by commas; a record without it is "
+        "quarantined. Empty: there is none.",
     )
 
     @field_validator("template")
