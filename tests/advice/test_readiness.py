@@ -156,6 +156,12 @@ def test_overlaps_with_suites_come_from_the_report_of_the_check(tmp_path: Path) 
     assert found.contamination.checked
     assert found.contamination.cases == 3
     assert any("cases of evaluation suites: 3" in condition.sentence for condition in found.verdict.conditions)
+    newer = tmp_path / "newer"
+    newer.mkdir()
+    silent = {"kind": "contamination", "corpora": [{"corpus": corpus.digest, "unread": "it is gone", "suites": []}]}
+    (newer / "report.json").write_text(json.dumps(silent), encoding="utf-8")
+    both = {"contamination.1": InputAsset("3" * 64, "report", newer, {}, ()), "contamination.2": asset}
+    assert report(tmp_path / "both", corpus, both).contamination.cases == 3
     (checked / "report.json").write_text("{}", encoding="utf-8")
     with pytest.raises(UserError, match="no report of the step"):
         report(tmp_path / "again", corpus, {"contamination": asset})

@@ -104,6 +104,28 @@ def test_whichever_is_registered_later_is_held_against_the_other(workspace: Work
     assert after["clean"] == "to do", "every registered suite is part of the plan"
 
 
+def test_readiness_knows_what_was_found_of_every_suite(workspace: Workspace) -> None:
+    exams = {"a": {"prompt": QUESTION, "answer": ANSWER}, "b": {"prompt": prose(3, 30), "answer": prose(4, 5)}}
+    for name, case in exams.items():
+        (workspace.place.folder / f"{name}.jsonl").write_text(json.dumps({"id": 1, **case}))
+    workspace.run(recipe(workspace, "a", "cases: {step: ingest-suite, path: a.jsonl, name: exam A}"))
+    workspace.run(recipe(workspace, "corpus", CURATED))
+
+    def known() -> tuple[int, dict[str, int]]:
+        found = workspace.assets["corpus/curate"].readiness(pilot=False).content.contamination
+        return found.cases, {overlap.suite: overlap.found for overlap in found.overlaps}
+
+    assert known() == (1, {"exam A": 1})
+    workspace.run(recipe(workspace, "b", "cases: {step: ingest-suite, path: b.jsonl, name: exam B}"))
+    assert known() == (1, {"exam A": 1, "exam B": 0})
+    # The newest check of a suite counts, whatever an earlier one found by another rule.
+    corpus = digest_of(workspace, "corpus/curate")
+    rule = "tokens: 60, shortest: 50, similarity: null"
+    again = f"again: {{step: contamination, corpora: {corpus}, suites: a/cases, {rule}}}"
+    workspace.run(recipe(workspace, "again", again))
+    assert known() == (0, {"exam A": 0, "exam B": 0})
+
+
 def test_a_suite_in_the_same_recipe_counts_and_flags_leave_the_text(workspace: Workspace) -> None:
     texts = [f"{prose(100 + number, 80)} {QUESTION} {ANSWER} {prose(200 + number, 80)}" for number in range(3)]
     corpus = workspace.assets.add("corpus", write_corpus(workspace.place.folder / "corpus", texts))

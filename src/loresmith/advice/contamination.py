@@ -4,7 +4,7 @@ found?"""
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,19 +35,22 @@ class Contamination(Part):
     sentence: str = Field(description="The same in words.")
 
 
-def contamination(corpus: str, metadata: Mapping[str, Any], checked: Path | None) -> Contamination:
+def contamination(corpus: str, metadata: Mapping[str, Any], checked: Sequence[Path]) -> Contamination:
     """What is known of a corpus.
 
     Args:
         corpus: its digest.
         metadata: of it.
-        checked: the report of the step `contamination`, if there is one.
+        checked: the reports of the step `contamination`: of a suite that several looked for, the first of them counts.
 
     Raises:
-        UserError: the report is another one.
+        UserError: one of the reports is another one.
     """
-    overlaps = _reported(corpus, checked) if checked is not None else None
-    if overlaps is not None:
+    by_suite: dict[str, Overlap] = {}
+    for report in reversed(checked):
+        by_suite |= _reported(corpus, report)
+    if by_suite:
+        overlaps = tuple(overlap for _, overlap in sorted(by_suite.items()))
         found = sum(overlap.found for overlap in overlaps)
         said = f"The text to learn from was compared with {len(overlaps)} evaluation suites: "
         said += f"it holds {found} of their cases." if found else "it holds none of their cases."
@@ -72,16 +75,16 @@ def contamination(corpus: str, metadata: Mapping[str, Any], checked: Path | None
     )
 
 
-def _reported(corpus: str, checked: Path) -> tuple[Overlap, ...] | None:
-    """What a report says of the corpus; None where it does not say anything."""
+def _reported(corpus: str, checked: Path) -> dict[str, Overlap]:
+    """What a report says of the corpus, by suite."""
     file = checked / "report.json"
     report = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     if report.get("kind") != "contamination":
         raise UserError("this is no report of the step `contamination`", where=str(checked))
     for one in report["corpora"]:
         if one["corpus"] == corpus and one.get("unread") is None:
-            return tuple(_overlap(suite["name"], suite) for suite in one["suites"])
-    return None
+            return {suite["suite"]: _overlap(suite["name"], suite) for suite in one["suites"]}
+    return {}
 
 
 def _overlap(name: str, numbers: Mapping[str, Any]) -> Overlap:

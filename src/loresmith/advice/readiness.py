@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -92,7 +92,7 @@ def assess(
     digest: str,
     metadata: Mapping[str, Any],
     tokenizer: Path | None,
-    checked: Path | None,
+    checked: Sequence[Path],
     settings: ReadinessSettings,
     step: Surroundings,
 ) -> Readiness:
@@ -101,7 +101,7 @@ def assess(
     Args:
         digest, metadata: of the corpus.
         tokenizer: what tokens are counted by; None: a small one of its own.
-        checked: the report of a check for contamination, if there is one.
+        checked: the reports of checks for contamination, the newest first.
         step: what was done in its folder before an interruption is not done again.
 
     Raises:

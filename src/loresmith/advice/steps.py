@@ -9,7 +9,18 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, model_validator
 
 from loresmith.errors import UserError
-from loresmith.factory.step import Guess, Input, InputAsset, Made, Output, Result, Step, StepConfig, StepContext
+from loresmith.factory.step import (
+    Guess,
+    Input,
+    InputAsset,
+    Made,
+    Output,
+    Result,
+    Step,
+    StepConfig,
+    StepContext,
+    several,
+)
 from loresmith.models.presets import PRESETS
 from loresmith.nearest import unknown_name
 from loresmith.training.quantities import TokenCount
@@ -115,7 +126,7 @@ def _readiness(context: StepContext, config: ReadinessConfig, inputs: Mapping[st
         hint = f"{late.hint}; or leave out the pilot, which learns from them: `pilot: false`, `--no-pilot`"
         raise UserError(late.sentence, hint=hint)
     tokenizer = inputs["tokenizer"].directory if "tokenizer" in inputs else None
-    checked = inputs["contamination"].directory if "contamination" in inputs else None
+    checked = [asset.directory for asset in several(inputs, "contamination").values()]
     report = assess(corpus.directory, corpus.digest, corpus.metadata, tokenizer, checked, settings, context)
     context.log(report.verdict.sentence)
     directory = context.output("report")
@@ -140,7 +151,7 @@ def _guess(config: ReadinessConfig) -> Guess:
 
 READINESS = Step(
     name="readiness",
-    version=4,
+    version=5,
     summary="Say what a corpus is enough for, with reasons: volume, copies, languages, quality, privacy, rights, and a "
     "pilot.",
     config=ReadinessConfig,
@@ -148,7 +159,11 @@ READINESS = Step(
         "corpus": Input("corpus", "What is looked at."),
         "tokenizer": Input("tokenizer", "What tokens are counted by; left out, a small one of its own.", optional=True),
         "contamination": Input(
-            "report", "What the step `contamination` found of this corpus, if it looked.", optional=True
+            "report",
+            "What the step `contamination` found of this corpus, if it looked; of a suite that several looked for, the "
+            "first of them counts.",
+            optional=True,
+            many=True,
         ),
     },
     outputs={"report": Output("report", "readiness.html for people, readiness.json for programs.")},

@@ -134,6 +134,15 @@ class Actions:
             found = [_found(connection, key) for key in connection.execute(query).scalars().all()]
         return [action for action in found if action is not None]
 
+    def that_took(self, asset: str, step: str) -> list[Action]:
+        """All actions of a kind of step that had an asset among their inputs, the newest first."""
+        took = sql.select(EDGE.c.action).where(EDGE.c.direction == "input", EDGE.c.asset == asset)
+        query = sql.select(ACTION.c.key).where(ACTION.c.step == step, ACTION.c.key.in_(took))
+        with self._database.read() as connection:
+            keys = connection.execute(query.order_by(ACTION.c.leaf.desc())).scalars().all()
+            found = [_found(connection, key) for key in keys]
+        return [action for action in found if action is not None]
+
     def _signed(self, record: ActionRecord, prepared: dict[str, Prepared]) -> list[dict[str, Any]]:
         receipts = []
         for ordinal, (role, kind, passed, evidence) in enumerate(record.checks):

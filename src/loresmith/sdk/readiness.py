@@ -80,17 +80,9 @@ def _plan(
         keys["tokenizer"] = ledger.assets.find(tokenizer, kind="tokenizer").digest
     if not pilot:
         keys["pilot"] = False
-    checked = _newest_check(ledger, asset.digest)
-    if checked is not None:
-        keys["contamination"] = checked
+    checks = [action.outputs["report"] for action in ledger.actions.that_took(asset.digest, "contamination")]
+    if checks:
+        keys["contamination"] = list(dict.fromkeys(checks))
     written = load_yaml(json.dumps({"name": RECIPE, "steps": {STEP: keys}}), "the settings of readiness")
     recipe = parse_recipe(written, Path.cwd(), [f"steps.{STEP}.{setting}" for setting in settings])
     return make_plan(recipe, ledger, caches)
-
-
-def _newest_check(ledger: Ledger, corpus: str) -> str | None:
-    """The newest report of a check for contamination that looked at this corpus."""
-    for action in ledger.actions.past("contamination", limit=100):
-        if corpus in action.inputs.values():
-            return action.outputs["report"]
-    return None
