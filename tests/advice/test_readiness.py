@@ -135,6 +135,21 @@ def test_quality_is_that_of_the_rules_where_curation_left_no_scores(tmp_path: Pa
     assert {share.name for share in found.languages.shares} >= {"python"}
 
 
+def test_a_mixture_that_repeats_its_documents_has_each_of_them_once(tmp_path: Path) -> None:
+    shared = prose(50, 60)
+    rows = [document(f"{n}.txt", f"{prose(n, 200)}\n\n{shared}\n\n{prose(40 + n, 200)}") for n in range(4)]
+    rows.append(document("z-copy.txt", rows[0]["text"] + " One more."))
+    once = report(tmp_path / "run", write_corpus(tmp_path / "corpus", rows))
+    drawn = [*rows, *rows, *rows[1:3]]
+    found = report(tmp_path / "again", write_corpus(tmp_path / "mixture", drawn))
+    again = sum(row["bytes"] for row in drawn) - sum(row["bytes"] for row in rows)
+    assert found.duplication.different_bytes == once.duplication.different_bytes > 0
+    assert found.duplication.paragraph_bytes == once.duplication.paragraph_bytes == 3 * len(shared.encode())
+    assert found.duplication.near_bytes == once.duplication.near_bytes + again
+    assert found.duplication.near_documents == once.duplication.near_documents + 7
+    assert found.tokens.different > 0
+
+
 def test_documents_that_are_no_corpus_are_refused(tmp_path: Path) -> None:
     (tmp_path / "documents").mkdir()
     row = document("a.txt", "text")

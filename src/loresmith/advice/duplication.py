@@ -26,7 +26,10 @@ class Duplication(Part):
     """What is there more than once, of the documents that may be learnt from."""
 
     bytes: int = Field(description="UTF-8 bytes of these documents.")
-    near_documents: int = Field(description="Documents that are near-identical to a longer one, which is not counted.")
+    near_documents: int = Field(
+        description="Documents that are near-identical to a longer one, which is not counted; and each further time "
+        "that a mixture goes over one."
+    )
     near_bytes: int = Field(description="Their bytes.")
     paragraph_bytes: int = Field(
         description="Bytes of paragraphs of 80 or more that stand before, in other documents than these."
@@ -55,27 +58,31 @@ def duplication(batches: Batches, work: Path) -> Duplication:
     from loresmith.data.duplicates.sketches import Sketches, write_sketches
 
     work.mkdir(parents=True, exist_ok=True)
-    documents = write_sketches(batches(), work / "sketches")
+    documents = write_sketches(_once(batches()), work / "sketches")
     near: set[str] = set()
     if documents > 1:
         found = near_duplicates(Sketches([work / "sketches"]), work / "near", SIMILAR)
         near = {str(name) for name in found["document"].to_pylist()}
     sums: dict[Unit, int] = {"paragraph": 0, "line": 0}
     for unit in sums:
-        spans = _spans(exact_duplicates(_without(batches(), near), work / unit, unit))
+        spans = _spans(exact_duplicates(_without(_once(batches()), near), work / unit, unit))
         waiting = next(spans, None)
-        for row in _rows(_without(batches(), near)):
+        for row in _rows(_without(_once(batches()), near)):
             if waiting is not None and waiting[0] == row["id"]:
                 sums[unit] += sum(len(row["text"][start:end].encode()) for start, end in waiting[1])
                 waiting = next(spans, None)
-    whole = near_bytes = 0
+    whole = near_bytes = near_documents = 0
+    seen = set(near)
     for row in _rows(batches()):
         whole += row["bytes"]
-        near_bytes += row["bytes"] if row["id"] in near else 0
+        if row["id"] in seen:
+            near_documents += 1
+            near_bytes += row["bytes"]
+        seen.add(row["id"])
     different = whole - near_bytes - sums["paragraph"]
     return Duplication(
         bytes=whole,
-        near_documents=len(near),
+        near_documents=near_documents,
         near_bytes=near_bytes,
         paragraph_bytes=sums["paragraph"],
         line_bytes=sums["line"],
@@ -87,6 +94,19 @@ def duplication(batches: Batches, work: Path) -> Duplication:
 def _rows(batches: Iterable[pa.RecordBatch]) -> Iterator[dict[str, Any]]:
     for batch in batches:
         yield from batch.to_pylist()
+
+
+def _once(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Each document once: a mixture has a row for each time that it goes over one."""
+    import pyarrow as pa
+
+    seen: set[str] = set()
+    for batch in batches:
+        first = []
+        for name in batch["id"].to_pylist():
+            first.append(name not in seen)
+            seen.add(str(name))
+        yield batch.filter(pa.array(first, pa.bool_()))
 
 
 def _without(batches: Iterable[pa.RecordBatch], near: set[str]) -> Iterator[pa.RecordBatch]:
