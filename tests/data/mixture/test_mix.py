@@ -157,11 +157,36 @@ def test_a_document_that_is_in_two_corpora_is_there_once(tmp_path: Path) -> None
     }
 
 
-def test_a_document_that_has_other_labels_in_two_corpora_is_refused(tmp_path: Path) -> None:
+def test_a_document_that_is_in_several_corpora_is_there_on_the_terms_of_all(tmp_path: Path) -> None:
+    same, own = document("same.txt", text("same", 1)), {"licence": "MIT", "retain_until": "2033-01-01"}
+    said = [
+        {"uses": ["evaluate", "retrieve", "train"], "licence": "MIT", "labels": ["hr"]},
+        {"uses": ["retrieve", "train"], "licence": "CC-BY-4.0", "owner": "HR", "retain_until": "2032-01-31"},
+        {"uses": ["evaluate", "train"], "labels": ["board"], "owner": "HR", "retain_until": "2031-01-31"},
+    ]
+    corpora = {
+        f"c{number}": corpus_of(
+            [{**same, **terms}, document(f"{number}.txt", text("a", number), **own)], tmp_path / f"{number}"
+        )
+        for number, terms in enumerate(said)
+    }
+    result = mix(corpora, tmp_path / "mixed", sources={name: {"epochs_cap": 2} for name in corpora})
+    found = rows(result.outputs["corpus"].directory)
+    columns = ("licence", "owner", "labels", "uses", "retain_until")
+    shown = {tuple(map(str, (row[name] for name in columns))) for row in found if row["path"] == "same.txt"}
+    assert shown == {("CC-BY-4.0, MIT", "HR", "['board', 'hr']", "['train']", "2031-01-31")}
+    others = {tuple(map(str, (row[name] for name in columns))) for row in found if row["path"] != "same.txt"}
+    assert others == {("MIT", "", "[]", "['train']", "2033-01-01")}
+    assert result.outputs["corpus"].labels == ("board", "hr")
+    assert result.outputs["corpus"].metadata["first_retain_until"] == "2031-01-31"
+
+
+def test_a_document_that_has_another_text_in_two_corpora_is_refused(tmp_path: Path) -> None:
     same = document("same.txt", text("same", 1))
+    masked = {**document("same.txt", "[EMAIL] " + same["text"]), "id": same["id"]}
     one = corpus_of([same, document("a.txt", text("a", 1))], tmp_path / "one")
-    other = corpus_of([{**same, "labels": ["restricted"]}, document("b.txt", text("b", 1))], tmp_path / "other")
-    with pytest.raises(UserError, match="1 documents are in two of the corpora, with another text, other labels"):
+    other = corpus_of([masked, document("b.txt", text("b", 1))], tmp_path / "other")
+    with pytest.raises(UserError, match="1 documents are in two of the corpora, with another text"):
         mix({"one": one, "other": other}, tmp_path / "mixed")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,11 @@ from loresmith.data.engine.finished import once
 from loresmith.data.engine.rows import Rows
 from loresmith.data.engine.shards import read_shard
 from loresmith.data.engine.sorting import read_rows_of
-from loresmith.data.mixture.joining import JOINED
+from loresmith.data.mixture.joining import JOINED, joined_terms
 from loresmith.data.mixture.settings import MixtureRules
 from loresmith.data.mixture.standing import Standing
 from loresmith.data.mixture.survey import IN_NONE, THERE_ALREADY, GroupNames, Part
+from loresmith.data.mixture.terms import COLUMNS, OWN
 from loresmith.data.record_books import RecordBooks
 from loresmith.data.shards import SPLITS
 from loresmith.ledger.books import Books
@@ -73,6 +74,7 @@ def deal(part: Part, dealing: Dealing) -> Books:
 
     def make(folder: Path) -> None:
         standing, names = Standing(dealing.standing), GroupNames(dealing.parts)
+        terms = joined_terms(dealing.joined)
         number = part.shard.first
         with RecordBooks(folder) as books, _Dealt(folder, dealing) as dealt:
             for batch in read_shard(part.shard, CORPUS_COLUMNS.names):
@@ -84,6 +86,7 @@ def deal(part: Part, dealing: Dealing) -> Books:
                     batch.select(["id", "path", "bytes"]).to_pylist(), found, counts.tolist(), strict=True
                 ):
                     _enter(row, one, drawn, books, rules)
+                batch = _on_terms_of_all(batch, found, terms)
                 dealt.add(_with_own_columns(batch, found, number, names, rules), places, standings)
                 number += batch.num_rows
             accounts = books.accounts()
@@ -188,6 +191,20 @@ def _enter(row: Mapping[str, Any], found: Any, drawn: int, books: RecordBooks, r
         detail = "near-identical to a held-out document of another corpus" if held_out else ""
         times = f", {drawn} times" if drawn > 1 else ""
         books.leave(id_, path, "kept", size, reason, detail or f"of {rules.sources[source].name}{times}")
+
+
+def _on_terms_of_all(batch: pa.RecordBatch, found: Rows, terms: Sequence[Mapping[str, Any]]) -> pa.RecordBatch:
+    """The documents, those that are in several corpora on the terms of all of them."""
+    if (found["terms"] == OWN).all():
+        return batch
+    held = [None if number == OWN else terms[number] for number in found["terms"].tolist()]
+    for name in COLUMNS:
+        column = [
+            own if of_all is None else of_all[name] for own, of_all in zip(batch[name].to_pylist(), held, strict=True)
+        ]
+        field = batch.schema.field(name)
+        batch = batch.set_column(batch.schema.get_field_index(name), field, pa.array(column, field.type))
+    return batch
 
 
 def _with_own_columns(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -21,9 +22,9 @@ from loresmith.data.engine.finished import once
 from loresmith.data.engine.rows import KEYED, PASSAGES, REPEATED, Rows, RowWriter, write_found
 from loresmith.data.engine.shards import read_shard
 from loresmith.data.engine.sorting import read_rows_of, write_rows
-from loresmith.data.mixing import mix
 from loresmith.data.mixture.forest import Forest
 from loresmith.data.mixture.survey import IN_NONE, SURVEYED, THERE_ALREADY, Part, surveyed
+from loresmith.data.mixture.terms import OWN, KnownTerms
 from loresmith.errors import UserError
 
 JOINED = np.dtype(
@@ -33,16 +34,18 @@ JOINED = np.dtype(
         ("size", np.int64),
         ("value", np.float64),
         ("named", np.uint32),
+        ("terms", np.uint32),
         ("source", np.int16),
         ("side", np.int8),
         ("moved", np.bool_),
     ]
 )
 """A document: the hash of its id, and of the group that it is in now; bytes of text; what the order goes by; the number
-of the document whose group's name is now that of its own; its source, `IN_NONE` or `THERE_ALREADY`; the number of its
-split now (in `shards.SPLITS`: the more held out, the higher); whether it was on another one."""
+of the document whose group's name is now that of its own; the number of its terms in `joined_terms`, or `OWN`; its
+source, `IN_NONE` or `THERE_ALREADY`; the number of its split now (in `shards.SPLITS`: the more held out, the higher);
+whether it was on another one."""
 
-_ROWS, _COUNTS = "documents.rows", "counts.json"
+_ROWS, _COUNTS, _TERMS = "documents.rows", "counts.json", "terms.json"
 
 
 def sketch(part: Part) -> int:
@@ -69,7 +72,7 @@ def sketched(part: Part) -> Path:
 def join_groups(parts: Sequence[Part], engine: Engine, folder: Path, tick: Callable[[], None]) -> tuple[Path, int, int]:
     """Find what is near-identical in different corpora, and put every group on one side.
 
-    A document that is in no source decides of no side.
+    A document that is in no source decides of no side. One that is there more than once is there on the terms of all.
 
     Args:
         parts: surveyed, and, where there are several corpora, sketched.
@@ -80,19 +83,26 @@ def join_groups(parts: Sequence[Part], engine: Engine, folder: Path, tick: Calla
         A file of `JOINED`, how many documents are near-identical to one of another group, and how many changed sides.
 
     Raises:
-        UserError: a document that is there twice has other text or other rights the second time.
+        UserError: a document that is there twice has other text the second time.
     """
 
     def make(made: Path) -> None:
         joining = _Joining(parts, engine, made / "between", tick)
         near = joining.join()
         write_rows(made / _ROWS, joining.rows())
+        (made / _TERMS).write_text(json.dumps(joining.terms.rows()))
         joining.remove()
         (made / _COUNTS).write_text(json.dumps([near, joining.moved]))
 
     once(folder, make)
     near, moved = json.loads((folder / _COUNTS).read_text())
     return folder / _ROWS, near, moved
+
+
+def joined_terms(joined: Path) -> list[dict[str, Any]]:
+    """The terms by which documents of `JOINED` may be used, by number, as a row has them."""
+    terms: list[dict[str, Any]] = json.loads((joined.parent / _TERMS).read_text())
+    return terms
 
 
 class _Joining:
@@ -104,12 +114,17 @@ class _Joining:
         self._tick = tick
         self._similarity = parts[0].rules.similarity
         count = sum(part.shard.rows for part in parts)
-        write_rows(folder / "surveyed.rows", surveyed(parts))
-        self._groups = np.memmap(folder / "surveyed.rows", dtype=SURVEYED, mode="r")["group"].view(np.ndarray)
+        self.terms = KnownTerms()
+        write_rows(folder / "surveyed.rows", surveyed(parts, self.terms))
+        documents = np.memmap(folder / "surveyed.rows", dtype=SURVEYED, mode="r")
+        self._groups, self._sizes, self._terms_of = (
+            documents[name].view(np.ndarray) for name in ("group", "size", "terms")
+        )
         self._forest = Forest(folder / "parents", count)
         self._severest = _column(folder / "severest", np.dtype(np.int8), count, 0)
         self._group = _column(folder / "group", np.dtype(np.uint64), count, 2**64 - 1)
         self._named = _column(folder / "named", np.dtype(np.uint32), count, 2**32 - 1)
+        self._terms = _column(folder / "terms", np.dtype(np.uint32), count, OWN)
         self._repeated: Rows = np.empty(0, dtype=REPEATED)
         self.moved = 0
 
@@ -153,6 +168,7 @@ class _Joining:
             rows["side"] = np.where(source != IN_NONE, self._severest[roots], found["side"])
             rows["moved"] = rows["side"] != found["side"]
             self.moved += int(rows["moved"].sum())
+            rows["terms"] = self._terms[first : first + len(found)]
             rows["group"] = self._group[roots]
             own = rows["group"] == found["group"]
             rows["named"] = np.where(own, np.arange(first, first + len(found)), self._named[roots])
@@ -171,22 +187,25 @@ class _Joining:
             first += len(rows)
 
     def _find_repeated(self) -> None:
-        """Documents of an id that stands before; of the first of them, all have the text and the rights."""
+        """Documents of an id that stands before; all have the text of the first of them, which has the terms of all."""
         ids = self._passages("ids.parquet", lambda rows: rows["id"])
         self._repeated = write_found(self._folder / "repeated", self._tables.repeated([ids]), REPEATED)
         if not len(self._repeated):
             return
-        whole = self._passages("whole.parquet", lambda rows: mix(rows["id"] ^ mix(rows["rights"])))
-        same = write_found(self._folder / "same", self._tables.repeated([whole]), REPEATED)
-        differ = len(self._repeated)
-        for start in range(0, len(same), 1 << 16):
-            some = same[start : start + (1 << 16)]
-            places = np.searchsorted(self._repeated["document"], some["document"])
-            differ -= int(np.count_nonzero(self._repeated["kept"][places] == some["kept"]))
+        differ = 0
+        for start in range(0, len(self._repeated), 1 << 16):
+            self._tick()
+            some = self._repeated[start : start + (1 << 16)]
+            differ += int(np.count_nonzero(self._sizes[some["document"]] != self._sizes[some["kept"]]))
+            for again in some[self._terms_of[some["document"]] != self._terms_of[some["kept"]]]:
+                first, second = int(again["kept"]), int(self._terms_of[again["document"]])
+                before = int(self._terms[first])
+                of_first = before if before != OWN else int(self._terms_of[first])
+                self._terms[first] = self.terms.together(of_first, second)
         if differ:
             raise UserError(
-                f"{differ} documents are in two of the corpora, with another text, other labels or other uses",
-                hint="make the corpora with the same masks and labels, or of different documents",
+                f"{differ} documents are in two of the corpora, with another text",
+                hint="make the corpora with the same masks, or of different documents",
             )
 
     def _alike(self) -> Iterator[tuple[int, int]]:

@@ -22,6 +22,7 @@ from loresmith.data.engine.shards import Shard, read_shard, shards
 from loresmith.data.engine.sorting import read_rows_of, write_rows
 from loresmith.data.mixing import hash_of
 from loresmith.data.mixture.settings import MixtureRules
+from loresmith.data.mixture.terms import COLUMNS, KnownTerms, SourceTerms
 from loresmith.data.shards import SPLITS
 from loresmith.errors import UserError
 
@@ -31,12 +32,21 @@ IN_NONE, THERE_ALREADY = -1, -2
 SHARD_BYTES = 32 << 20
 """Text of a shard."""
 
-_HASHES = [(name, np.uint64) for name in ("id", "group", "rights")]
-SURVEYED = np.dtype([*_HASHES, ("size", np.int64), ("value", np.float64), ("source", np.int16), ("side", np.int8)])
-"""A document: hashes of its id, its group and its rights with the size of its text; bytes of text; the value that the
-order goes by, ascending; the number of its source, or `IN_NONE`; the number of its split."""
+SURVEYED = np.dtype(
+    [
+        ("id", np.uint64),
+        ("group", np.uint64),
+        ("size", np.int64),
+        ("value", np.float64),
+        ("terms", np.uint32),
+        ("source", np.int16),
+        ("side", np.int8),
+    ]
+)
+"""A document: hashes of its id and its group; bytes of text; the value that the order goes by, ascending; the number of
+the terms on which it may be used; the number of its source, or `IN_NONE`; the number of its split."""
 
-_ROWS, _NAMES, _NAME_ENDS, _SEEN = "documents.rows", "groups.utf8", "group-ends.npy", "names.json"
+_ROWS, _NAMES, _NAME_ENDS, _SEEN, _TERMS = "documents.rows", "groups.utf8", "group-ends.npy", "names.json", "terms.json"
 
 
 @dataclass(frozen=True)
@@ -79,7 +89,7 @@ def parts_of(corpora: Sequence[Path], rules: MixtureRules, folder: Path) -> list
     first = 0
     for number, corpus in enumerate(corpora):
         rows = AssetRows(corpus, called=rules.corpora[number])
-        if missing := sorted({"split", "group"} - set(rows.schema.names)):
+        if missing := sorted({"split", "group", *COLUMNS} - set(rows.schema.names)):
             raise UserError(f"this is no corpus: it has no column {missing[0]!r}", where=rules.corpora[number])
         looks = _Looks(rows, number, rules)
         found = shards(corpus, SHARD_BYTES)
@@ -118,15 +128,20 @@ def survey(part: Part) -> int:
             write_rows(folder / _ROWS, looked_at())
         np.save(folder / _NAME_ENDS, np.concatenate(ends), allow_pickle=False)
         (folder / _SEEN).write_text(json.dumps(looks.names_seen()))
+        (folder / _TERMS).write_text(json.dumps(looks.terms.rows()))
 
     once(part.surveyed, make)
     return part.shard.rows
 
 
-def surveyed(parts: Iterable[Part]) -> Iterator[Rows]:
-    """What there is in all shards, as `SURVEYED`, in the order of the documents."""
+def surveyed(parts: Iterable[Part], terms: KnownTerms) -> Iterator[Rows]:
+    """What there is in all shards, as `SURVEYED`, in the order of the documents; the numbers of terms are those that
+    they have in `terms`, which gets all of them."""
     for part in parts:
-        yield from read_rows_of(part.surveyed / _ROWS, SURVEYED)
+        numbers = np.array(terms.add_rows(json.loads((part.surveyed / _TERMS).read_text())), dtype=np.uint32)
+        for rows in read_rows_of(part.surveyed / _ROWS, SURVEYED):
+            rows["terms"] = numbers[rows["terms"]]
+            yield rows
 
 
 def require_names(parts: Sequence[Part]) -> None:
@@ -168,8 +183,8 @@ class _Looks:
         others = [n for n, source in enumerate(rules.sources) if source.corpus == corpus and not source.where]
         self._other = others[0] if others else IN_NONE
         self._column = NumberColumn(rules.by, rows.schema, "curriculum.by") if rules.by else None
-        self._rights = [name for name in ("bytes", "labels", "uses") if name in rows.schema.names]
-        self.columns = {"id", "path", "split", "group", "bytes", *self._rights}
+        self.terms = KnownTerms()
+        self.columns = {"id", "path", "split", "group", "bytes", *COLUMNS}
         self.columns |= set().union(*(each.columns for each in self._conditions.values()))
         self.columns |= {self._column.table_column} if self._column is not None else set()
 
@@ -181,8 +196,7 @@ class _Looks:
         found["size"] = np.asarray(batch["bytes"])
         for name in ("id", "group"):
             found[name] = [hash_of(str(each)) for each in batch[name].to_pylist()]
-        told = batch.select(self._rights).to_pylist()
-        found["rights"] = [hash_of(repr(sorted(row.items()))) for row in told]
+        found["terms"] = [self.terms.number(SourceTerms.of(row)) for row in batch.select(COLUMNS).to_pylist()]
         if self._column is not None:
             values = self._column.values(batch)
             found["value"] = -values if self._rules.descending else values

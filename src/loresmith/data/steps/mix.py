@@ -210,7 +210,7 @@ def _mix(context: StepContext, config: MixConfig, inputs: Mapping[str, InputAsse
 
 MIX = Step(
     name="mix",
-    version=2,
+    version=3,
     summary="Mix corpora: each source by its weight and repeated no more than it may be; what is held out stays so.",
     config=MixConfig,
     inputs={"corpora": Input("corpus", "The corpora, as a list or by name.", many=True)},
