@@ -17,7 +17,10 @@ from loresmith.data.places import place_of
 from loresmith.data.steps.mix import MIX
 from loresmith.data.tables import TableWriter
 from loresmith.errors import UserError
+from loresmith.evaluation.steps.decontaminate import DECONTAMINATE
+from loresmith.evaluation.suite import SUITE_FILE, Case, Suite, write_suite
 from loresmith.factory.step import InputAsset, Result
+from loresmith.sdk.mixtures import sources_of
 from tests.data.tables import files_of, rows
 from tests.data.written_corpora import corpus_of, document
 from tests.step_context import RecordingContext, run_step
@@ -188,6 +191,43 @@ def test_a_document_that_has_another_text_in_two_corpora_is_refused(tmp_path: Pa
     other = corpus_of([masked, document("b.txt", text("b", 1))], tmp_path / "other")
     with pytest.raises(UserError, match="1 documents are in two of the corpora, with another text"):
         mix({"one": one, "other": other}, tmp_path / "mixed")
+
+
+def test_what_is_cut_out_of_a_mixture_leaves_it_a_mixture(tmp_path: Path) -> None:
+    case = " ".join(f"word{number}" for number in range(40))
+    held = [document(f"held{n}.txt", f"{text('held', n, 9)}\n\n{case}\n\n{text('more', n, 9)}") for n in range(4)]
+    only = [document(f"only{n}.txt", f"{case} {n}") for n in range(2)]
+    others = [document(f"other{n}.txt", text("other", n, 9), split=side(n)) for n in range(9)]
+    corpora = {"cases": corpus_of([*held, *only], tmp_path / "1"), "others": corpus_of(others, tmp_path / "2")}
+    mixed = mix(corpora, tmp_path / "mixed", sources={"cases": {"weight": 3, "epochs_cap": 2}, "others": {}})
+    suite = tmp_path / "suite"
+    suite.mkdir()
+    write_suite(Suite(name="exam", cases=(Case(name="one", prompt=case, expected="yes"),)), suite / SUITE_FILE)
+    made = mixed.outputs["corpus"]
+    inputs = {
+        "corpus": InputAsset("1" * 64, "corpus", made.directory, made.metadata, ()),
+        "suites.1": InputAsset("2" * 64, "suite", suite, {}, ()),
+    }
+    cut = run_step(DECONTAMINATE, tmp_path / "cut", {"around": 0}, inputs).outputs["corpus"]
+    found, before = rows(cut.directory), rows(made.directory)
+    key = ("path", "source", "repeat", "split")
+    assert [tuple(row[name] for name in key) for row in found] == [
+        tuple(row[name] for name in key) for row in before if not row["path"].startswith("only")
+    ]
+    assert {row["repeat"] for row in found} == {0, 1}
+    sources = cut.metadata["sources"]
+    assert sum(source["train"]["share"] for source in sources.values()) == pytest.approx(1, abs=1e-5)
+    for name, source in sources.items():
+        for split in ("train", "validation", "test"):
+            mine = [row for row in found if row["source"] == name and row["split"] == split]
+            assert (source[split]["documents"], source[split]["bytes"]) == (
+                len(mine),
+                sum(row["bytes"] for row in mine),
+            )
+        again = sum(row["bytes"] for row in found if row["source"] == name and row["repeat"])
+        assert source["train"]["repeated_bytes"] == again
+        assert source["available"] == made.metadata["sources"][name]["available"]
+    assert {source.name for source in sources_of(cut.metadata)} == {"cases", "others"}
 
 
 def test_a_curriculum_ascends_in_each_source(tmp_path: Path) -> None:

@@ -34,6 +34,8 @@ from loresmith.data.engine.shards import Shard, read_shard, require_columns
 from loresmith.data.engine.sorting import Sorting
 from loresmith.data.media_left_behind import leave_media
 from loresmith.data.mixing import hash_of
+from loresmith.data.mixture.dealing import MIXED_COLUMNS
+from loresmith.data.mixture.source_shares import Left, added_up_sources, count_source
 from loresmith.data.observer import Observer, safe_point
 from loresmith.data.record_books import BOOK_COLUMNS, RecordBooks
 from loresmith.data.shards import SPLITS
@@ -71,13 +73,15 @@ class Measures:
 
 @dataclass(frozen=True)
 class Decontaminated:
-    """What came of it; `splits` has documents, bytes and groups of each, `labels` all that the corpus carries."""
+    """What came of it; `splits` has documents, bytes and groups of each, `labels` all that the corpus carries,
+    `sources` what there is now of each source of a mixture."""
 
     books: Books
     findings: Findings
     splits: Mapping[str, Mapping[str, int]]
     languages: Mapping[str, int]
     labels: set[str]
+    sources: Left
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,7 @@ class Treated:
     splits: Mapping[str, Mapping[str, int]]
     languages: Mapping[str, int]
     labels: Sequence[str]
+    sources: Left
     documents: int
 
 
@@ -152,7 +157,8 @@ def decontaminate(
     )
     work.rename(finished)  # at once, so that no half of it is ever taken for whole
     shutil.rmtree(finished)
-    return Decontaminated(books, findings, counts, dict(sorted(languages.items())), labels)
+    sources = added_up_sources(made.sources for made in treated)
+    return Decontaminated(books, findings, counts, dict(sorted(languages.items())), labels, sources)
 
 
 def treat(shard: Shard, folders: Sequence[Path], measures: Measures, work: Path) -> Treated:
@@ -168,8 +174,10 @@ def treat(shard: Shard, folders: Sequence[Path], measures: Measures, work: Path)
         groups: dict[str, set[int]] = {split: set() for split in SPLITS}
         languages: Counter[str] = Counter()
         labels: set[str] = set()
+        sources: Left = {}
+        columns = _columns(shard)
         with (
-            TableWriter(folder / _DOCUMENTS, CORPUS_COLUMNS) as writer,
+            TableWriter(folder / _DOCUMENTS, columns) as writer,
             RecordBooks(folder) as books,
             TableWriter(folder / EDITS_FILE, EDIT_COLUMNS) as edits,
         ):
@@ -188,17 +196,25 @@ def treat(shard: Shard, folders: Sequence[Path], measures: Measures, work: Path)
                 splits[kept["split"]].update(documents=1, bytes=kept["bytes"])
                 groups[kept["split"]].add(hash_of(kept["group"]))
                 languages[kept["language"]] += kept["bytes"]
+                if "source" in kept:
+                    count_source(sources, kept)
                 labels.update(kept["labels"])
             accounts = books.accounts()
         for split, some in groups.items():
             np.save(folder / f"{split}.npy", np.array(sorted(some), dtype=np.uint64), allow_pickle=False)
         counted = {"books": accounts.model_dump(mode="json"), "splits": splits, "languages": languages}
-        (folder / _COUNTS).write_text(json.dumps({**counted, "labels": sorted(labels)}))
+        (folder / _COUNTS).write_text(json.dumps({**counted, "labels": sorted(labels), "sources": sources}))
 
     folder = once(work / shard.name, make)
     counted = json.loads((folder / _COUNTS).read_text())
     counted["books"] = Books.model_validate(counted["books"])
     return Treated(folder, **counted, documents=sum(some.get("documents", 0) for some in counted["splits"].values()))
+
+
+def _columns(shard: Shard) -> pa.Schema:
+    """Those of a corpus, or of a mixture."""
+    own = pq.read_schema(shard.path).names
+    return MIXED_COLUMNS if set(MIXED_COLUMNS.names) <= set(own) else CORPUS_COLUMNS
 
 
 def _put_together(corpus: Path, target: Path, findings: Findings, treated: Sequence[Treated], media: Path) -> None:
@@ -243,7 +259,7 @@ def _with_findings(shard: Shard, folders: Sequence[Path]) -> Iterator[tuple[dict
     coming = by_document(found_in(folders, shard))
     number, found = next(coming, (-1, []))
     here = shard.first
-    for batch in read_shard(shard, CORPUS_COLUMNS.names):
+    for batch in read_shard(shard, _columns(shard).names):
         for row in batch.to_pylist():
             if here == number:
                 yield row, found

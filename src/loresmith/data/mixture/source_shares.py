@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -76,6 +76,52 @@ def said_of_sources(sums: Sums, rules: MixtureRules) -> dict[str, dict[str, Any]
     return said
 
 
+Left = dict[str, dict[str, dict[str, int]]]
+"""Of each source and each of its splits, how much there is: `documents`, `bytes`, and of these `repeated_documents` and
+`repeated_bytes`."""
+
+
+def count_source(left: Left, row: Mapping[str, Any]) -> None:
+    """Count a row of a mixture."""
+    counts = left.setdefault(row["source"], {}).setdefault(row["split"], dict.fromkeys(_COUNTS, 0))
+    again = row["repeat"] > 0
+    for name, count in zip(_COUNTS, (1, row["bytes"], again, again * row["bytes"]), strict=True):
+        counts[name] += count
+
+
+def added_up_sources(some: Iterable[Left]) -> Left:
+    """What several parts of a mixture have together."""
+    total: Left = {}
+    for left in some:
+        for source, splits in left.items():
+            for split, counts in splits.items():
+                sums = total.setdefault(source, {}).setdefault(split, dict.fromkeys(_COUNTS, 0))
+                for name in _COUNTS:
+                    sums[name] += counts[name]
+    return total
+
+
+def said_of_what_is_left(said: Mapping[str, Mapping[str, Any]], left: Left) -> dict[str, dict[str, Any]]:
+    """As `said_of_sources`, after something was taken out of a mixture: what there was, what was wanted and how often
+    it was drawn is as it was said; documents, bytes and shares are of what is left. By stage they are not known any
+    more.
+    """
+    counts = {
+        source: {split: left.get(source, {}).get(split, dict.fromkeys(_COUNTS, 0)) for split in SPLITS}
+        for source in said
+    }
+    shares = {split: _shares({source: counts[source][split]["bytes"] for source in said}) for split in SPLITS}
+    told = {}
+    for source, before in said.items():
+        of = {split: {**counts[source][split], "share": shares[split][source]} for split in SPLITS}
+        train = {name: value for name, value in before[SPLITS[0]].items() if name != "stages"}
+        told[source] = {**before, SPLITS[0]: {**train, **of[SPLITS[0]]}}
+        for split in SPLITS[1:]:
+            told[source][split] = {name: of[split][name] for name in before[split]}
+    return told
+
+
+_COUNTS = ("documents", "bytes", "repeated_documents", "repeated_bytes")
 _SIDES = range(len(SPLITS))
 
 

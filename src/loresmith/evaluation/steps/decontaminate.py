@@ -44,6 +44,7 @@ class DecontaminateConfig(ContaminationSettings, StepConfig):
 
 def _decontaminate(context: StepContext, config: DecontaminateConfig, inputs: Mapping[str, InputAsset]) -> Result:
     from loresmith.data.contamination.decontaminate import Measures, decontaminate
+    from loresmith.data.mixture.source_shares import said_of_what_is_left
     from loresmith.data.rights_summary import rights_facts
     from loresmith.data.steps.engine import engine_of
     from loresmith.evaluation.contamination_report import suite_metadata
@@ -90,17 +91,19 @@ def _decontaminate(context: StepContext, config: DecontaminateConfig, inputs: Ma
         "contamination": {"overlap": config.overlap, "suites": suite_metadata(made.findings.suites)},
         **rights_facts(target),
     }
+    if made.sources and "sources" in corpus.metadata:
+        metadata["sources"] = said_of_what_is_left(corpus.metadata["sources"], made.sources)
     if "languages" in corpus.metadata:
         metadata["languages"] = dict(made.languages)
     return Result({"corpus": Made(target, metadata, tuple(sorted(made.labels)))}, made.books, tuple(checks))
 
 
-_ANEW = ("rights", "first_retain_until", "media")
+_ANEW = ("rights", "first_retain_until", "media", "sources")
 """Facts of the corpus that may not hold any more for what is left of it."""
 
 DECONTAMINATE = Step(
     name="decontaminate",
-    version=3,
+    version=4,
     summary="Cut the cases of evaluation suites out of a corpus, or drop the documents that hold them, or flag them.",
     config=DecontaminateConfig,
     inputs={"corpus": Input("corpus", "The corpus."), "suites": SUITES},
