@@ -14,6 +14,7 @@ import sqlalchemy as sql
 
 from loresmith.ledger import Ledger
 from loresmith.ledger.schema import LOG_HEAD
+from loresmith.serving.audit.journal import Journal
 from loresmith.serving.audit.record import AuditRecord, Content
 from loresmith.serving.audit.search import Query, find
 from loresmith.serving.audit.settings import AuditSettings
@@ -234,6 +235,41 @@ def test_one_record_that_cannot_be_written_holds_up_no_other(ledger: Ledger, tmp
 
     asyncio.run(run())
     assert phases(ledger) == [("r-4", "intent")]
+
+
+@pytest.mark.parametrize("journalled", [False, True])
+def test_no_outcome_is_lost_for_what_was_said(
+    ledger: Ledger, tmp_path: Path, caplog: pytest.LogCaptureFixture, journalled: bool
+) -> None:
+    """What was done was done: of an outcome that cannot be written as it is, all that can be is on the record."""
+    half = Content(answer={"role": "assistant", "content": "half a letter: \ud83d"})
+
+    async def run() -> None:
+        journal = Journal(tmp_path / "journals") if journalled else None
+        audit = Audit(ledger, AuditSettings(), keys_of(ledger, tmp_path), journal)
+        for number in range(1, 5):
+            await audit.intent(record(f"r-{number}"), SAID)
+        audit.outcome_later(record("r-1", "outcome", status=200, completion_tokens=3), half)
+        audit.outcome_later(record("r-2", "outcome", status=503, error="it said \ud83d"))
+        audit.outcome_later(record("r-3", "outcome", status=200, tenant=""), ANSWERED)
+        audit.outcome_later(record("r-4", "outcome", status=200), ANSWERED)
+        await audit.settled()
+        assert audit.healthy
+        audit.close()
+
+    asyncio.run(run())
+    outcomes = [ledger.audit_records.of(f"r-{number}")[-1] for number in range(1, 5)]
+    assert [(row.phase, row.content is not None) for row in outcomes] == [("outcome", False)] * 3 + [("outcome", True)]
+    first, second, *_ = map(AuditRecord.from_row, outcomes)
+    assert first == record("r-1", "outcome", status=200, completion_tokens=3)
+    assert second == record("r-2", "outcome", status=503, error="it said ?")
+    gaps, logged = " ".join(gaps_of(ledger)), [said.getMessage() for said in caplog.records]
+    for number, kind in ((1, "PydanticSerializationError"), (2, "UserError"), (3, "UserError")):
+        said = f"the outcome of 'r-{number}' was written without its content: {kind}"
+        assert gaps.count(said) == logged.count(said) == 1
+    assert "r-4" not in gaps
+    assert ledger.log.verify().problems == ()
+    assert verify_records(ledger, keys_of(ledger, tmp_path)).unfinished == 0
 
 
 def test_no_more_wait_than_settings_say(ledger: Ledger, tmp_path: Path) -> None:

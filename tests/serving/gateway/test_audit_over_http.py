@@ -88,6 +88,19 @@ def text_of(body: str, stream: bool) -> str:
     return "".join(one.get("content") or "" for one in said)
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_call_with_half_a_letter_is_answered_and_on_the_record(house: House, stream: bool) -> None:
+    """As text: JSON takes half a letter for one, and nothing else does."""
+    written = '<tool_call>{"name": "record", "arguments": {"city": "\\ud83d"}}</tool_call>'
+    tools = [{"type": "function", "function": {"name": "record", "parameters": {"type": "object"}}}]
+    with house.client() as client:
+        said = client.post("/v1/chat/completions", json=chat(tools=tools, stream=stream, **saying(written)))
+    assert said.status_code == 200
+    found = records(house.workspace, said.headers["x-request-id"])
+    assert text_of(said.text, stream) == written
+    assert (found["outcome"].status, found["outcome"].bytes_emitted) == (200, len(written))
+
+
 def test_the_intent_is_on_the_disk_before_the_first_byte(house: House) -> None:
     with house.client() as client, Workspace.open(house.workspace) as opened:
         long = chat(max_tokens=2000, stream=True, logit_bias={"0": -100, "2": -100})

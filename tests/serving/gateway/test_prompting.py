@@ -110,7 +110,9 @@ def test_what_a_model_is_told_to_write_is_read_as_a_call() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", ['{"a": "\\ud83d"}', '{"a": ', "[" * 500 + "]" * 500, "[" * 100_000, "{}", None, {"a": 1}]
+    "arguments",
+    ['{"a": "\\ud83d"}', '{"a": ', "[" * 500 + "]" * 500, "[" * 100_000, "{}", None, {"a": 1}],
+    ids=lambda arguments: len(str(arguments)),
 )
 def test_a_plain_template_shows_every_call_that_was_written(arguments: Any) -> None:
     call = {"type": "function", "function": {"name": "weather", "arguments": arguments}}
@@ -125,6 +127,8 @@ def test_a_plain_template_shows_every_call_that_was_written(arguments: Any) -> N
         '{"name": {"weather": 1}, "arguments": {}}',
         '{"name": null, "arguments": {}}',
         '["weather"]',
+        '{"name": "\\ud83d", "arguments": {}}',
+        "[" * 100_000,
         '{"name": "weather", "arguments": {"a": "\\ud83d"}}',
         '{"name": "weather", "arguments": {"\\ud83d": 1}}',
         '{"name": "weather", "arguments": "\\ud83d"}',
@@ -136,6 +140,13 @@ def test_a_plain_template_shows_every_call_that_was_written(arguments: Any) -> N
 def test_what_is_no_call_after_all_is_text(written: str) -> None:
     text = f"{BEGIN}{written}{END}"
     assert ToolCallReader(["weather"]).feed(text) == (text, [])
+
+
+def test_whole_letters_are_a_call_however_they_are_written() -> None:
+    _, (call,) = ToolCallReader(["weather"]).feed(
+        f'{BEGIN}{{"name": "weather", "arguments": {{"a": "\\ud83d\\ude00"}}}}{END}'
+    )
+    assert json.loads(call.arguments) == {"a": "\U0001f600"}
 
 
 def test_a_template_that_shows_tools_is_left_alone() -> None:

@@ -9,6 +9,8 @@ LATER_SECONDS; without one, to the ledger at once. If one cannot be written, nob
 from __future__ import annotations
 
 import asyncio
+import json
+import logging
 import threading
 import time
 from collections import deque
@@ -32,6 +34,8 @@ LATER_SECONDS = 0.05
 
 _KEYS_SECONDS, _IDLE_SECONDS = 0.5, 5.0
 """How often it is looked whether a tenant's key was destroyed, so that it does not stay in memory: under load, idle."""
+
+_LOG = logging.getLogger(__name__)
 
 
 class AuditUnavailable(Failure):
@@ -78,6 +82,7 @@ class Audit:
         self._trouble_since = ""
         self._refused = 0
         self._left_out = 0  # outcomes that nobody is told of yet
+        self._unsaid: list[str] = []  # what is still to be said of records that are not as they were given
         self._looked = 0.0
         self.written = 0
         """Records in the ledger."""
@@ -129,7 +134,8 @@ class Audit:
         """Put an outcome on the record as soon as that is possible, for an answer of which a part has left already.
 
         It does not wait, and it outlasts trouble: the record is kept in memory until it is written. It goes to the
-        disk with the next record that somebody waits for, or LATER_SECONDS later.
+        disk with the next record that somebody waits for, or LATER_SECONDS later. One that cannot be written as it is
+        is written without its content, and that is put on the record as well (`audit-gap`).
 
         Args:
             intended: its intent is on the record. Others are left out while too many records wait, and their number
@@ -257,7 +263,7 @@ class Audit:
         try:
             if self._closing or overdue or len(self._pending) >= self._settings.batch:
                 self._empty_journal()
-            if self._left_out and not self._queue:
+            if (self._left_out or self._unsaid) and not self._queue:
                 self._note_gap(())
         except Exception as error:  # noqa: BLE001 - as above; nobody waits, and nothing is lost
             self._fail([], error)
@@ -281,17 +287,36 @@ class Audit:
         rows = []
         for waiting in batch:
             try:
-                rows.append(self._row(waiting))
+                rows.append(self._row(waiting.record, waiting.content))
             except (LoresmithError, ValueError) as error:
                 # This record alone is at fault, such as a text that is not Unicode.
                 waiting.refused = AuditUnavailable(f"this cannot be put on the record: {error}")
+                if waiting.future is None:
+                    rows += self._without_content(waiting, type(error).__name__)
         return rows
 
-    def _row(self, waiting: _Waiting) -> AuditRow:
-        record = waiting.record
+    def _without_content(self, waiting: _Waiting, kind: str) -> list[AuditRow]:
+        """An outcome that nobody waits for: what was done cannot be refused any more, and must not be forgotten.
+
+        Args:
+            kind: of error; no more of it, since it may quote what was said.
+        """
+        response = waiting.record.response
+        waiting.content = None  # it may be at fault; and this is what is tried again
+        try:
+            waiting.record = _in_unicode(waiting.record)
+            rows, came_of_it = [self._row(waiting.record, None)], "was written without its content"
+        except (LoresmithError, ValueError):
+            waiting.given_up = True
+            rows, came_of_it = [], "could not be written"
+        self._unsaid.append(f"the outcome of {response!a} {came_of_it}: {kind}")
+        _LOG.error("%s", self._unsaid[-1])
+        return rows
+
+    def _row(self, record: AuditRecord, content: Content | None) -> AuditRow:
         sealed = None
-        if waiting.content is not None and self._settings.content == "encrypted":
-            said = waiting.content.model_dump_json(exclude_defaults=True).encode()
+        if content is not None and self._settings.content == "encrypted":
+            said = content.model_dump_json(exclude_defaults=True).encode()
             sealed = self._keys.seal(record.tenant, record.response, record.phase, said)
         row = record.row(sealed)
         for text in (row.response, row.at, row.tenant, row.principal, row.release):
@@ -325,9 +350,11 @@ class Audit:
 
     def _note_gap(self, said: Sequence[str]) -> None:
         left_out = self._left_out
+        said = [*said, *self._unsaid]
         if left_out:
-            said = [*said, f"{left_out} outcomes of requests that were not carried out left out: too many waited"]
+            said.append(f"{left_out} outcomes of requests that were not carried out left out: too many waited")
         self._records.note("audit-gap", "; ".join(said))
+        self._unsaid.clear()
         with self._wake:
             self._left_out -= left_out
 
@@ -335,6 +362,12 @@ class Audit:
 def _require_phase(record: AuditRecord, phase: str) -> None:
     if record.phase != phase:
         raise ValueError(f"this is the record of an {record.phase}, not of an {phase}")
+
+
+def _in_unicode(record: AuditRecord) -> AuditRecord:
+    """The same with a question mark for each half of a letter."""
+    said = json.dumps(record.model_dump(mode="json", exclude_defaults=True), ensure_ascii=False)
+    return AuditRecord.model_validate_json(said.encode(errors="replace"))
 
 
 def _tell(batch: list[_Waiting]) -> None:

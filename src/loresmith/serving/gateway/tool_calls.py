@@ -1,7 +1,7 @@
 """Calls of functions in what a model writes: `<tool_call>{"name": ..., "arguments": {...}}</tool_call>`.
 
 This is the form of Hermes 2 Pro, Qwen and our own chat template (`models.chat_template`). What is no such call after
-all, broken JSON among it, is text.
+all, broken JSON and arguments that are no Unicode among it, is text.
 """
 
 from __future__ import annotations
