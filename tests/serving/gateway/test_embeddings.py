@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import concurrent.futures
+import json
 import socket
 import time
 from pathlib import Path
@@ -117,6 +118,21 @@ def test_what_cannot_be_embedded_whole_is_refused(face: Face) -> None:
     with pytest.raises(openai.BadRequestError, match="384"):
         client.embeddings.create(model="meaning", input="a", dimensions=12)
     assert len(vectors(client.embeddings.create(model="meaning", input="a", dimensions=384))[0]) == 384
+
+
+def test_a_policy_may_ask_how_many_tokens_there_are(face: Face) -> None:
+    """Of all texts together; and what it forbids looks as if it were not there."""
+    text = "word " * 200
+    with face.gateway.client(face.eve) as client:
+        one, three, missing = (
+            client.post("/v1/embeddings", json={"model": model, "input": texts})
+            for model, texts in (("meaning", [text]), ("meaning", [text] * 3), ("nothing", [text] * 3))
+        )
+    assert (one.status_code, three.status_code) == (200, 404)
+    assert three.json() == json.loads(missing.text.replace("nothing", "meaning"))
+    (outcome,) = records_of(face.workspace, three.headers["x-request-id"])
+    assert (outcome.allowed, outcome.error, outcome.prompt_tokens) == (False, "denied by the policy", 0)
+    assert outcome.context["tokens"] == 3 * one.json()["usage"]["prompt_tokens"]
 
 
 def test_who_leaves_pays_for_what_was_begun(face: Face) -> None:

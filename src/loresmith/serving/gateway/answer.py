@@ -184,9 +184,7 @@ class Answer:
         await self._retrieve()
         asked_for = await self._generation()
         tokens = len(asked_for.prompt) + asked_for.max_new_tokens * self._asked.choices
-        if self._rules.policy.reads("tokens"):
-            self._standing.context["tokens"] = tokens
-            self._decide()
+        self._standing.decide_on_tokens(tokens, no_model(self._asked.model))
         await self._standing.admit(tokens, self._asked.choices)
         late = any("output" in guard.on for guard in self._rules.config.guards.root)
         held, shown = self._principal.labels, self._passage_texts

@@ -87,6 +87,14 @@ class Deed:
         """
         self._standing.decide(resource, denied)
 
+    def decide_on_tokens(self, tokens: int, denied: Problem) -> None:
+        """As `decide`, of the same resource, now that it is known how many tokens it takes.
+
+        Raises:
+            Problem: the policy does not let the caller do this, which is told as `denied`.
+        """
+        self._standing.decide_on_tokens(tokens, denied)
+
     async def examined(self, texts: Sequence[str]) -> list[str]:
         """Texts as the guards let them in.
 

@@ -39,6 +39,7 @@ async def _embedded(gateway: Gateway, request: Request, body: EmbeddingsRequest)
         texts = await deed.examined(_texts(body, served))
         tokens = await served.tokens(texts)
         _require_room(tokens, served)
+        deed.decide_on_tokens(sum(tokens), no_model(body.model))
         await deed.admit(sum(tokens))
         await deed.intend()
         deed.tokens = sum(tokens)  # also if the caller leaves

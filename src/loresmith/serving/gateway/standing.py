@@ -88,6 +88,17 @@ class Standing:
             denied.reason = "; ".join(self.decision.errors) or "denied by the policy"
             raise denied
 
+    def decide_on_tokens(self, tokens: int, denied: Problem) -> None:
+        """As `decide`, of the same resource, where a policy asks how many tokens it takes.
+
+        Raises:
+            Problem: the policy does not let the caller do this, which is told as `denied`.
+        """
+        if self.rules.policy.reads("tokens"):
+            assert self.resource is not None
+            self.context["tokens"] = tokens
+            self.decide(self.resource, denied)
+
     def require_open(self) -> None:
         """Go on only if something can be put on the record, and the gateway is not ending.
 
