@@ -15,7 +15,9 @@ from loresmith import Workspace
 from loresmith.errors import UserError
 from loresmith.serving.gateway import gateway as working
 from loresmith.serving.gateway.gateway import Gateway, Place
+from loresmith.serving.identity.authenticator import Authenticator
 from loresmith.serving.identity.server_key import make_server_key
+from loresmith.serving.identity.unauthenticated import Unauthenticated
 from loresmith.serving.settings import read_config
 from tests.serving.gateway.gateways import add_release, make_key, write_config
 from tests.serving.gateway.idle_gateway import in_workspace, until
@@ -101,6 +103,69 @@ def test_a_refused_configuration_gives_nobody_a_label(tmp_path: Path) -> None:
         assert gateway.authenticator.authenticate(header).labels == {"secret"}
 
     in_workspace(workspace, config, story)
+
+
+@pytest.mark.usefixtures("unwatched")
+def test_keys_are_switched_off_and_on_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And one that is revoked while none are taken opens nothing afterwards."""
+    monkeypatch.setattr("loresmith.serving.identity.authenticator.POLL_SECONDS", 0.02)
+    workspace = tmp_path / "workspace"
+    Workspace.init(workspace).close()
+    ada, eve = (f"Bearer {make_key(workspace, f'user:{name}')}" for name in ("ada", "eve"))
+
+    def writes(*, keys: bool) -> Path:
+        return write_config(tmp_path, {"models": MODELS, "identity": {"keys": keys}})
+
+    async def story(gateway: Gateway) -> None:
+        known = gateway.authenticator
+        eves = known.authenticate(eve).credential
+        writes(keys=False)
+        assert await gateway.reload()
+        assert not opens(known, ada)
+        assert known.problems == ()
+        with Workspace.open(workspace) as opened:
+            opened.ledger.credentials.revoke(eves, "a test")
+        writes(keys=True)
+        assert await gateway.reload()
+        assert known.authenticate(ada).id == "user:ada"
+        assert not opens(known, eve)
+        adas = known.authenticate(ada).credential
+        gateway.ledger.credentials.revoke(adas, "a test")
+        await until(lambda: not opens(known, ada))
+
+    in_workspace(workspace, writes(keys=True), story)
+
+
+def test_keys_that_were_not_taken_at_first_are_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("loresmith.serving.identity.authenticator.POLL_SECONDS", 0.02)
+    workspace = tmp_path / "workspace"
+    Workspace.init(workspace).close()
+
+    async def story(gateway: Gateway) -> None:
+        write_config(tmp_path, {"models": MODELS})
+        assert await gateway.reload()
+        header = f"Bearer {await asyncio.to_thread(make_key, workspace)}"
+        await until(lambda: opens(gateway.authenticator, header))
+
+    in_workspace(workspace, write_config(tmp_path, {"models": MODELS, "identity": {"keys": False}}), story)
+
+
+def opens(known: Authenticator, header: str) -> bool:
+    try:
+        return bool(known.authenticate(header))
+    except Unauthenticated:
+        return False
+
+
+@pytest.mark.usefixtures("unwatched")
+@pytest.mark.parametrize("limit", ["head_seconds", "drain_seconds"])
+def test_what_has_no_effect_is_not_taken(tmp_path: Path, limit: str) -> None:
+    async def story(gateway: Gateway) -> None:
+        write_config(tmp_path, {"models": MODELS, "limits": {limit: 7}})
+        with pytest.raises(UserError, match=f"limits.{limit} cannot change while the gateway works"):
+            await gateway.reload()
+
+    in_workspace(tmp_path / "workspace", write_config(tmp_path, {"models": MODELS}), story)
 
 
 @asynccontextmanager

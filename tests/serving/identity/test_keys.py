@@ -353,7 +353,7 @@ def test_keys_may_be_switched_off(ledger: Ledger, keys: Keys, tmp_path: Path) ->
 def test_groups_follow_a_reload(ledger: Ledger, keys: Keys, tmp_path: Path) -> None:
     _, secret = keys.create("user:ada", ("physicians",), DAY, "Ada")
     known = gateway(ledger, tmp_path)
-    same = known.tokens_of(IdentitySettings())
+    same = known.prepare(IdentitySettings())
     known.reload(IdentitySettings(), Groups({"physicians": GroupSettings(labels=("other",))}), same)
     assert known.authenticate(f"Bearer {secret}").labels == {"other"}
 

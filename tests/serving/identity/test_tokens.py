@@ -430,7 +430,7 @@ def test_an_issuer_that_a_reload_brings_is_followed(
     known.start()
     try:
         settings = of_issuer(issuer.url)
-        tokens = known.tokens_of(settings)
+        tokens = known.prepare(settings)
         issuer.keys = KEYS  # published after they were first read
         known.reload(settings, GROUPS, tokens)
         deadline = time.monotonic() + 30

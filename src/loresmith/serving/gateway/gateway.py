@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,6 +48,9 @@ AGAIN_SECONDS = 10.0
 """After so long a configuration that could not be taken is tried again, as the fault may lie elsewhere."""
 
 DAY_COUNTS = "quotas.db"
+
+_FIXED = ("audit", "traffic_sample", "standby", "limits.head_seconds", "limits.drain_seconds")
+"""Keys of a configuration that hold as long as the gateway works."""
 
 _STRANGERS_PER_SECOND = 10.0
 _STRANGERS_AT_ONCE = 100.0
@@ -269,15 +273,14 @@ class Gateway:
             return None
         # Where it listens is said on the command line too, and is looked at when the gateway starts.
         config = config.model_copy(update={"listen": self.rules.config.listen})
-        fixed = ("audit", "traffic_sample", "standby")
-        if changed := [name for name in fixed if getattr(config, name) != getattr(self.rules.config, name)]:
+        if changed := [name for name in _FIXED if attrgetter(name)(config) != attrgetter(name)(self.rules.config)]:
             raise UserError(
                 f"{', '.join(changed)} cannot change while the gateway works",
                 where=str(self.place.config),
                 hint="start it again",
             )
         rules = _rules(config, self.ledger, self.place, self.clock, self.rules.embedders)
-        tokens = self.authenticator.tokens_of(config.identity, self.place.folder)
+        tokens = self.authenticator.prepare(config.identity, self.place.folder)
         if only not in (None, self._state_now()):  # written to while it was read
             return None
         return rules, tokens, state

@@ -81,9 +81,9 @@ class Authenticator:
 
     def start(self) -> None:
         """Keep up with the ledger and the issuers, each in a thread: an issuer that does not answer delays nothing."""
-        if self._settings.keys:
-            self._start("identity: keys", self._follow_ledger)
-        self._start("identity: issuers", self._follow_issuers)  # where there are none, a reload may bring some
+        # Also where none are taken: a reload may change that.
+        self._start("identity: keys", self._follow_ledger)
+        self._start("identity: issuers", self._follow_issuers)
 
     def close(self) -> None:
         """End the threads."""
@@ -91,24 +91,28 @@ class Authenticator:
         for thread in self._threads:
             thread.join(POLL_SECONDS)
 
-    def tokens_of(self, settings: IdentitySettings, folder: Path = Path()) -> Tokens:
-        """The issuers that `reload` is to go on with; waits for those that are new, so not for an event loop.
+    def prepare(self, settings: IdentitySettings, folder: Path = Path()) -> Tokens:
+        """The issuers that `reload` is to go on with. Waits for those that are new, and for the ledger where keys are
+        taken that were not, so not for an event loop.
 
         Raises:
             UserError: an issuer's keys cannot be read.
+            Failure: the ledger cannot be read, or there are keys and the server key is missing.
         """
-        if settings.tokens == self._settings.tokens:
-            return self._tokens
-        return Tokens(settings.tokens, folder, self._now, self._tokens)
+        tokens = self._tokens
+        if settings.tokens != self._settings.tokens:
+            tokens = Tokens(settings.tokens, folder, self._now, self._tokens)
+        if settings.keys and not self._settings.keys:
+            self.read_keys()
+        return tokens
 
     def reload(self, settings: IdentitySettings, groups: Groups, tokens: Tokens) -> None:
-        """Go on with another configuration; whether keys are taken at all stays as it was.
+        """Go on with another configuration.
 
         Args:
-            tokens: of these settings, from `tokens_of`.
+            tokens: of these settings, from `prepare`.
         """
-        self._tokens = tokens
-        self._settings, self._groups = settings.model_copy(update={"keys": self._settings.keys}), groups
+        self._settings, self._groups, self._tokens = settings, groups, tokens
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -203,7 +207,8 @@ class Authenticator:
         told = ""
         while not self._closing.wait(POLL_SECONDS):
             try:
-                self.read_keys()
+                if self._settings.keys:
+                    self.read_keys()
             except Exception as error:  # noqa: BLE001 - whatever it is: what is known grows old, and it is tried again
                 said = f"{type(error).__name__}: {error}"
                 if said != told:
