@@ -126,6 +126,13 @@ class Erasures:
             rows = {ERASURE_END: [{"erasure": erasure, "bytes": bytes_, "at": at}]}
             self._log.append(connection, "erasure-end", erasure, rows, at=at)
 
+    def version(self) -> int:
+        """A number that is another one after every erasure: cheap to ask, so that whoever keeps `marks` knows when to
+        ask again. -1 while nothing was erased."""
+        with self._database.read() as connection:
+            newest = connection.execute(sql.select(sql.func.max(ERASURE.c.leaf))).scalar()
+        return -1 if newest is None else int(newest)
+
     def list(self) -> list[Erasure]:
         """All erasures, the oldest first."""
         with self._database.read() as connection:

@@ -15,25 +15,33 @@ from loresmith.serving.settings import read_config
 
 
 @asynccontextmanager
-async def idle(workspace: Workspace, config: Path) -> AsyncIterator[Gateway]:
-    """One that knows its keys and follows its configuration."""
+async def idle(
+    workspace: Workspace, config: Path, say: Callable[[str], None] = lambda _: None
+) -> AsyncIterator[Gateway]:
+    """One that knows its keys, follows its configuration, and heeds what is erased."""
     state = workspace.place.state
     place = Place(state, state / NAME, config, config.parent)
-    gateway = Gateway(read_config(config), workspace.ledger, place, lambda _: None)
+    gateway = Gateway(read_config(config), workspace.ledger, place, say)
     gateway.authenticator.start()
-    watching = asyncio.create_task(gateway._watch())
+    tasks = [asyncio.create_task(work()) for work in (gateway._watch, gateway._heed)]
     try:
         yield gateway
     finally:
-        watching.cancel()
+        for task in tasks:
+            task.cancel()
         await gateway.close()
 
 
-def in_workspace(folder: Path, config: Path, story: Callable[[Gateway], Coroutine[Any, Any, None]]) -> None:
+def in_workspace(
+    folder: Path,
+    config: Path,
+    story: Callable[[Gateway], Coroutine[Any, Any, None]],
+    say: Callable[[str], None] = lambda _: None,
+) -> None:
     """Tell a story of an idle gateway of the workspace `folder`, which is made if need be."""
 
     async def told(workspace: Workspace) -> None:
-        async with idle(workspace, config) as gateway:
+        async with idle(workspace, config, say) as gateway:
             await story(gateway)
 
     with Workspace.open(folder) if folder.exists() else Workspace.init(folder) as workspace:

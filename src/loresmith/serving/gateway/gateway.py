@@ -20,6 +20,7 @@ from loresmith.serving.audit.tenant_keys import FOLDER as TENANT_KEYS
 from loresmith.serving.audit.tenant_keys import TenantKeys
 from loresmith.serving.audit.writer import Audit
 from loresmith.serving.gateway.background import as_failure, speaking, tell
+from loresmith.serving.gateway.erasures import Erasures
 from loresmith.serving.gateway.problem import Problem
 from loresmith.serving.gateway.served_embedders import MovingEmbedders, ServedEmbedder, latest, open_embedders
 from loresmith.serving.gateway.served_model import ServedModel
@@ -62,6 +63,7 @@ class Rules:
 
     Attributes:
         guards_digest: which guards these are (`in_force.guards_digest`).
+        guard_assets: the digests of the assets that they work with, by the names in the configuration.
         retriever: None where nothing is retrieved.
         embedders: what `/v1/embeddings` offers, by name.
     """
@@ -71,6 +73,7 @@ class Rules:
     policy: Policy
     guards: Guards
     guards_digest: str
+    guard_assets: Mapping[str, str]
     retriever: Retriever | None
     embedders: Mapping[str, ServedEmbedder]
 
@@ -108,10 +111,10 @@ class Gateway:
         self.ledger = ledger
         self.place = place
         self.say = say = speaking(say)
-        self._seen = _state_of(config, place)
+        self._seen = _state_of(config, place, ledger)
         # One for all, and for all configurations: what has ended does not begin again with a new one.
         self.clock = WallClock()
-        self.rules = _rules(config, ledger, place, self.clock, {})
+        self.rules = _rules(config, ledger, place, self.clock)
         groups = self.rules.groups
         self.authenticator = Authenticator(
             config.identity, groups, ledger.credentials, place.server_key, place.folder, now=self.clock
@@ -136,13 +139,13 @@ class Gateway:
             served=self._tell_unheld,
         )
         self._moving = MovingEmbedders(ledger, say)
+        self._erasures = Erasures(ledger, say)
         self.telemetry = Telemetry(say)
         self.draining = False
         self.trouble = ""
         """Why the configuration's file, as it is now, is not in force; empty while it is."""
         self._reloading = asyncio.Lock()
-        self._watching: asyncio.Task[None] | None = None
-        self._following: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self._strangers = _STRANGERS_AT_ONCE
         self._stranger_at = 0.0
 
@@ -151,16 +154,18 @@ class Gateway:
         self.authenticator.start()
         await self.quotas.start()
         await self.models.start()
-        self._watching = asyncio.create_task(self._watch(), name="gateway: watch the configuration")
-        self._following = asyncio.create_task(self._follow(), name="gateway: follow the embedders' releases")
+        self._tasks = [
+            asyncio.create_task(self._watch(), name="gateway: watch the configuration"),
+            asyncio.create_task(self._follow(), name="gateway: follow the embedders' releases"),
+            asyncio.create_task(self._heed(), name="gateway: heed erasures"),
+        ]
 
     async def close(self) -> None:
         """End everything, the audit last."""
-        for task in (self._watching, self._following):
-            if task is not None:
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
+        for task in self._tasks:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
         await self.models.close()
         await self.quotas.close()
         self.authenticator.close()
@@ -181,6 +186,8 @@ class Gateway:
         """What is not as it was asked for, and keeps nothing from being answered."""
         unserved = (*self.models.problems, *self._moving.problems)
         found = [f"{name}: what its release points at cannot be served" for name in unserved]
+        if self.rules.retriever is not None and self.rules.retriever.withdrawn:
+            found.append("documents of the index were erased: nothing is retrieved until it is built again")
         found += [] if self.quotas.saved else ["the tokens used today cannot be written, and count here alone"]
         found += ["the traffic sample cannot be written"] if self.sample.trouble else []
         return found + (["the configuration's file is wrong; the one before is in force"] if self.trouble else [])
@@ -268,7 +275,7 @@ class Gateway:
         if self.place.config is None:
             return None
         config = read_config(self.place.config)
-        state = _state_of(config, self.place)
+        state = _state_of(config, self.place, self.ledger)
         if state == self._seen or only not in (None, state):
             return None
         # Where it listens is said on the command line too, and is looked at when the gateway starts.
@@ -279,7 +286,7 @@ class Gateway:
                 where=str(self.place.config),
                 hint="start it again",
             )
-        rules = _rules(config, self.ledger, self.place, self.clock, self.rules.embedders)
+        rules = _rules(config, self.ledger, self.place, self.clock, self.rules)
         tokens = self.authenticator.prepare(config.identity, self.place.folder)
         if only not in (None, self._state_now()):  # written to while it was read
             return None
@@ -289,7 +296,7 @@ class Gateway:
         """As `_state_of`; of a configuration that cannot be read, of what is in its file."""
         assert self.place.config is not None
         try:
-            return _state_of(read_config(self.place.config), self.place)
+            return _state_of(read_config(self.place.config), self.place, self.ledger)
         except Exception:  # noqa: BLE001 - whatever is wrong with it: who takes it says so better
             return f"wrong: {file_state(self.place.config)}"
 
@@ -331,6 +338,12 @@ class Gateway:
             if renewed and self.rules is rules:  # else they are looked at anew by another configuration
                 self.rules = replace(rules, embedders={**rules.embedders, **renewed})
 
+    async def _heed(self) -> None:
+        """Keep up with what is erased. Apart from the others: whatever they are at, it takes hold within seconds."""
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            await asyncio.to_thread(self._erasures.heed, self.rules.retriever, self.rules.guard_assets)
+
 
 def _audit(config: ServingConfig, ledger: Ledger, place: Place) -> Audit:
     """The audit, with a journal where the ledger is a file beside it, and with what a killed gateway had on its way."""
@@ -342,45 +355,80 @@ def _audit(config: ServingConfig, ledger: Ledger, place: Place) -> Audit:
     return Audit(ledger, config.audit, keys, Journal(journals))
 
 
-def _rules(
-    config: ServingConfig, ledger: Ledger, place: Place, now: WallClock, embedders: Mapping[str, ServedEmbedder]
-) -> Rules:
-    from loresmith.serving.retrieval.opening import open_index
+def _rules(config: ServingConfig, ledger: Ledger, place: Place, now: WallClock, before: Rules | None = None) -> Rules:
+    """The rules of a configuration.
 
+    Args:
+        before: those in force; what has not changed is not opened again.
+
+    Raises:
+        UserError: something that it names is not there, or is not what it should be.
+        Failure: it is damaged.
+    """
     groups = Groups.from_settings(config.groups)
     # Before what takes long to open: mistakes are made here.
     groups.require(config.quotas.groups, "quotas.groups")
     policy = Policy.load(config.policy, groups, place.folder, now)
     require_release_names(policy.statements, release_names(config.models, config.embeddings))
-    retriever = None
-    if config.retrieval is not None:
-        retriever = open_index(ledger, config.retrieval.index, config.retrieval.threads, lambda: now().date())
-    guards, digest = _guards(config, ledger, place, retriever)
+    retriever = _retriever(config, ledger, now, before)
+    assets = {reference: ledger.assets.find(reference).digest for reference in config.guards.assets()}
+    guards, digest = _guards(config, ledger, place, retriever, assets)
     return Rules(
         config=config,
         groups=groups,
         policy=policy,
         guards=guards,
         guards_digest=digest,
+        guard_assets=assets,
         retriever=retriever,
-        embedders=open_embedders(config, ledger, retriever, embedders),
+        embedders=open_embedders(config, ledger, retriever, {} if before is None else before.embedders),
     )
 
 
-def _guards(config: ServingConfig, ledger: Ledger, place: Place, retriever: Retriever | None) -> tuple[Guards, str]:
-    digests = {reference: ledger.assets.find(reference).digest for reference in config.guards.assets()}
-    assets = {reference: ledger.assets.directory(digest) for reference, digest in digests.items()}
+def _retriever(config: ServingConfig, ledger: Ledger, now: WallClock, before: Rules | None) -> Retriever | None:
+    from loresmith.serving.retrieval.opening import KIND, open_index
+
+    settings = config.retrieval
+    if settings is None:
+        return None
+    if before is not None and before.retriever is not None and before.config.retrieval is not None:
+        # One that has lost documents since cannot be opened again, and is no reason to refuse another policy.
+        same = ledger.assets.find(settings.index, kind=KIND).digest == before.retriever.asset
+        if same and settings.threads == before.config.retrieval.threads:
+            return before.retriever
+    return open_index(ledger, settings.index, settings.threads, lambda: now().date())
+
+
+def _guards(
+    config: ServingConfig, ledger: Ledger, place: Place, retriever: Retriever | None, assets: Mapping[str, str]
+) -> tuple[Guards, str]:
+    directories = {reference: ledger.assets.directory(digest) for reference, digest in assets.items()}
     embedder = None if retriever is None else retriever.embedder
     embed = None if retriever is None or embedder is None else retriever.embed
     key = make_server_key(place.server_key)
     return with_digest(
-        lambda: Guards.load(config.guards, place.folder, assets, embed, key),
-        lambda: guards_digest(config.guards, place.folder, digests, "" if embedder is None else embedder.facts.digest),
+        lambda: Guards.load(config.guards, place.folder, directories, embed, key),
+        lambda: guards_digest(config.guards, place.folder, assets, "" if embedder is None else embedder.facts.digest),
         place.config or place.folder,
     )
 
 
-def _state_of(config: ServingConfig, place: Place) -> str:
-    """One digest of the configuration, and of the files of policies and guards that it names."""
+def _state_of(config: ServingConfig, place: Place, ledger: Ledger) -> str:
+    """One digest of the configuration, and of the files of policies and guards and the assets that it names: what is
+    called `recipe/step` is another asset when it was made anew."""
     files = {str(name): file_state(place.folder / name) for name in (*config.policy.files, *config.guards.files())}
-    return digest_of({"config": config.model_dump(mode="json", exclude={"listen"}), "files": files})
+    indexes = [one.index for one in (config.retrieval, *config.embeddings.values()) if one is not None and one.index]
+    assets = {
+        "indexes": {reference: _asset_state(ledger, reference, "index") for reference in indexes},
+        "guards": {reference: _asset_state(ledger, reference) for reference in config.guards.assets()},
+    }
+    said = {"config": config.model_dump(mode="json", exclude={"listen"}), "files": files, "assets": assets}
+    return digest_of(said)
+
+
+def _asset_state(ledger: Ledger, reference: str, kind: str | None = None) -> str:
+    """The digest of an asset; of what leads nowhere, that: whoever needs it says so better."""
+    try:
+        return ledger.assets.find(reference, kind).digest
+    except UserError:
+        return "cannot be found"

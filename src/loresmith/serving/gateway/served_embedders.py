@@ -38,12 +38,14 @@ class ServedEmbedder:
         name: by which callers ask for it.
         labels: those of the model that makes the vectors; of an index, whose vectors are not told, none.
         reference: by which the configuration names its model; empty for one of an index.
+        index: the digest of the index that the configuration names; empty for one of a model, or of retrieval.
     """
 
     name: str
     labels: frozenset[str]
     embedder: Embedder
     reference: str = ""
+    index: str = ""
     thread: ThreadPoolExecutor = field(default_factory=_one_thread)
 
     @property
@@ -174,12 +176,15 @@ def _opened(name: str, settings: EmbeddingSettings, ledger: Ledger, before: Serv
             name, frozenset(asset.labels), ModelEmbedder(directory, asset.digest), reference=settings.model
         )
     assert settings.index is not None
-    from loresmith.serving.retrieval.opening import open_index
+    from loresmith.serving.retrieval.opening import KIND, open_index
 
-    embedder = open_index(ledger, settings.index).embedder
+    digest = ledger.assets.find(settings.index, kind=KIND).digest
+    if before is not None and before.index == digest:
+        return before
+    embedder = open_index(ledger, digest).embedder
     if embedder is None:
         raise UserError(f"the index {settings.index} has no embedder", where=f"embeddings.{name}.index")
-    return ServedEmbedder(name, embedder_labels(embedder.facts, ledger), embedder)
+    return ServedEmbedder(name, embedder_labels(embedder.facts, ledger), embedder, index=digest)
 
 
 def embedder_labels(facts: EmbedderFacts, ledger: Ledger) -> frozenset[str]:

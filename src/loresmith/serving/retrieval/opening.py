@@ -29,7 +29,7 @@ def open_index(ledger: Ledger, reference: str, threads: int = 1, today: Callable
     directory = ledger.assets.directory(asset.digest)
     facts = read_facts(directory)
     if facts.embedder is None or facts.embedder.kind == "onnx":
-        return Retriever.open(directory, threads=threads, today=today)
+        return Retriever.open(directory, threads=threads, today=today, asset=asset.digest)
     from loresmith.serving.retrieval.embedders.model_embedder import ModelEmbedder
 
     try:
@@ -38,4 +38,4 @@ def open_index(ledger: Ledger, reference: str, threads: int = 1, today: Callable
         raise UserError(
             f"the model that made the vectors of this index is not here: {error.what}", where=reference, hint=error.hint
         ) from None
-    return Retriever.open(directory, ModelEmbedder(model, facts.embedder.digest), today=today)
+    return Retriever.open(directory, ModelEmbedder(model, facts.embedder.digest), today=today, asset=asset.digest)

@@ -45,13 +45,22 @@ class Retriever:
     Attributes:
         facts: what the index says of itself.
         embedder: what makes its vectors; None where it has none.
+        asset: its digest in a workspace; empty for one that is in none.
+        withdrawn: nothing is found any more.
     """
 
     def __init__(
-        self, directory: Path, facts: IndexFacts, embedder: Embedder | None, today: Callable[[], date] | None = None
+        self,
+        directory: Path,
+        facts: IndexFacts,
+        embedder: Embedder | None,
+        today: Callable[[], date] | None = None,
+        asset: str = "",
     ) -> None:
         self.facts = facts
         self.embedder = embedder
+        self.asset = asset
+        self.withdrawn = False
         self._directory = directory
         self._today = today or _calendar()
         self._opened: dict[str, Partition] = {}
@@ -66,6 +75,7 @@ class Retriever:
         *,
         threads: int = 1,
         today: Callable[[], date] | None = None,
+        asset: str = "",
     ) -> Retriever:
         """Open an `index` asset; its partitions are opened when somebody asks who may see them.
 
@@ -74,6 +84,7 @@ class Retriever:
                 opened here.
             threads: CPU threads for one call of such an embedder.
             today: the day, by which documents are left out that may not be kept any more.
+            asset: its digest in a workspace.
 
         Raises:
             UserError: it is no index, or the embedder is not the one that made it, or is not given or not installed.
@@ -89,7 +100,13 @@ class Retriever:
             raise UserError(
                 f"this index was made with the embedder {facts.embedder.name}; {given}", where=str(directory)
             )
-        return cls(directory, facts, embedder if facts.embedder is not None else None, today)
+        return cls(directory, facts, embedder if facts.embedder is not None else None, today, asset)
+
+    def withdraw(self) -> None:
+        """Find nothing any more, for nobody; the embedder goes on. For an index of which something was erased: what is
+        open of it is in memory, and would outlive its files."""
+        self.withdrawn = True
+        self._opened.clear()
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """The vectors (texts, dimensions) of texts, as of passages, of unit length.
@@ -126,6 +143,8 @@ class Retriever:
         Raises:
             Failure: a partition that the caller may see is damaged.
         """
+        if self.withdrawn:
+            return []
         visible = [self._partition(facts) for facts in self.facts.partitions if labels.issuperset(facts.labels)]
         if not visible or limit < 1:
             return []
