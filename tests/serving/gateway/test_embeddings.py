@@ -217,7 +217,7 @@ def test_an_embedder_follows_its_release(face: Face, tmp_path: Path) -> None:
         wait_until(lambda: model(face.bob) == digests["first"], 30)
         np.testing.assert_array_equal(before, vectors(face.openai().embeddings.create(model="moving", input=TEXTS)))
         promote("broken")
-        wait_until(lambda: notes() == ["moving: what its release points at cannot be served"], 30)
+        wait_until(lambda: notes() == ["models and embedders whose releases point at what cannot be served: 1"], 30)
         assert model(face.bob) == digests["first"]
         config["embeddings"]["again"] = {"index": config["retrieval"]["index"]}
         face.config.write_text(yaml.safe_dump(config))

@@ -17,10 +17,10 @@ from loresmith.serving.gateway.app import behind_door, make_app
 from loresmith.serving.gateway.door import ON_RECORD
 from loresmith.serving.gateway.gateway import Gateway
 from loresmith.serving.gateway.telemetry import Telemetry
-from tests.serving.gateway.gateways import RunningGateway, make_key, write_config
+from tests.serving.gateway.gateways import RunningGateway, add_release, make_key, write_config
 from tests.serving.gateway.guarded_house import ASKED, REFUSED, Guarded, saying
 from tests.serving.gateway.house import House, chat, wait_until
-from tests.serving.gateway.idle_gateway import in_workspace
+from tests.serving.gateway.idle_gateway import in_workspace, until
 from tests.serving.gateway.records import records_of
 
 CHATS = "/v1/chat/completions"
@@ -83,6 +83,58 @@ def test_each_request_is_counted_once_as_what_it_was(guarded: Guarded) -> None:
     assert named(now, "asks_human_total") == {("acme",): 1}
     assert named(now, "first_token_seconds_count") == {("acme",): 1}
     assert named(now, "request_seconds_count") == {(CHATS,): 4}
+
+
+def test_strangers_are_told_that_something_is_amiss_and_administrators_with_what(tmp_path: Path) -> None:
+    workspace = tmp_path / "workspace"
+    with Workspace.init(workspace) as opened:
+        good = add_release(opened, tmp_path, ("secret",), "states")
+        (tmp_path / "broken").mkdir()
+        (tmp_path / "broken" / "model.safetensors").write_bytes(b"no weights")
+        broken = opened.ledger.assets.add("model", tmp_path / "broken").digest
+    admin = {"authorization": f"Bearer {make_key(workspace, 'user:bea', 'admins')}"}
+    issuer = {"issuer": "https://canary.example/", "audiences": ["gateway"], "keys": "http://127.0.0.1:9/keys"}
+    config = write_config(
+        tmp_path,
+        {
+            "models": {"acme": {"release": "acme"}},
+            "embeddings": {"canary-states": {"model": "states@production"}},
+            "identity": {"tokens": [issuer]},
+            "standby": False,
+            "groups": {"admins": {}},
+            "policy": {"administrators": ["admins"]},
+        },
+    )
+
+    async def story(gateway: Gateway) -> None:
+        def promote(digest: str) -> None:
+            gateway.ledger.releases.promote("states", digest, "production", "for the tests")
+
+        async def amiss() -> set[str]:
+            text = (await client.get("/metrics", headers=admin)).raise_for_status().text
+            samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+            return {sample.labels["name"] for sample in samples if sample.name == "loresmith_in_trouble"}
+
+        following = asyncio.create_task(gateway._follow())
+        transport = httpx.ASGITransport(behind_door(make_app(gateway), gateway))
+        async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+            assert await amiss() == {"https://canary.example/"}
+            promote(broken)
+            await until(lambda: gateway.notes != [])
+            said = await client.get("/ready")
+            assert said.status_code == 503
+            assert said.json() == {
+                "status": "not ready",
+                "problems": ["issuers whose keys cannot be read: 1"],
+                "notes": ["models and embedders whose releases point at what cannot be served: 1"],
+            }
+            assert await amiss() == {"https://canary.example/", "canary-states"}
+            promote(good)
+            await until(lambda: gateway.notes == [])
+            assert await amiss() == {"https://canary.example/"}
+        following.cancel()
+
+    in_workspace(workspace, config, story)
 
 
 def test_what_a_guard_asks_a_person_about_can_be_listed(guarded: Guarded) -> None:

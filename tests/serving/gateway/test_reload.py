@@ -262,7 +262,9 @@ def test_a_promotion_that_the_machine_refuses_is_made_later(tmp_path: Path) -> N
             # uvloop does not always know why it could not make a process, so the words are left open.
             wait_until(lambda: any("what was served before still is" in said for said in told(gateway)), 20)
             # Over the connection that there is.
-            assert client.get("/ready").json()["notes"] == ["acme: what its release points at cannot be served"]
+            assert client.get("/ready").json()["notes"] == [
+                "models and embedders whose releases point at what cannot be served: 1"
+            ]
             assert fingerprint() == first[:16]
         wait_until(lambda: fingerprint() == second[:16], 60)
         assert client.get("/ready").json()["notes"] == []

@@ -210,7 +210,7 @@ class EngineHost:
             while line := await self._read_line():
                 self._heard = time.monotonic()
                 told = json.loads(line)
-                self.trouble = told.get("trouble", self.trouble)
+                self._note_trouble(told.get("trouble", self.trouble))
                 for said in told.get("said", ()):
                     emission = Emission.model_validate(said)
                     queue = self._waiting.get(emission.id)
@@ -222,6 +222,11 @@ class EngineHost:
         finally:
             watch.cancel()
             await self._ended()
+
+    def _note_trouble(self, trouble: str) -> None:
+        if trouble != self.trouble:
+            self._say(trouble or "it can be asked again")
+        self.trouble = trouble
 
     async def _ended(self) -> None:
         """Have the process ended that says nothing more.

@@ -112,6 +112,7 @@ def make_app(gateway: Gateway) -> FastAPI:
             gateway.telemetry.ready.set(0 if gateway.problems else 1)
             gateway.telemetry.sample_trouble.set(1 if gateway.sample.trouble else 0)
             gateway.telemetry.sample_lost.set(gateway.sample.lost)
+            gateway.telemetry.show_trouble(gateway.in_trouble)
             for one in gateway.models.all():
                 gateway.telemetry.engine_starts.labels(one.name).set(one.host.starts)
             return Response(gateway.telemetry.text(), media_type="text/plain; version=0.0.4")

@@ -176,21 +176,31 @@ class Gateway:
     def problems(self) -> list[str]:
         """What keeps the gateway from answering, in words that say nothing of anybody."""
         found = [] if self.audit.healthy else ["the audit cannot be written"]
-        found += [f"{model.name}: the engine is starting" for model in self.models.all() if not model.host.ready]
-        found += [f"{model.name}: {model.host.trouble}" for model in self.models.all() if model.host.trouble]
+        models = self.models.all()
+        found += _counted("engines that are starting", sum(not model.host.ready for model in models))
+        found += _counted("engines in trouble", sum(bool(model.host.trouble) for model in models))
         found += self.authenticator.problems
         return found + (["the gateway is ending"] if self.draining else [])
 
     @property
     def notes(self) -> list[str]:
-        """What is not as it was asked for, and keeps nothing from being answered."""
-        unserved = (*self.models.problems, *self._moving.problems)
-        found = [f"{name}: what its release points at cannot be served" for name in unserved]
+        """What is not as it was asked for, and keeps nothing from being answered; in such words, too."""
+        found = _counted("models and embedders whose releases point at what cannot be served", len(self._unserved))
         if self.rules.retriever is not None and self.rules.retriever.withdrawn:
             found.append("documents of the index were erased: nothing is retrieved until it is built again")
         found += [] if self.quotas.saved else ["the tokens used today cannot be written, and count here alone"]
         found += ["the traffic sample cannot be written"] if self.sample.trouble else []
         return found + (["the configuration's file is wrong; the one before is in force"] if self.trouble else [])
+
+    @property
+    def in_trouble(self) -> set[str]:
+        """The names of models, embedders and issuers with which something is amiss, which strangers are not told."""
+        engines = {model.name for model in self.models.all() if not model.host.ready or model.host.trouble}
+        return engines.union(self._unserved, self.authenticator.unread_issuers)
+
+    @property
+    def _unserved(self) -> tuple[str, ...]:
+        return (*self.models.problems, *self._moving.problems)
 
     async def reload(self, only: str | None = None) -> bool:
         """Take the configuration as its file says now. Answers under way end by the rules that they began with.
@@ -343,6 +353,10 @@ class Gateway:
         while True:
             await asyncio.sleep(WATCH_SECONDS)
             await asyncio.to_thread(self._erasures.heed, self.rules.retriever, self.rules.guard_assets)
+
+
+def _counted(what: str, count: int) -> list[str]:
+    return [f"{what}: {count}"] if count else []
 
 
 def _audit(config: ServingConfig, ledger: Ledger, place: Place) -> Audit:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from loresmith.serving.gateway.spans import Spans
@@ -44,6 +44,12 @@ class Telemetry:
         )
         self.at_work = Gauge("requests_at_work", "Requests that are answered now.", ["model"], **here)
         self.ready = Gauge("ready", "Whether the gateway answers: 1 or 0.", **here)
+        self.in_trouble = Gauge(
+            "in_trouble",
+            "Models, embedders and issuers with which something is amiss; the log says what.",
+            ["name"],
+            **here,
+        )
         self.engine_starts = Gauge("engine_starts", "How often an engine was started.", ["model"], **here)
         self.sample_trouble = Gauge(
             "traffic_sample_trouble", "Whether the traffic sample cannot be written: 1 or 0.", **here
@@ -52,6 +58,12 @@ class Telemetry:
             "traffic_sample_lost", "Requests that were drawn for the traffic sample and could not be kept.", **here
         )
         self.spans = Spans(say)
+
+    def show_trouble(self, names: Iterable[str]) -> None:
+        """Have these names, and no others, in the figures of what is amiss."""
+        self.in_trouble.clear()
+        for name in names:
+            self.in_trouble.labels(name).set(1)
 
     def text(self) -> bytes:
         """The figures in Prometheus' format."""

@@ -116,9 +116,15 @@ class Authenticator:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What keeps credentials from being checked just now."""
+        """What keeps credentials from being checked just now, in words that name no issuer."""
         stale = ("the ledger's keys cannot be read",) if self._settings.keys and self._is_stale() else ()
-        return stale + self._tokens.problems
+        unread = len(self.unread_issuers)
+        return (*stale, f"issuers whose keys cannot be read: {unread}") if unread else stale
+
+    @property
+    def unread_issuers(self) -> tuple[str, ...]:
+        """Issuers whose keys could not be read when that was last tried; the log says why."""
+        return self._tokens.unread_issuers
 
     def authenticate(self, authorization: str | None) -> Principal:
         """Who asks. Waits for nothing.

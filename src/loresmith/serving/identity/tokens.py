@@ -110,9 +110,9 @@ class Tokens:
                 keys.read()
 
     @property
-    def problems(self) -> tuple[str, ...]:
+    def unread_issuers(self) -> tuple[str, ...]:
         """Issuers whose keys could not be read when that was last tried."""
-        return tuple(f"{issuer}: {keys.problem}" for issuer, (_, keys) in self._issuers.items() if keys.problem)
+        return tuple(issuer for issuer, (_, keys) in self._issuers.items() if keys.problem)
 
     def _issuer(self, claimed: Any) -> tuple[TokenIssuer, IssuerKeys]:
         if not isinstance(claimed, str) or claimed not in self._issuers:
