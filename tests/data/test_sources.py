@@ -5,10 +5,13 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
 import sqlite3
 import threading
+import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -234,6 +237,56 @@ def test_what_an_archive_holds_is_limited(tmp_path: Path, limit: dict[str, int],
     assert [row["path"] for row in rows(result.outputs["documents"].directory)] == ["all.zip!/a.txt"]
     books = rows(result.outputs["documents"].directory, "books.parquet")
     assert [row["reason"] for row in books if row["disposition"] == "quarantined"] == [reason]
+
+
+def zipped(files: Mapping[str, bytes]) -> bytes:
+    held = io.BytesIO()
+    with zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return held.getvalue()
+
+
+@contextmanager
+def sizes_of(folder: Path) -> Iterator[list[int]]:
+    """What a folder takes at each moment while something is done."""
+    found, done = [0], threading.Event()
+
+    def look() -> None:
+        while not done.is_set():
+            size = 0
+            for inside, _folders, names in os.walk(folder):
+                for name in names:
+                    with suppress(OSError):
+                        size += Path(inside, name).stat().st_size
+            found.append(size)
+            time.sleep(0.02)
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        yield found
+    finally:
+        done.set()
+        looking.join()
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_archives_in_an_archive_take_no_more_of_the_disk_than_is_allowed(tmp_path: Path, threads: int) -> None:
+    slow = b'{"text": "x"}\n' * 15_000  # its reader is at it while those behind it are unpacked
+    inner = {f"{n:02}.zip": zipped({f"{m}.txt": b"%d " % n * 300_000 for m in range(3)}) for n in range(30)}
+    allowed = len(slow) + 3_000_000
+    archives = {"all.zip": zipped({"a.jsonl": slow, **inner}), "z.zip": zipped({"much.txt": b"y " * 900_000})}
+    folder = write_files(tmp_path / "in", archives)
+    context = RecordingContext(tmp_path, threads=threads)
+    settings = {"path": str(folder), "max_unpacked_bytes": allowed}
+    with sizes_of(tmp_path / "work" / "spool") as sizes:
+        result = run_step(INGEST, tmp_path, settings, context=context)
+    assert max(sizes) <= 2 * allowed
+    kept = [row["path"] for row in rows(result.outputs["documents"].directory) if "#" not in row["path"]]
+    assert kept == [*(f"all.zip!/00.zip!/{m}.txt" for m in range(3)), "all.zip!/01.zip!/0.txt", "z.zip!/much.txt"]
+    books = rows(result.outputs["documents"].directory, "books.parquet")
+    assert {row["reason"] for row in books if row["disposition"] == "quarantined"} == {"unpacks to too much"}
 
 
 def test_a_page_of_a_document_is_found_by_its_bytes(tmp_path: Path) -> None:

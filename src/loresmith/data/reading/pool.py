@@ -37,6 +37,7 @@ class _Task:
     path: Path
     name: str
     size: int
+    room: int
     tried: int = 0
 
 
@@ -71,9 +72,8 @@ class _Worker:
         self.task, self.since = task, time.monotonic()
         assert self.process.stdin is not None
         try:
-            self.process.stdin.write(
-                json.dumps({"number": task.number, "path": str(task.path), "name": task.name}).encode() + b"\n"
-            )
+            asked = {"number": task.number, "path": str(task.path), "name": task.name, "room": task.room}
+            self.process.stdin.write(json.dumps(asked).encode() + b"\n")
             self.process.stdin.flush()
         except BrokenPipeError:
             return
@@ -136,17 +136,19 @@ class ReadingPool:
         self._began = time.monotonic()
         self.isolation = ""
 
-    def submit(self, path: Path, name: str, size: int) -> int:
+    def submit(self, path: Path, name: str, size: int, room: int | None = None) -> int:
         """Have a file read; returns the number under which `result` has the answer.
 
         Args:
             path: where its bytes lie; unchanged until the answer is there.
             name: what it is called, which helps to tell its type.
             size: in bytes.
+            room: how many bytes of members may be written to the spool, the first of them as far as they fit; None: as
+                many as the rules allow of one archive.
         """
         number = self._submitted
         self._submitted += 1
-        self._waiting.append(_Task(number, path, name, size))
+        self._waiting.append(_Task(number, path, name, size, self._rules.max_unpacked_bytes if room is None else room))
         self._assign()
         return number
 
@@ -215,6 +217,7 @@ class ReadingPool:
             if worker.task is not None and moment - worker.since > self._limits.clock_seconds:
                 task = worker.task
                 self._replace(worker)
+                self.forget(task.number)
                 detail = f"no answer within {self._limits.clock_seconds:g} s"
                 self._answers[task.number] = refusal("took too long", detail, task.size, lasting=False)
         self._assign()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
@@ -61,6 +62,8 @@ class _Unit:
     extraction: Extraction | None = None
     number: int | None = None
     bytes_at: Path | None = None
+    room: int = 0
+    promised: int = 0
     used: int = 0
     top: _Unit | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
@@ -79,7 +82,8 @@ class UnitReader:
         place: finds a file's bytes where they are held.
         pool: the workers.
         tick: called while waiting; it may raise to leave.
-        ahead: how many files are under way at once.
+        ahead: how many files are under way at once. What is unpacked of those whose turn it is not yet takes no more of
+            the disk, together, than the outermost one whose turn it is may.
         erased: the sha256 of files that are neither read nor kept.
         read: how many files' bytes were read so far.
         extracted: how many files went through a reader so far.
@@ -98,6 +102,7 @@ class UnitReader:
     erased: AbstractSet[str] = frozenset()
     read: int = 0
     extracted: int = 0
+    _promised: int = field(default=0, init=False)
 
     def units(self, files: Iterable[SourceFile]) -> Iterator[ReadFile]:
         """Every file, followed by the files in it."""
@@ -108,6 +113,8 @@ class UnitReader:
                 under_way.append(self._begin(file))
             if not under_way:
                 return
+            for unit in itertools.islice(under_way, self.ahead):
+                self._look_into(unit, at_once=unit is under_way[0])
             unit = under_way.popleft()
             extraction = self._finish(unit)
             yield ReadFile(
@@ -120,7 +127,7 @@ class UnitReader:
                 inside=unit.top is not None,
                 metadata=(unit.top or unit).metadata,
             )
-            members = [self._begin_member(unit, index, found) for index, found in enumerate(extraction.members)]
+            members = [self._member(unit, index, found) for index, found in enumerate(extraction.members)]
             under_way.extendleft(reversed(members))
 
     def _begin(self, file: SourceFile) -> _Unit:
@@ -151,16 +158,36 @@ class UnitReader:
         return self._extracting(unit, target)
 
     def _extracting(self, unit: _Unit, bytes_at: Path) -> _Unit:
-        """A unit whose bytes are there: what is in them is known, or a worker is at it."""
+        """A unit whose bytes are there."""
         unit.bytes_at = bytes_at
         if unit.size == 0:
             unit.extraction = refusal("empty", "", 0)
-            return unit
-        unit.extraction = self._remembered(unit.sha256, unit.path)
-        if unit.extraction is None:
-            self.extracted += 1
-            unit.number = self.pool.submit(bytes_at, unit.path, unit.size)
         return unit
+
+    def _look_into(self, unit: _Unit, *, at_once: bool) -> None:
+        """Remember what is in a unit, or have a worker look.
+
+        Args:
+            at_once: whether its turn has come; if not, it may be given less room than it turns out to need.
+        """
+        if unit.extraction is not None or unit.number is not None or unit.bytes_at is None:
+            return
+        unit.extraction = self._remembered(unit.sha256, unit.path)
+        if unit.extraction is not None:
+            return
+        if at_once:
+            unit.room = self._left(unit)
+        else:
+            share = self.rules.max_unpacked_bytes // self.ahead
+            unit.room = unit.promised = share if self._promised + share <= self.rules.max_unpacked_bytes else 0
+            self._promised += unit.promised
+        self.extracted += 1
+        unit.number = self.pool.submit(unit.bytes_at, unit.path, unit.size, unit.room)
+
+    def _left(self, unit: _Unit) -> int:
+        """How many bytes the files in a unit may have that are read, now that all before it were counted."""
+        deepest = unit.depth >= self.limits.depth
+        return 0 if deepest else max(0, self.rules.max_unpacked_bytes - (unit.top or unit).used)
 
     def _remembered(self, sha256: str, path: str) -> Extraction | None:
         """What reading a file gave, if all of it is remembered: an archive must be unpacked again for one in it."""
@@ -172,7 +199,7 @@ class UnitReader:
 
     def _finish(self, unit: _Unit) -> Extraction:
         if unit.number is not None and unit.extraction is None:
-            extraction = self.pool.result(unit.number, self.tick)
+            extraction = self._result(unit)
             self.extractions.keep(unit.sha256, unit.path, extraction)
             unit.members_at = [self.pool.member(unit.number, index) for index in range(len(extraction.members))]
             unit.extraction = extraction
@@ -181,7 +208,21 @@ class UnitReader:
         assert unit.extraction is not None
         return unit.extraction
 
-    def _begin_member(self, outer: _Unit, index: int, found: FoundMember) -> _Unit:
+    def _result(self, unit: _Unit) -> Extraction:
+        """What the worker found. Where it had not enough room, it is asked again: what is left is known by now."""
+        assert unit.number is not None and unit.bytes_at is not None
+        extraction = self.pool.result(unit.number, self.tick)
+        self._promised -= unit.promised
+        left = self._left(unit)
+        sizes = itertools.accumulate(member.size for member in extraction.members)
+        wanted = max(itertools.takewhile(lambda size: size <= left, sizes), default=0)
+        if wanted > unit.room:
+            self.pool.forget(unit.number)
+            unit.number = self.pool.submit(unit.bytes_at, unit.path, unit.size, left)
+            extraction = self.pool.result(unit.number, self.tick)
+        return extraction
+
+    def _member(self, outer: _Unit, index: int, found: FoundMember) -> _Unit:
         """A file inside another, within what is left of the outermost one's allowance."""
         top = outer.top or outer
         top.used += found.size

@@ -45,14 +45,15 @@ def rules_of(written: str) -> ReadingRules:
     return ReadingRules(**settings)
 
 
-def read_file(data: bytes, name: str, rules: ReadingRules, spool: Path) -> Extraction:
+def read_file(data: bytes, name: str, rules: ReadingRules, spool: Path, room: int = sys.maxsize) -> Extraction:
     """Read a file; its members are written to `spool`, numbered from 0.
 
-    Whatever a reader raises that it should not is a refusal too: a file must not stop the others.
+    Of members that are more than `room` bytes together only the first are written, and all are named. Whatever a reader raises that it should not is a refusal too: a file must not stop the others.
     """
     kind = file_type(name, data[:HEAD_BYTES])
     found: list[Record | Refused] = []
     members: list[FoundMember] = []
+    unpacked = 0
 
     def ended(reason: str, detail: str) -> Extraction:
         return refusal(reason, detail, len(data), kind.media_type)
@@ -60,7 +61,9 @@ def read_file(data: bytes, name: str, rules: ReadingRules, spool: Path) -> Extra
     try:
         for part in kind.read(data, rules):
             if isinstance(part, Member):
-                _spool(spool / str(len(members)), part.data)
+                unpacked += len(part.data)
+                if unpacked <= room:
+                    _spool(spool / str(len(members)), part.data)
                 digest = hashlib.sha256(part.data).hexdigest()
                 members.append(FoundMember(part.name, len(part.data), digest, part.modified))
             else:
@@ -125,11 +128,12 @@ def main(arguments: list[str]) -> None:
         own = spool / str(task["number"])
         own.mkdir()
         try:
-            extraction = read_file(Path(task["path"]).read_bytes(), task["name"], rules, own)
+            data = Path(task["path"]).read_bytes()
+            extraction = read_file(data, task["name"], rules, own, task["room"])
             answer = extraction.to_bytes()
         except MemoryError:
             os._exit(MEMORY)  # not sys.exit, which needs some
-        if not extraction.members:
+        if not any(own.iterdir()):
             own.rmdir()
         _answer(replies, answer)
 
