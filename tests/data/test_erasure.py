@@ -16,6 +16,7 @@ from loresmith import Workspace
 from loresmith.errors import Failure, UserError
 from loresmith.sdk.calls.assets import SHOW
 from loresmith.sdk.calls.data_erase import DATA_ERASE, DATA_ERASURES, DataEraseAnswer, DataEraseRequest
+from loresmith.sdk.calls.data_preview import DATA_PREVIEW, DataPreviewRequest
 from loresmith.sdk.erasure.erase import ErasureReport, finish
 from loresmith.sdk.tracing import trace_document
 from tests.data.canary import files_with
@@ -166,6 +167,21 @@ def test_a_record_and_a_file_in_an_archive_take_their_files_along(home: Path) ->
     assert "old.zip!/note.txt" not in found, "a file that is nothing but that text"
     assert found["tickets.jsonl#L1"] == found["old.zip!/other.txt"] == ("kept", "")
     assert files_with(home / "ws", TICKET_WORDS) == files_with(home / "ws", PACKED_WORDS) == []
+
+
+def test_versions_that_no_run_has_kept_go_along(home: Path) -> None:
+    letter = home / "in" / "hr" / "letter.md"
+    letter.write_text("An earlier letter with CANARY-EARLIER in it, which only a preview has ever seen so far.")
+    request = DataPreviewRequest(recipe=str(home / "ws" / "recipe.yaml"))
+    DATA_PREVIEW.perform(home / "ws", request, lambda _event: None)
+    remembered = home / "ws" / ".loresmith" / "cache" / "ingest" / "extractions"
+    before = {path.name for path in remembered.glob("*/*")}
+    assert files_with(home / "ws", "CANARY-EARLIER")
+    letter.write_text(LETTER)
+    erased(home, path="hr/letter.md")
+    assert files_with(home / "ws", "CANARY-EARLIER") == files_with(home / "ws", LETTER_WORDS) == []
+    letters = 3  # its two versions, and the copy
+    assert len(before) - len(list(remembered.glob("*/*"))) == letters, "of all else it is remembered what was read"
 
 
 def test_a_second_erasure_finds_the_same_text_though_the_first_took_the_table(home: Path) -> None:

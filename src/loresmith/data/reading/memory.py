@@ -275,15 +275,20 @@ def remembered(caches: Path, sha256: str) -> Iterator[Extraction]:
             yield Extraction.from_bytes(_undamaged(path.read_bytes()))
 
 
-def forget_everywhere(caches: Path, sha256s: Sequence[str], texts: AbstractSet[str]) -> None:
-    """Remove what is remembered of files with these bytes, and of any in which something says just this.
+def forget_everywhere(
+    caches: Path, sha256s: Sequence[str], texts: AbstractSet[str], on_record: AbstractSet[str]
+) -> None:
+    """Remove what is remembered of files with these bytes, of any in which something says just this, and of what is not
+    on record: what a preview or a run that failed has read may be another version of what is to be forgotten.
 
     Args:
         caches: the folder with the caches of all steps.
         texts: sha256 of what documents said.
+        on_record: sha256 of the files that stay; the files in them do, too.
     """
     for folder in sorted(caches.glob(f"*/{_EXTRACTIONS}")):
         Extractions(folder.parent, ReadingRules()).forget(sha256s)
+        inside: dict[str, set[str]] = {}
         for path in folder.glob("*/*"):
             try:
                 extraction = Extraction.from_bytes(_undamaged(path.read_bytes()))
@@ -297,6 +302,21 @@ def forget_everywhere(caches: Path, sha256s: Sequence[str], texts: AbstractSet[s
                 forgotten = True  # nobody can tell what is in it, and it is of no use
             if forgotten:
                 path.unlink(missing_ok=True)
+            else:
+                inside.setdefault(_sha256_of(path), set()).update(member.sha256 for member in extraction.members)
+        waiting, stay = [*(on_record & inside.keys())], set[str]()
+        while waiting:
+            if (sha256 := waiting.pop()) not in stay:
+                stay.add(sha256)
+                waiting += inside.get(sha256, ())
+        for path in folder.glob("*/*"):
+            if _sha256_of(path) not in stay:
+                path.unlink(missing_ok=True)
+
+
+def _sha256_of(extraction: Path) -> str:
+    """Of the file that was read, from the name under which the extraction is kept."""
+    return extraction.name.lstrip(".").partition("-")[0]
 
 
 def digest_of_way(rules: ReadingRules) -> str:

@@ -19,6 +19,7 @@ from loresmith.factory.reproduction.scratch import discard_idle
 from loresmith.factory.run import CACHES
 from loresmith.ledger import Erasure, Ledger
 from loresmith.ledger.faults import file_faults
+from loresmith.sdk.erasure.asset_tables import AssetTables
 
 if TYPE_CHECKING:
     from loresmith.data.erasure.quotes import Quotes
@@ -27,6 +28,7 @@ _REPRODUCTIONS = "reproductions"
 _LOGS = "runs"
 _WORK = "work"
 _LEDGER = ("ledger.db", "ledger.db-wal", "ledger.db-shm")
+LISTING = "listing.jsonl"
 LOCK = "erasing.lock"
 """Held while something is erased."""
 
@@ -78,7 +80,18 @@ class Removal:
     def _forget_extractions(self) -> None:
         from loresmith.data.reading.memory import forget_everywhere
 
-        forget_everywhere(self._state / CACHES, sorted(self._blobs), self._texts)
+        forget_everywhere(self._state / CACHES, sorted(self._blobs), self._texts, self._files_of_snapshots())
+
+    def _files_of_snapshots(self) -> set[str]:
+        """The sha256 of all files that steps have read, less what was erased."""
+        from loresmith.data.erasure.source_files import listed_files
+
+        assets, found = AssetTables(self._ledger), set[str]()
+        for asset in assets.assets.values():
+            if assets.is_there(asset, LISTING):
+                with assets.open(asset, LISTING) as listing:
+                    found.update(listed_files(listing).values())
+        return found - assets.gone
 
     def _remove_work(self) -> None:
         """What was left of steps that read the documents, or could have. They cannot go on anyway."""
