@@ -122,13 +122,48 @@ def test_a_file_that_changed_a_moment_ago_is_read_again(tmp_path: Path) -> None:
     assert not any("as they were" in line for line in said)
 
 
-def test_deleted_files_are_named_once(tmp_path: Path) -> None:
+def gone(workspace: Path, place: Path, **settings: Any) -> list[tuple[str, ...]]:
+    """The files that a run of a recipe over a place says are gone, as it says and as is on its record."""
+    if not workspace.exists():
+        workspace.mkdir()
+        Workspace.init(workspace).close()
+    step = {"step": "ingest", "path": str(place), **settings}
+    recipe = workspace / "recipe.yaml"
+    recipe.write_text(json.dumps({"name": "texts", "steps": {"files": step}}))
+    events: list[dict[str, Any]] = []
+    with Workspace.open(workspace) as opened:
+        run = opened.run(recipe, lambda event: events.append(dict(event)))
+        (state,) = run.steps()
+    told = [tuple(event["gone"]["first"]) for event in events if "gone" in event]
+    assert told == ([state.gone.first] if state.gone else [])
+    return told
+
+
+def test_what_is_gone_is_on_the_record_of_the_run(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name in "abcd":
+        (folder / f"{name}.txt").write_text(f"document {name}\n")
+    place = tmp_path / "link"
+    place.symlink_to(folder)
+    assert gone(tmp_path / "w", place) == []
+    (folder / "a.txt").unlink()
+    assert gone(tmp_path / "w", place) == [("a.txt",)]
+    assert gone(tmp_path / "w", place) == []
+    (folder / "new.txt").write_text("new\n")
+    (folder / "b.txt").write_bytes(b"\0\1" * 100)  # refused from now on, and there
+    assert gone(tmp_path / "w", place) == []
+    assert gone(tmp_path / "w", place, exclude=["c.txt"]) == []
+    (folder / "b.txt").write_text("document b\n")
+    (folder / "new.txt").unlink()
+    assert gone(tmp_path / "w", place) == [("new.txt",)], "though the step is found done"
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "z.txt").write_text("elsewhere\n")
+    assert gone(tmp_path / "w", tmp_path / "other") == [], "of another place nothing is known"
+
+
+def test_what_was_there_before_changes_nothing_that_is_made(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "in")
-    settle()
     ingested(tmp_path / "w", folder)
     (folder / "1.txt").unlink()
-    _, said = ingested(tmp_path / "w", folder)
-    assert [line for line in said if "deleted" in line] == ["1 files that were read before are deleted: '1.txt'"]
-    (folder / "2.txt").write_text("changed\n")
-    _, said = ingested(tmp_path / "w", folder)
-    assert not any("deleted" in line for line in said)
+    assert ingested(tmp_path / "w", folder)[0] == ingested(tmp_path / "fresh", folder)[0]

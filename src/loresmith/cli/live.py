@@ -25,6 +25,9 @@ LINE_SECONDS = 10.0
 PACE_SECONDS = 30.0
 """The rate is that of so many seconds past: a pause of a minute ago is forgotten."""
 
+_NAMED = 20
+"""Files that a line names."""
+
 _OUTCOMES = {"same": "the same, bit for bit", "differs": "DIFFERS", "given": "taken as given"}
 
 Event = Mapping[str, Any]
@@ -101,6 +104,16 @@ def state(event: Event, pace: Pace) -> list[str]:
     return [part for part in parts if part]
 
 
+def _gone(event: Event) -> str:
+    """What to add of files that are not there any more; nothing where all are."""
+    if "gone" not in event:
+        return ""
+    files, first = event["gone"]["files"], event["gone"]["first"][:_NAMED]
+    more = f", and {files - len(first)} more" if files > len(first) else ""
+    were = "file that was read before is" if files == 1 else "files that were read before are"
+    return f"; {files:,} {were} gone: {', '.join(map(repr, first))}{more}"
+
+
 def sentence(event: Event) -> str | None:
     """One line on an event that is not progress; None for one that need not be told."""
     step = event.get("step")
@@ -110,14 +123,15 @@ def sentence(event: Event) -> str | None:
         case "step-started":
             return f"{step}: started ({event['kind']})"
         case "step-cached":
-            return f"{step}: cached"
+            return f"{step}: cached{_gone(event)}"
         case "step-waiting":
             return f"{step}: waiting for run {event['run']}, which is at it"
         case "stopping":
             within = duration(event["seconds"])
             return f"{step}: stopping at the next safe point, within {within}; a second Ctrl-C ends it at once"
         case "step-finished":
-            return f"{step}: done in {duration(event['seconds'])}, at most {size(event['peak_bytes'])} of memory"
+            done = f"{step}: done in {duration(event['seconds'])}, at most {size(event['peak_bytes'])} of memory"
+            return done + _gone(event)
         case "step-failed":
             return f"{step}: failed: {event['what']}"
         case "log":

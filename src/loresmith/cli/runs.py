@@ -53,6 +53,11 @@ def show_detail(answer: RunDetail, screen: Screen) -> None:
         screen.line()
         screen.table(("numbers", "name", "last"), numbers, right=("last",))
     for step in answer.steps:
+        if step.gone is not None:
+            screen.line()
+            screen.line(f"{step.name}: {step.gone.files:,} of the files read before are gone:")
+            for path in step.gone.first:
+                screen.line(f"  {path}")
         if step.cause is not None:
             screen.line()
             place = f"{step.cause.where}: " if step.cause.where else ""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from loresmith.data.tables import TableWriter
+from loresmith.errors import Failure
 from loresmith.ledger.books import Account, Books, Disposition, Entry
 
 _TEXTS: list[tuple[str, pa.DataType]] = [
@@ -18,6 +21,17 @@ BOOK_COLUMNS = pa.schema([*_TEXTS, ("bytes", pa.int64())])
 """`reason` is one of a few, `detail` says more, such as which document this one was merged into."""
 
 _LONGEST_DETAIL = 500
+
+
+def books_paths(directory: Path) -> Iterator[str]:
+    """The paths of all records in the books in a folder. Raises Failure for books that are damaged."""
+    try:
+        with pq.ParquetFile(directory / "books.parquet", pre_buffer=False) as table:
+            for batch in table.iter_batches(columns=["path"]):
+                yield from batch["path"].to_pylist()
+    except (pa.ArrowException, OSError) as error:
+        hint = "`loresmith assets verify` names what is damaged"
+        raise Failure(f"these books cannot be read: {error}", where=str(directory), hint=hint) from error
 
 
 class RecordBooks:

@@ -18,6 +18,7 @@ from typing import Any
 from loresmith.errors import Interrupted, LoresmithError, os_failure
 from loresmith.factory.acceptance import accepted
 from loresmith.factory.environment import full_environment
+from loresmith.factory.gone import gone_since
 from loresmith.factory.inputs import input_asset
 from loresmith.factory.launcher import seconds_to_stop
 from loresmith.factory.plan import Plan, require_same_erasures, require_same_sources
@@ -148,8 +149,9 @@ class _Execution:
                 self.ledger.claims.release(key, self.run)
 
     def _found(self, planned: PlannedStep, action: Action) -> Mapping[str, str]:
-        self.ledger.runs.event(self.run, "step-cached", planned.name, {"key": action.key})
-        self.observer({"event": "step-cached", "step": planned.name, "key": action.key, "run": action.run})
+        data = {"key": action.key, **self._gone(planned, action)}
+        self.ledger.runs.event(self.run, "step-cached", planned.name, data)
+        self.observer({"event": "step-cached", "step": planned.name, **data, "run": action.run})
         return action.outputs
 
     def _do(self, planned: PlannedStep, key: str, inputs: Mapping[str, str], stop: StopRequest) -> Action:
@@ -187,10 +189,14 @@ class _Execution:
         action = self._recorded(planned, key, assets, finished)
         shutil.rmtree(work, ignore_errors=True)
         self.worked.add(planned.name)
-        data = {"key": key, "seconds": action.seconds, "peak_bytes": action.peak_bytes}
+        data = {"key": key, "seconds": action.seconds, "peak_bytes": action.peak_bytes, **self._gone(planned, action)}
         self.ledger.runs.event(self.run, "step-finished", planned.name, data)
         self.observer({"event": "step-finished", "step": planned.name, **data, "outputs": dict(action.outputs)})
         return action
+
+    def _gone(self, planned: PlannedStep, action: Action) -> dict[str, Any]:
+        gone = gone_since(self.ledger, self.plan.recipe, planned, action.outputs)
+        return {} if gone is None else {"gone": gone.model_dump(mode="json")}
 
     def _recorded(
         self, planned: PlannedStep, key: str, inputs: Mapping[str, InputAsset], finished: Mapping[str, Any]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -236,6 +237,9 @@ class Step:
             outputs that were made then, by role, and an empty folder, and returns the config with its locations in
             that folder; it raises UserError, saying why, for what its outputs do not hold. None: the step can be run
             again only where its sources are still what they were.
+        gone: of the paths of files that an earlier snapshot of its place has and the new one has not, those that are
+            not there any more, and not merely unwanted or refused now. It gets the config, the paths, and the
+            read-only directory of the new `documents`. None: nobody asks.
         packages: distributions whose versions belong to the action key, since they decide the result.
         workload: how much work a config asks for, in any unit (training: floating-point operations); forecasts
             scale past runs by it. None: they scale by the size of the inputs.
@@ -258,6 +262,7 @@ class Step:
     remembers: bool = False
     leaves_out_erased: bool = False
     restore_sources: Callable[[Any, Mapping[str, Path], Path], Any] | None = None
+    gone: Callable[[Any, AbstractSet[str], Path], AbstractSet[str]] | None = None
     packages: tuple[str, ...] = ()
     workload: Callable[[Any], float] | None = None
     guess: Callable[[Any], Guess] | None = None

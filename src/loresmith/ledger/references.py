@@ -9,6 +9,7 @@ from sqlalchemy.engine import Connection
 
 from loresmith.errors import UserError
 from loresmith.ledger.digest import is_digest, parse_json
+from loresmith.ledger.runs import HAS_OUTPUTS
 from loresmith.ledger.schema import ACTION, ASSET, EDGE, RELEASE_CHANNEL, RUN, RUN_EVENT
 from loresmith.nearest import unknown_name
 
@@ -74,7 +75,7 @@ def _made_by(connection: Connection, reference: str, kind: str | None) -> str:
         action, event = ACTION.c, RUN_EVENT.c
         ended = sql.select(RUN.c.recipe, event.step).join_from(RUN_EVENT, RUN, event.run == RUN.c.id)
         known = sql.union(
-            sql.select(action.recipe, action.name), ended.where(event.kind.in_(_HAS_OUTPUTS), event.step.is_not(None))
+            sql.select(action.recipe, action.name), ended.where(event.kind.in_(HAS_OUTPUTS), event.step.is_not(None))
         )
         made = [f"{its_recipe}/{its_name}" for its_recipe, its_name in connection.execute(known)]
         raise UserError(unknown_name("finished step", f"{recipe}/{name}", made))
@@ -99,10 +100,6 @@ def _made_by(connection: Connection, reference: str, kind: str | None) -> str:
     return str(meant[0])
 
 
-_HAS_OUTPUTS = ("step-cached", "step-finished")
-"""Events after which a step of a run has its outputs, whoever made them."""
-
-
 def _newest_action(connection: Connection, recipe: str, name: str) -> str | None:
     """The key of the action that stood last for a step of a recipe: the one it made, or the one it found done."""
     action, event = ACTION.c, RUN_EVENT.c
@@ -110,7 +107,7 @@ def _newest_action(connection: Connection, recipe: str, name: str) -> str | None
     seen = (
         sql.select(event.leaf, event.data)
         .join_from(RUN_EVENT, RUN, event.run == RUN.c.id)
-        .where(RUN.c.recipe == recipe, event.step == name, event.kind.in_(_HAS_OUTPUTS))
+        .where(RUN.c.recipe == recipe, event.step == name, event.kind.in_(HAS_OUTPUTS))
     )
     newest_made = connection.execute(made.order_by(action.leaf.desc()).limit(1)).first()
     newest_seen = connection.execute(seen.order_by(event.leaf.desc()).limit(1)).first()

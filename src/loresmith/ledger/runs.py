@@ -27,6 +27,9 @@ Status = Literal["completed", "failed", "interrupted", "running"]
 BEAT_SECONDS = 60.0
 """How long a run on another machine counts as alive after its last heartbeat."""
 
+HAS_OUTPUTS = ("step-cached", "step-finished")
+"""Events after which a step of a run has its outputs, whoever made them."""
+
 _ENDS: dict[str, Status] = {"finished": "completed", "failed": "failed", "interrupted": "interrupted"}
 
 
@@ -134,10 +137,21 @@ class Runs:
         """What happened in a run, in order."""
         query = sql.select(RUN_EVENT).where(RUN_EVENT.c.run == run).order_by(RUN_EVENT.c.leaf)
         with self._database.read() as connection:
-            return [
-                RunEvent(index=row.leaf, run=run, kind=row.kind, step=row.step, data=parse_json(row.data), at=row.at)
-                for row in connection.execute(query)
-            ]
+            return [_event(row) for row in connection.execute(query)]
+
+    def last_outputs(self, recipe: str, step: str) -> RunEvent | None:
+        """The last event by which a step of a recipe had its outputs, whoever made them; `key` is their action's."""
+        event = RUN_EVENT.c
+        query = (
+            sql.select(RUN_EVENT)
+            .join_from(RUN_EVENT, RUN, event.run == RUN.c.id)
+            .where(RUN.c.recipe == recipe, event.step == step, event.kind.in_(HAS_OUTPUTS))
+            .order_by(event.leaf.desc())
+            .limit(1)
+        )
+        with self._database.read() as connection:
+            row = connection.execute(query).first()
+        return None if row is None else _event(row)
 
     def add_metrics(self, run: str, step: str, rows: Iterable[tuple[str, float, float, str]]) -> None:
         """Enter a batch of numbers, as one leaf: name, value, position and time of each. An empty batch is nothing."""
@@ -208,6 +222,10 @@ def require_run(connection: Connection, run: str) -> Run:
 def under_way(connection: Connection) -> Sequence[str]:
     """The ids of the runs that are at work now."""
     return [run.id for run in map(_run, connection.execute(_query())) if run.status == "running"]
+
+
+def _event(row: Row[Any]) -> RunEvent:
+    return RunEvent(index=row.leaf, run=row.run, kind=row.kind, step=row.step, data=parse_json(row.data), at=row.at)
 
 
 def _query() -> sql.Select[Any]:

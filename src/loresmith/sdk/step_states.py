@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from loresmith.factory.gone import Gone
 from loresmith.factory.plan import Plan
 from loresmith.factory.planned import PlannedStep
 from loresmith.ledger import Ledger, RunEvent
@@ -48,6 +49,7 @@ class StepState(BaseModel):
     books: Books | None = Field(description="What went in, and where all of it went.")
     numbers: dict[str, float | None] = Field(description="The last value of each metric; null is not a number.")
     cause: Cause | None = Field(description="What stopped it, if it failed.")
+    gone: Gone | None = Field(description="Files of its place that were there when the recipe was last run.")
 
 
 def step_states(
@@ -81,6 +83,7 @@ def _state(
         outputs=action.outputs if action is not None else {},
         books=action.books if action is not None else None,
         numbers={name: value if math.isfinite(value) else None for name, value in numbers.items()},
+        gone=Gone.model_validate(event.data["gone"]) if event is not None and "gone" in event.data else None,
         cause=cause_of(event) if event is not None and state == "failed" else None,
     )
 

@@ -123,20 +123,17 @@ class KnownFiles:
         if len(self._new) >= 1000:
             self._write()
 
-    def gone(self, folder: str) -> list[str]:
-        """Forget the files below a folder that were there once and are not any more; their paths below it, sorted."""
+    def forget_missing(self, folder: str) -> None:
+        """Forget the files below a folder that are not there any more."""
         if self._database is None:
-            return []
+            return
         root = os.fsencode(folder.rstrip("/") + "/")
-        try:
+        with suppress(sqlite3.Error):
             known = self._database.execute(
                 "SELECT location FROM file WHERE location >= ? AND location < ?", (root, root[:-1] + b"0")
             ).fetchall()
-            missing = sorted(location for (location,) in known if not os.path.lexists(location))
+            missing = [location for (location,) in known if not os.path.lexists(location)]
             self._database.executemany("DELETE FROM file WHERE location = ?", [(location,) for location in missing])
-        except sqlite3.Error:
-            return []
-        return [os.fsdecode(location[len(root) :]) for location in missing]
 
     def __enter__(self) -> KnownFiles:
         return self

@@ -210,7 +210,8 @@ class UnitReader:
 
     def _result(self, unit: _Unit) -> Extraction:
         """What the worker found. Where it had not enough room, it is asked again: what is left is known by now."""
-        assert unit.number is not None and unit.bytes_at is not None
+        assert unit.number is not None
+        assert unit.bytes_at is not None
         extraction = self.pool.result(unit.number, self.tick)
         self._promised -= unit.promised
         left = self._left(unit)

@@ -48,7 +48,8 @@ def rules_of(written: str) -> ReadingRules:
 def read_file(data: bytes, name: str, rules: ReadingRules, spool: Path, room: int = sys.maxsize) -> Extraction:
     """Read a file; its members are written to `spool`, numbered from 0.
 
-    Of members that are more than `room` bytes together only the first are written, and all are named. Whatever a reader raises that it should not is a refusal too: a file must not stop the others.
+    Of members that are more than `room` bytes together only the first are written, and all are named.
+    Whatever a reader raises that it should not is a refusal too: a file must not stop the others.
     """
     kind = file_type(name, data[:HEAD_BYTES])
     found: list[Record | Refused] = []

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +17,6 @@ from loresmith.factory.step import Guess, InputAsset, Result, Step, StepConfig, 
 
 if TYPE_CHECKING:
     from loresmith.data.ingest import Selection
-
-
-_NAMED = 20
-"""Deleted files that the log names."""
 
 
 class IngestConfig(StepConfig, FileSettings):
@@ -60,6 +58,15 @@ class IngestConfig(StepConfig, FileSettings):
         named = [self.path] if isinstance(self.path, str) else self.path
         return [place if is_remote(place) else Path(place) for place in named]
 
+    def forget_missing(self, cache: Path) -> None:
+        """Remember no more what files were that are not there any more."""
+        from loresmith.data.reading.memory import KnownFiles
+
+        with KnownFiles(cache) as known:
+            for place in self.places:
+                if isinstance(place, Path):
+                    known.forget_missing(os.path.realpath(place))
+
     def selection(self) -> Selection:
         from loresmith.data.ingest import Selection
         from loresmith.data.rights_sidecars import PATTERNS
@@ -75,20 +82,25 @@ def _ingest(context: StepContext, config: IngestConfig, _inputs: Mapping[str, In
     result = ingest(
         files, config.max_file_bytes, config.rules(), config.rights(files), source, documents, workplace, context
     )
-    _record_deleted(context, config)
+    config.forget_missing(context.cache)
     return made(context, source, documents, result)
 
 
-def _record_deleted(context: StepContext, config: IngestConfig) -> None:
-    """Say which files were read from these places before, and are not there any more."""
-    from loresmith.data.reading.memory import KnownFiles
+def _gone(config: IngestConfig, missing: AbstractSet[str], documents: Path) -> AbstractSet[str]:
+    """Those that are still wanted, and that the books do not know either."""
+    from loresmith.data.erasure.source_files import file_of
+    from loresmith.data.path_names import raw_path
+    from loresmith.data.record_books import books_paths
 
-    with KnownFiles(context.cache) as known:
-        deleted = [path for place in map(str, config.places) if "://" not in place for path in known.gone(place)]
-    if deleted:
-        named = ", ".join(map(repr, deleted[:_NAMED]))
-        more = f", and {len(deleted) - _NAMED} more" if len(deleted) > _NAMED else ""
-        context.log(f"{len(deleted)} files that were read before are deleted: {named}{more}")
+    selection = config.selection()
+    included, excluded = glob_regex(selection.include), glob_regex(selection.exclude)
+    several = len(selection.places) > 1
+    below = {path: raw_path(path.partition("/")[2] if several else path) for path in missing}
+    wanted = {path for path, name in below.items() if included.fullmatch(name) and not excluded.fullmatch(name)}
+    if not wanted:
+        return wanted
+    files = dict.fromkeys(wanted, "")
+    return wanted - {file_of(path, files) for path in books_paths(documents)}
 
 
 def _ingest_fingerprint(config: IngestConfig, cache: Path | None = None, erased: frozenset[str] = frozenset()) -> str:
@@ -119,6 +131,7 @@ INGEST = Step(
     remembers=True,
     leaves_out_erased=True,
     restore_sources=_restore_places,
+    gone=_gone,
     packages=PACKAGES,
     guess=lambda _config: Guess(seconds=10, peak_bytes=1 << 29, output_bytes=1 << 25),
 )
