@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,16 +11,15 @@ from pydantic import Field, field_validator
 
 from loresmith.data.steps.documents_made import OUTPUTS, PACKAGES, made
 from loresmith.data.steps.reading_settings import RecordSettings, RightsSettings
+from loresmith.data.url_secrets import VARIABLE, secret_in
 from loresmith.errors import UserError
 from loresmith.factory.step import Guess, InputAsset, Result, Step, StepConfig, StepContext
 
 if TYPE_CHECKING:
     from loresmith.data.readers.record import Record, Refused
 
-_VARIABLE = re.compile(r"\$\{(\w+)\}")
 _KEPT = "rows://"
 """What the URL of rows begins with that were kept: what `loresmith reproduce` reads."""
-_PASSWORD = re.compile(r"://[^/@:]*:(?!\$\{\w+\}@)[^/@]+@")
 
 
 class IngestQueryConfig(StepConfig, RightsSettings, RecordSettings):
@@ -43,8 +41,8 @@ class IngestQueryConfig(StepConfig, RightsSettings, RecordSettings):
     @field_validator("url")
     @classmethod
     def _no_password(cls, url: str) -> str:
-        if _PASSWORD.search(url):
-            raise ValueError("it has a password in it, and a recipe is kept; write ${NAME} and set that variable")
+        if secret := secret_in(url):
+            raise ValueError(f"it has {secret} in it, and a recipe is kept; write ${{NAME}} and set that variable")
         return url
 
 
@@ -60,10 +58,10 @@ def _rows(config: IngestQueryConfig) -> Iterator[Record | Refused]:
 
 
 def _with_variables(url: str) -> str:
-    missing = sorted({name for name in _VARIABLE.findall(url) if name not in os.environ})
+    missing = sorted({name for name in VARIABLE.findall(url) if name not in os.environ})
     if missing:
         raise UserError(f"the variable {missing[0]} is not set", where="url", hint=f"export {missing[0]}=...")
-    return _VARIABLE.sub(lambda match: os.environ[match[1]], url)
+    return VARIABLE.sub(lambda match: os.environ[match[1]], url)
 
 
 def _ingest_query(context: StepContext, config: IngestQueryConfig, _inputs: Mapping[str, InputAsset]) -> Result:
