@@ -23,6 +23,8 @@ from pydantic import ValidationError
 
 from loresmith.data.steps import INGEST, INGEST_GIT, INGEST_QUERY, IngestConfig, IngestGitConfig, IngestQueryConfig
 from loresmith.errors import Interrupted, UserError
+from loresmith.factory.recipe import read_recipe
+from tests.data.canary import files_with
 from tests.data.pdf_files import Page, pdf
 from tests.data.tables import ingest, rows, write_files
 from tests.step_context import RecordingContext, run_step
@@ -127,13 +129,50 @@ def test_a_query_is_another_source_when_its_rows_are_others(
     for wrong, said in (("SELECT * FROM fault", "in which order"), ("DROP TABLE fault", "only reads")):
         with pytest.raises(UserError, match=said):
             INGEST_QUERY.fingerprint(config.model_copy(update={"query": wrong}))
-    with pytest.raises(ValidationError, match="password"):
-        IngestQueryConfig(url="postgresql+pg8000://ada:secret@host/faults", query="SELECT 1")
     hidden = IngestQueryConfig(url="sqlite:///${FAULTS}", query=config.query)
     with pytest.raises(UserError, match="the variable FAULTS is not set"):
         INGEST_QUERY.fingerprint(hidden)
     monkeypatch.setenv("FAULTS", str(tmp_path / "faults.db"))
     assert INGEST_QUERY.fingerprint(hidden) != before
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("postgresql+pg8000://ada:SECRET@host/faults", "a password"),
+        ("postgresql+pg8000://ada:SEC/RET@host/faults", "a password"),
+        ("postgresql+pg8000://ada:SEC?RET@host/faults", "a password"),
+        ("postgresql+pg8000://ada:SEC${PW}@host:${PORT}/faults", "a password"),
+        ("${KIND}://ada:SECRET@host/faults", "a password"),
+        ("postgresql+pg8000://host/faults?user=ada&password=SECRET", "a value for password"),
+        ("${PLACE}?sslmode=require&sslpassword=SECRET", "a value for sslpassword"),
+        ("databricks://host/faults?access_token=SECRET", "a value for access_token"),
+        ("mssql+pyodbc:///?odbc_connect=DRIVER%3D%7BX%7D%3BPWD%3DSECRET", "a value for PWD"),
+        ("mssql+pyodbc:///?odbc_connect=DRIVER%3D%7BX%7D%3BPWD%3D%7BSECRET%7D%3BUID%3Dada", "a value for PWD"),
+    ],
+)
+def test_no_recipe_keeps_a_secret_of_a_database(url: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match=f"it has {said} in it"):
+        IngestQueryConfig(url=url, query="SELECT 1")
+    step = {"step": "ingest-query", "url": url, "query": "SELECT 1 ORDER BY 1"}
+    (tmp_path / "recipe.yaml").write_text(json.dumps({"name": "rows", "steps": {"rows": step}}))
+    with pytest.raises(UserError) as refused:
+        read_recipe(tmp_path / "recipe.yaml")
+    assert "SEC" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql+pg8000://ada:${PW}@host:${PORT}/faults",
+        "postgresql+pg8000://host/faults?password=${PW}&passfile=/run/pass&application_name=tokens",
+        "mssql+pyodbc:///?odbc_connect=DRIVER%3D%7BX%7D%3BPWD%3D%7B${PW}%7D%3BUID%3Dada",
+        "sqlite:////data/a:b@c.db",
+        "${PLACE}",
+    ],
+)
+def test_secrets_of_a_database_come_from_the_environment(url: str) -> None:
+    assert IngestQueryConfig(url=url, query="SELECT 1").url == url
 
 
 def test_a_url_is_read_as_a_folder_is(tmp_path: Path) -> None:
@@ -190,6 +229,22 @@ def test_the_web_is_read_only_where_a_recipe_allows_it(web: tuple[str, Path, lis
     found = read(INGEST, tmp_path / "page", {"path": f"{address}/docs/", "allow_http": True})
     assert [(row["path"], row["text"]) for row in found] == [("a.txt", "one\n"), ("sub/b.md", "# Two\n")]
     assert not any("secret" in path for path in asked)
+
+
+def test_what_a_url_asks_for_is_in_no_name(web: tuple[str, Path, list[str]], tmp_path: Path) -> None:
+    address, folder, _ = web
+    write_files(folder, {"m/manual.md": "# One\n", "n/other.txt": "two\n"})
+    links = ["manual.md?X-Amz-Signature=SECRET", "?C=M;O=A"]
+    (folder / "m" / "index.html").write_text("".join(f'<a href="{link}">x</a>' for link in links))
+    signed = f"{address}/m/manual.md?X-Amz-Signature=SECRET"
+    (one,) = read(INGEST, tmp_path / "one", {"path": signed, "allow_http": True})
+    assert (one["path"], one["media_type"]) == ("manual.md", "text/markdown")
+    two = [signed, f"{address}/n/other.txt?token=SECRET"]
+    found = read(INGEST, tmp_path / "two", {"path": two, "allow_http": True})
+    assert [row["path"] for row in found] == ["manual.md/manual.md", "other.txt/other.txt"]
+    (linked,) = read(INGEST, tmp_path / "page", {"path": f"{address}/m/", "allow_http": True})
+    assert linked["path"] == "manual.md"
+    assert files_with(tmp_path, "SECRET") == ["web/m/index.html"]
 
 
 def test_files_in_archives_are_documents_with_the_labels_of_all_around_them(tmp_path: Path) -> None:

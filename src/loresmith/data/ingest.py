@@ -24,7 +24,7 @@ from loresmith.data.reading.pool import ReadingPool
 from loresmith.data.reading.sources import LocalFile, RemoteFile, SourceFile, with_metadata
 from loresmith.data.reading.units import Place, ReadFile, UnitReader
 from loresmith.data.record_books import RecordBooks
-from loresmith.data.remote_places import remote_entries
+from loresmith.data.remote_places import hidden, last_name, remote_entries
 from loresmith.data.rights import Rights
 from loresmith.data.scan import scan
 from loresmith.errors import UserError
@@ -58,10 +58,10 @@ class Selection:
         local = [place for place in self.places if isinstance(place, Path)]
         several = len(self.places) > 1
         names = [Path(os.path.realpath(place)).name for place in local]
-        names += [path_name(url.rstrip("/").rpartition("/")[2]) for url in remote]
+        names += [path_name(last_name(url)) for url in remote]
         if remote and len(set(names)) < len(names):
             raise UserError(
-                f"two of the places have the same name: {', '.join(map(str, self.places))}",
+                f"two of the places have the same name: {', '.join(hidden(str(place)) for place in self.places)}",
                 hint="ingest them in steps of their own",
             )
         files: list[SourceFile] = []

@@ -47,7 +47,7 @@ class RemoteEntry:
     """One file below a URL.
 
     Attributes:
-        path: below the URL, as `path_names` writes it; unique.
+        path: below the URL, as `path_names` writes it, of the web without what stands after `?`; unique.
         size: in bytes, as listed; -1 when that is not known.
         version: what tells one content from another by the listing alone (ETag, checksum); empty when nothing does.
         modified: in seconds since 1970; 0 when that is not known.
@@ -88,6 +88,21 @@ def is_remote(place: str) -> bool:
     return bool(_SCHEME.match(place))
 
 
+def last_name(url: str) -> str:
+    """What a URL ends in: the name of a file, or of a folder; of the web without what stands after `?`, which may be
+    a signature that lets anybody in."""
+    return posixpath.basename(_without_query(url).rstrip("/"))
+
+
+def _of_the_web(url: str) -> bool:
+    return url.partition("://")[0].lower() in _WEB
+
+
+def _without_query(url: str) -> str:
+    """An object store's names may have `?` and `#` in them; on the web these end the name."""
+    return re.split(r"[?#]", url, maxsplit=1)[0] if _of_the_web(url) else url
+
+
 def remote_entries(
     url: str,
     include: Sequence[str] = ("**",),
@@ -122,7 +137,7 @@ def remote_entries(
         found[entry.path] = entry
     if not found:
         raise UserError(
-            f"no file in {url} matches include {list(include)} and exclude {list(exclude)}",
+            f"no file in {hidden(url)} matches include {list(include)} and exclude {list(exclude)}",
             hint="`**` includes everything, `*.md` one kind of file at any depth, `docs/**` one folder",
         )
     yield from sorted(found.values(), key=lambda entry: entry.path)
@@ -131,14 +146,14 @@ def remote_entries(
 def _checked_scheme(url: str, allow_http: bool) -> str:
     scheme = urlsplit(url).scheme.lower() if is_remote(url) else ""
     if not scheme or "::" in url or scheme in _NOT_PLACES:
-        raise UserError(f"this is no URL of a place: {_hidden(url)}", hint="it looks like s3://bucket/folder")
+        raise UserError(f"this is no URL of a place: {hidden(url)}", hint="it looks like s3://bucket/folder")
     if scheme in _WEB and not allow_http:
         raise UserError(
-            f"{_hidden(url)} is on the web, which this recipe may not read", hint="say `allow_http: true` if it may"
+            f"{hidden(url)} is on the web, which this recipe may not read", hint="say `allow_http: true` if it may"
         )
     if "@" in urlsplit(url).netloc and urlsplit(url).password:
         raise UserError(
-            f"{_hidden(url)} has a password in it", hint="leave it to the environment: what a recipe says is kept"
+            f"{hidden(url)} has a password in it", hint="leave it to the environment: what a recipe says is kept"
         )
     return scheme
 
@@ -152,29 +167,31 @@ def _open(url: str, scheme: str, options: dict[str, Any]) -> tuple[Any, str]:
     except ImportError as error:
         extra = _EXTRAS.get(scheme)
         hint = f"pip install 'loresmith[{extra}]'" if extra else str(error)
-        raise UserError(f"the driver for {scheme}:// is not installed", where=_hidden(url), hint=hint) from None
+        raise UserError(f"the driver for {scheme}:// is not installed", where=hidden(url), hint=hint) from None
     except ValueError:
-        raise UserError(f"nothing reads {scheme}://", where=_hidden(url)) from None
+        raise UserError(f"nothing reads {scheme}://", where=hidden(url)) from None
     try:
         filesystem, root = url_to_fs(url, use_listings_cache=False, **options)
     except (ValueError, TypeError, OSError) as error:
-        raise UserError(str(error), where=_hidden(url)) from None
+        raise UserError(str(error), where=hidden(url)) from None
     return filesystem, root
 
 
 def _listed(filesystem: Any, root: str, url: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     try:
         if not root.endswith("/") and filesystem.isfile(root):  # a page of the web is a file, too
-            yield posixpath.basename(root.rstrip("/")), filesystem.info(root)
+            yield last_name(root), filesystem.info(root)
             return
         listing = filesystem.find(root, detail=True)
     except FileNotFoundError:
-        raise UserError(f"there is nothing at {_hidden(url)}") from None
+        raise UserError(f"there is nothing at {hidden(url)}") from None
     except (OSError, ValueError, NotImplementedError) as error:
-        raise Failure(f"it cannot be listed: {error}", where=_hidden(url)) from None
+        raise Failure(f"it cannot be listed: {error}", where=hidden(url)) from None
     prefix = root.rstrip("/") + "/"
     for location, info in listing.items():
-        yield location.removeprefix(prefix).lstrip("/"), {"name": location, **info}
+        name = _without_query(location).removeprefix(prefix).lstrip("/")
+        if name or not _of_the_web(location):  # `?C=M` is the page of links itself, in another order
+            yield name, {"name": location, **info}
 
 
 def _entry(name: str, info: Mapping[str, Any], filesystem: Any) -> RemoteEntry:
@@ -221,6 +238,6 @@ def _modified(info: Mapping[str, Any]) -> float:
     return 0.0
 
 
-def _hidden(url: str) -> str:
+def hidden(url: str) -> str:
     """A URL without what it says of who asks."""
     return re.sub(r"(?<=://)[^/@]*@", "", url.split("?", 1)[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -105,7 +106,8 @@ class RemoteFile:
 
     @property
     def _location(self) -> str:
-        return f"{self.url}\n{self.entry.path}"
+        url = hashlib.sha256(self.url.encode()).hexdigest()  # there may be a signature in it
+        return f"{url}\n{self.entry.path}"
 
     def _signature(self, max_bytes: int) -> str:
         return signature_of([self.entry.version, self.entry.size, self.entry.modified, max_bytes])
