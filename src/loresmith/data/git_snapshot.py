@@ -7,7 +7,9 @@ was not read is named in the books beside the documents.
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,27 +17,78 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from loresmith.data.document_row import document_id
-from loresmith.data.git_source import HISTORY, GitFile, Shown, commit_id, iso_time, read_history, read_repository
+from loresmith.data.git_source import (
+    DAMAGED,
+    HISTORY,
+    GitFile,
+    Shown,
+    commit_id,
+    damaged_files,
+    iso_time,
+    read_history,
+    read_repository,
+)
 from loresmith.data.path_names import raw_path
 from loresmith.data.readers.record import Refused
+from loresmith.data.reading.memory import Known, KnownFiles
 from loresmith.errors import UserError
 
 REPOSITORY = "repository.json"
 
 
 def read_commit(
-    path: Path, revision: str, *, history: bool = False, shown: Shown = lambda _path, _data: True
+    path: Path,
+    revision: str,
+    max_bytes: int,
+    *,
+    history: bool = False,
+    shown: Shown = lambda _path, _data: True,
 ) -> Iterator[GitFile | Refused]:
     """As `git_source.read_repository`, of a repository or of what `restore` laid out, whose texts of commits are those
     that were kept."""
     if not _is_laid_out(path):
-        return read_repository(path, revision, history=history, shown=shown)
+        return read_repository(path, revision, history=history, shown=shown, max_bytes=max_bytes)
     return _read_again(path, history)
 
 
 def commit_of(path: Path, revision: str) -> str:
     """As `git_source.commit_id`, of a repository or of what `restore` laid out."""
     return str(_described(path)["commit"]) if _is_laid_out(path) else commit_id(path, revision)
+
+
+def commit_fingerprint(path: Path, revision: str, max_bytes: int, cache: Path | None) -> str:
+    """The digest of a commit, and of what cannot be read of it: where that is mended, there is more to read.
+
+    Args:
+        max_bytes: of a larger file only the size is looked at.
+        cache: a folder in which it is remembered which objects are sound; each is read once.
+    """
+    commit = commit_of(path, revision)
+    if _is_laid_out(path):
+        damaged = sorted(name for name, refused in _refused(path / "documents").items() if refused.reason == DAMAGED)
+    else:
+        damaged = []
+        with KnownFiles(cache) as known:
+            place = _remembered_under(path)
+            sound = Known("", "", "", 0)
+            for name, id_ in damaged_files(
+                path, revision, max_bytes, lambda id_: known.find(f"{place}{id_}", str(max_bytes)) is not None
+            ):
+                if name:
+                    damaged.append(name)
+                else:
+                    known.keep(f"{place}{id_}", str(max_bytes), sound)
+    return hashlib.sha256((json.dumps([commit, sorted(damaged)]) if damaged else commit).encode()).hexdigest()
+
+
+def doubt(path: Path, cache: Path) -> None:
+    """Remember no more which objects of a repository are sound."""
+    with KnownFiles(cache) as known:
+        known.forget(_remembered_under(path))
+
+
+def _remembered_under(path: Path) -> str:
+    return f"{os.path.realpath(path)}/.git objects/"
 
 
 def describe(path: Path, revision: str, *, history: bool) -> dict[str, Any]:

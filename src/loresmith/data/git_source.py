@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import io
 import stat
+import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from loresmith.data.git_sizes import Extent, extent_of
 from loresmith.data.path_names import LONGEST_PATH, path_name
 from loresmith.data.readers.record import Refused
 from loresmith.errors import Failure, UserError
@@ -30,8 +33,13 @@ Shown = Callable[[str, bytes], bool]
 
 _LARGEST_DIFF = 1 << 20  # bytes; of a longer one, the message alone is given
 _LARGEST_BLOB_IN_DIFF = 1 << 18  # comparing lines takes more than linear time
+_SUBMODULE = 0o160000
 _LFS = b"version https://git-lfs.github.com/spec/v1\n"
 _DEEPEST = 200
+_LARGEST_BASE = 1 << 28  # bytes; what a smaller file may be kept as a difference to
+
+DAMAGED = "damaged"
+"""Why a file is refused whose object is not there, or is not what its id says."""
 
 
 @dataclass(frozen=True)
@@ -50,47 +58,47 @@ class GitFile:
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
+class _Entry(NamedTuple):
+    """What a folder of a commit holds: its raw path, its mode, and the id of its object in hexadecimal digits."""
+
+    path: bytes
+    mode: int
+    id: bytes
+
+
 def read_repository(
-    path: Path, revision: str = "HEAD", *, history: bool = False, shown: Shown = lambda _path, _data: True
+    path: Path,
+    revision: str = "HEAD",
+    *,
+    history: bool = False,
+    shown: Shown = lambda _path, _data: True,
+    max_bytes: int = sys.maxsize,
 ) -> Iterator[GitFile | Refused]:
     """The files of a commit, sorted by path; then, if wanted, it and all commits before it, newest first.
 
-    Symbolic links, submodules and pointers of Git LFS are refused by name, with the path as anchor. A commit's text is
+    Symbolic links, submodules, pointers of Git LFS, larger files, and those whose object is missing or damaged are
+    refused by name, with the path as anchor. A commit's text is
     its message and what it changed against its first parent, as `git show` has it, or the message alone where that is
     more than 1 MiB; it says how many of the files that it changed are left out.
 
     Args:
         revision: a branch, a tag, or a commit id of at least 4 hexadecimal digits.
         shown: which files the texts of commits may show; the others are left out of them.
+        max_bytes: a larger file is not read.
 
     Raises:
         UserError: there is no repository, or no such revision in it.
-        Failure: an object is missing or damaged.
+        Failure: a commit, a folder, or an object of the history is missing or damaged.
     """
-    repository = _open(path)
-    try:
+    with _opened(path) as repository:
         commit = _commit(repository, revision, path)
         seen = float(commit.commit_time)
         metadata = {"commit": commit.id.decode("ascii"), "date": iso_time(seen)}
-        for name, mode, object_id in _tree(repository, commit.tree):
-            called = path_name(name.decode("utf-8", "surrogateescape"))
-            if len(called.encode()) > LONGEST_PATH:
-                yield Refused("path too long", f"more than {LONGEST_PATH} bytes", 0, called[:LONGEST_PATH])
-                continue
-            found = _file(repository, mode, object_id)
-            if isinstance(found, str):
-                yield Refused("not a regular file", found, 0, called)
-            elif found.startswith(_LFS) and len(found) < 1024:
-                yield Refused("kept elsewhere", "a pointer of Git LFS", len(found), called)
-            else:
-                yield GitFile(called, found, seen, metadata)
+        for entry in _tree(repository, commit.tree):
+            found = _file(repository, entry, max_bytes)
+            yield found if isinstance(found, Refused) else GitFile(_called(entry), found, seen, metadata)
         if history:
-            yield from _history(repository, commit, shown)
-    except _damage() as error:
-        said = " ".join(map(str, error.args)) or type(error).__name__
-        raise Failure(f"the repository is damaged or incomplete: {said}", where=str(path)) from None
-    finally:
-        repository.close()
+            yield from _history(repository, commit, shown, max_bytes)
 
 
 def _damage() -> tuple[type[Exception], ...]:
@@ -115,6 +123,19 @@ def _open(path: Path) -> Repo:
     raise UserError("this is no Git repository", where=str(path), hint="name a work tree or a bare repository")
 
 
+@contextmanager
+def _opened(path: Path) -> Iterator[Repo]:
+    """A repository; raises Failure for what is damaged in it."""
+    repository = _open(path)
+    try:
+        yield repository
+    except _damage() as error:
+        said = " ".join(map(str, error.args)) or type(error).__name__
+        raise Failure(f"the repository is damaged or incomplete: {said}", where=str(path)) from None
+    finally:
+        repository.close()
+
+
 def commit_id(path: Path, revision: str = "HEAD") -> str:
     """The id of the commit that a revision means, in hexadecimal digits; raises as `read_repository`."""
     return _commit(_open(path), revision, path).id.decode("ascii")
@@ -125,18 +146,12 @@ def read_history(path: Path, revision: str = "HEAD") -> Iterator[dict[str, Any]]
 
     Raises as `read_repository`.
     """
-    repository = _open(path)
-    try:
+    with _opened(path) as repository:
         newest = _commit(repository, revision, path)
         for entry in repository.get_walker(include=[newest.id]):
             parents = [parent.decode("ascii") for parent in entry.commit.parents]
             time = float(entry.commit.commit_time)
             yield {"commit": entry.commit.id.decode("ascii"), "time": time, "parents": parents}
-    except _damage() as error:
-        said = " ".join(map(str, error.args)) or type(error).__name__
-        raise Failure(f"the repository is damaged or incomplete: {said}", where=str(path)) from None
-    finally:
-        repository.close()
 
 
 def _commit(repository: Repo, revision: str, path: Path) -> Commit:
@@ -150,7 +165,7 @@ def _commit(repository: Repo, revision: str, path: Path) -> Commit:
         raise UserError(f"no revision {revision!r}{some}", where=str(path)) from None
 
 
-def _tree(repository: Repo, tree: bytes, prefix: bytes = b"", depth: int = 0) -> Iterator[tuple[bytes, int, bytes]]:
+def _tree(repository: Repo, tree: bytes, prefix: bytes = b"", depth: int = 0) -> Iterator[_Entry]:
     if depth > _DEEPEST:
         raise ValueError(f"folders more than {_DEEPEST} deep")
     entries = repository[tree].items()  # type: ignore[attr-defined]
@@ -160,19 +175,59 @@ def _tree(repository: Repo, tree: bytes, prefix: bytes = b"", depth: int = 0) ->
         if stat.S_ISDIR(entry.mode):
             yield from _tree(repository, entry.sha, prefix + entry.path + b"/", depth + 1)
         else:
-            yield prefix + entry.path, entry.mode, entry.sha
+            yield _Entry(prefix + entry.path, entry.mode, entry.sha)
 
 
-def _file(repository: Repo, mode: int, object_id: bytes) -> bytes | str:
-    """A file's bytes, or what else it is."""
-    if stat.S_ISLNK(mode):
-        return "a symbolic link"
-    if stat.S_IFMT(mode) == 0o160000:
-        return "a submodule"
-    return bytes(repository[object_id].as_raw_string())
+def _called(entry: _Entry) -> str:
+    return path_name(entry.path.decode("utf-8", "surrogateescape"))
 
 
-def _history(repository: Repo, newest: Commit, shown: Shown) -> Iterator[GitFile]:
+def _file(repository: Repo, entry: _Entry, max_bytes: int) -> bytes | Refused:
+    """A file's bytes, or why it is not read."""
+    called = _called(entry)
+    if len(called.encode()) > LONGEST_PATH:
+        return Refused("path too long", f"more than {LONGEST_PATH} bytes", 0, called[:LONGEST_PATH])
+    if stat.S_ISLNK(entry.mode):
+        return Refused("not a regular file", "a symbolic link", 0, called)
+    if stat.S_IFMT(entry.mode) == _SUBMODULE:
+        return Refused("not a regular file", "a submodule", 0, called)
+    try:
+        extent = extent_of(repository.object_store, entry.id)
+        if extent.size > max_bytes:
+            return Refused("too large", f"{extent.size} bytes; max_file_bytes is {max_bytes}", extent.size, called)
+        if not _is_bearable(extent, max_bytes):
+            detail = f"it is kept as a difference to {extent.needed} bytes"
+            return Refused("needed too much memory", detail, extent.size, called)
+        data = bytes(repository[entry.id].as_raw_string())
+    except _damage() as error:
+        why = "is not there" if isinstance(error, KeyError) else f"cannot be read ({type(error).__name__})"
+        return Refused(DAMAGED, f"its object {entry.id.decode('ascii', 'replace')} {why}", 0, called)
+    if data.startswith(_LFS) and len(data) < 1024:
+        return Refused("kept elsewhere", "a pointer of Git LFS", len(data), called)
+    return data
+
+
+def _is_bearable(extent: Extent, max_bytes: int) -> bool:
+    """Whether an object may be held in memory, with what it is kept as a difference to."""
+    return extent.size <= max_bytes and extent.needed <= max(max_bytes, _LARGEST_BASE)
+
+
+def damaged_files(path: Path, revision: str, max_bytes: int, sound: Callable[[str], bool]) -> Iterator[tuple[str, str]]:
+    """The files of a commit that are not known to be sound: the path of each, empty if it turns out to be, and its id.
+
+    Args:
+        sound: whether the object of an id was found sound before.
+
+    Raises as `read_repository`.
+    """
+    with _opened(path) as repository:
+        for entry in _tree(repository, _commit(repository, revision, path).tree):
+            if not sound(id_ := entry.id.decode("ascii", "replace")):
+                found = _file(repository, entry, max_bytes)
+                yield (_called(entry) if isinstance(found, Refused) and found.reason == DAMAGED else ""), id_
+
+
+def _history(repository: Repo, newest: Commit, shown: Shown, max_bytes: int) -> Iterator[GitFile]:
     for entry in repository.get_walker(include=[newest.id]):
         commit = entry.commit
         head = {
@@ -181,7 +236,7 @@ def _history(repository: Repo, newest: Commit, shown: Shown) -> Iterator[GitFile
             "date": iso_time(commit.author_time),
             "parents": [parent.decode("ascii") for parent in commit.parents],
         }
-        diff, left_out, nothing_shown = _diff(repository, commit, shown)
+        diff, left_out, nothing_shown = _diff(repository, commit, shown, max_bytes)
         message = commit.message.decode("utf-8", "replace").rstrip("\n")
         if nothing_shown:
             message = "(The message is left out: it speaks of files that are.)"
@@ -191,7 +246,7 @@ def _history(repository: Repo, newest: Commit, shown: Shown) -> Iterator[GitFile
         yield GitFile(f"{HISTORY}/{head['commit']}.diff", data, float(commit.commit_time), head)
 
 
-def _diff(repository: Repo, commit: Commit, shown: Shown) -> tuple[bytes, int, bool]:
+def _diff(repository: Repo, commit: Commit, shown: Shown, max_bytes: int) -> tuple[bytes, int, bool]:
     """What a commit changed against its first parent, empty if that is too much; how many files are left out; and
     whether it changed nothing but what may not be shown."""
     from dulwich.diff_tree import tree_changes
@@ -203,7 +258,7 @@ def _diff(repository: Repo, commit: Commit, shown: Shown) -> tuple[bytes, int, b
     changes = list(tree_changes(repository.object_store, before, commit.tree))
     for change in changes:
         there = [one for one in (change.old, change.new) if one]
-        may_be_shown = all(_may_be_shown(repository, one, shown) for one in there)
+        may_be_shown = all(_may_be_shown(repository, one, shown, max_bytes) for one in there)
         hidden += not may_be_shown
         if not may_be_shown or not all(_fits(repository, one) for one in there):
             left_out += 1
@@ -215,18 +270,23 @@ def _diff(repository: Repo, commit: Commit, shown: Shown) -> tuple[bytes, int, b
     return written.getvalue(), left_out, bool(changes) and hidden == len(changes)
 
 
-def _may_be_shown(repository: Repo, entry: TreeEntry, shown: Shown) -> bool:
+def _may_be_shown(repository: Repo, entry: TreeEntry, shown: Shown, max_bytes: int) -> bool:
     path = path_name((entry.path or b"").decode("utf-8", "surrogateescape"))
-    return shown(path, b"" if _is_submodule(entry) else bytes(repository[entry.sha or b""].as_raw_string()))
+    id_ = entry.sha or b""
+    # One that is too large was never read, so nobody has asked that what it says goes.
+    held = not _is_submodule(entry) and _is_bearable(extent_of(repository.object_store, id_), max_bytes)
+    return shown(path, bytes(repository[id_].as_raw_string()) if held else b"")
 
 
 def _fits(repository: Repo, entry: TreeEntry) -> bool:
     """Whether it is a file that is small enough to be shown."""
-    return not _is_submodule(entry) and repository[entry.sha or b""].raw_length() <= _LARGEST_BLOB_IN_DIFF
+    if _is_submodule(entry):
+        return False
+    return _is_bearable(extent_of(repository.object_store, entry.sha or b""), _LARGEST_BLOB_IN_DIFF)
 
 
 def _is_submodule(entry: TreeEntry) -> bool:
-    return stat.S_IFMT(entry.mode or 0) == 0o160000
+    return stat.S_IFMT(entry.mode or 0) == _SUBMODULE
 
 
 def iso_time(seconds: float) -> str:

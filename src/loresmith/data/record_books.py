@@ -28,7 +28,7 @@ def books_paths(directory: Path) -> Iterator[str]:
     try:
         with pq.ParquetFile(directory / "books.parquet", pre_buffer=False) as table:
             for batch in table.iter_batches(columns=["path"]):
-                yield from batch["path"].to_pylist()
+                yield from map(str, batch["path"].to_pylist())
     except (pa.ArrowException, OSError) as error:
         hint = "`loresmith assets verify` names what is damaged"
         raise Failure(f"these books cannot be read: {error}", where=str(directory), hint=hint) from error

@@ -123,6 +123,13 @@ class KnownFiles:
         if len(self._new) >= 1000:
             self._write()
 
+    def forget(self, beginning: str) -> None:
+        """Forget every place whose name begins so."""
+        if self._database is not None:
+            first = os.fsencode(beginning)
+            with suppress(sqlite3.Error):
+                self._database.execute("DELETE FROM file WHERE substr(location, 1, ?) = ?", (len(first), first))
+
     def forget_missing(self, folder: str) -> None:
         """Forget the files below a folder that are not there any more."""
         if self._database is None:

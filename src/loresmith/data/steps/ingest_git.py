@@ -38,9 +38,10 @@ class IngestGitConfig(StepConfig, FileSettings):
 
 
 def _ingest_git(context: StepContext, config: IngestGitConfig, _inputs: Mapping[str, InputAsset]) -> Result:
-    from loresmith.data.git_snapshot import REPOSITORY, describe, read_commit
-    from loresmith.data.git_source import HISTORY
+    from loresmith.data.git_snapshot import REPOSITORY, describe, doubt, read_commit
+    from loresmith.data.git_source import DAMAGED, HISTORY, GitFile
     from loresmith.data.ingest import ingest
+    from loresmith.data.readers.record import Refused
     from loresmith.data.reading.sources import CommittedFile
     from loresmith.data.rights_sidecars import PATTERNS
 
@@ -51,7 +52,7 @@ def _ingest_git(context: StepContext, config: IngestGitConfig, _inputs: Mapping[
         return included.fullmatch(file.path) is not None and excluded.fullmatch(file.path) is None
 
     place = Path(config.path)
-    beside = map(CommittedFile, read_commit(place, config.revision))
+    beside = map(CommittedFile, read_commit(place, config.revision, config.max_file_bytes))
     rights = config.rights(file for file in beside if wanted(file))
     commits = rights.of(f"{HISTORY}/")
 
@@ -62,7 +63,15 @@ def _ingest_git(context: StepContext, config: IngestGitConfig, _inputs: Mapping[
             return False
         return not rights.of(path).stricter_than(commits)
 
-    found = map(CommittedFile, read_commit(place, config.revision, history=config.history, shown=shown))
+    damaged = False
+
+    def noted(file: GitFile | Refused) -> CommittedFile:
+        nonlocal damaged
+        damaged |= isinstance(file, Refused) and file.reason == DAMAGED
+        return CommittedFile(file)
+
+    most = config.max_file_bytes
+    found = map(noted, read_commit(place, config.revision, most, history=config.history, shown=shown))
     files = (file for file in found if file.path.startswith(f"{HISTORY}/") or wanted(file))
     source, documents = context.output("source"), context.output("documents")
     result = ingest(
@@ -75,16 +84,18 @@ def _ingest_git(context: StepContext, config: IngestGitConfig, _inputs: Mapping[
         config.workplace(context),
         context,
     )
+    if damaged:
+        doubt(place, context.cache)
     described = describe(place, config.revision, history=config.history)
     (source / REPOSITORY).write_text(json.dumps(described) + "\n", encoding="utf-8")
     return made(context, source, documents, result)
 
 
-def _fingerprint(config: IngestGitConfig, erased: frozenset[str] = frozenset()) -> str:
-    from loresmith.data.git_snapshot import commit_of
+def _fingerprint(config: IngestGitConfig, cache: Path | None = None, erased: frozenset[str] = frozenset()) -> str:
+    from loresmith.data.git_snapshot import commit_fingerprint
 
     return config.with_models(
-        lambda: hashlib.sha256(commit_of(Path(config.path), config.revision).encode()).hexdigest()
+        lambda: commit_fingerprint(Path(config.path), config.revision, config.max_file_bytes, cache)
     )
 
 
@@ -103,6 +114,7 @@ INGEST_GIT = Step(
     outputs=OUTPUTS,
     run=_ingest_git,
     fingerprint=_fingerprint,
+    remembers=True,
     leaves_out_erased=True,
     restore_sources=_restore_commit,
     packages=(*PACKAGES, "dulwich"),
