@@ -55,7 +55,7 @@ def show_detail(answer: RunDetail, screen: Screen) -> None:
     for step in answer.steps:
         if step.gone is not None:
             screen.line()
-            screen.line(f"{step.name}: {step.gone.files:,} of the files read before are gone:")
+            screen.line(f"{step.name}: files that were read before and are gone: {step.gone.files:,}")
             for path in step.gone.first:
                 screen.line(f"  {path}")
         if step.cause is not None:

@@ -33,6 +33,7 @@ Shown = Callable[[str, bytes], bool]
 
 _LARGEST_DIFF = 1 << 20  # bytes; of a longer one, the message alone is given
 _LARGEST_BLOB_IN_DIFF = 1 << 18  # comparing lines takes more than linear time
+_LONGEST_HEAD = 64
 _SUBMODULE = 0o160000
 _LFS = b"version https://git-lfs.github.com/spec/v1\n"
 _DEEPEST = 200
@@ -77,9 +78,9 @@ def read_repository(
     """The files of a commit, sorted by path; then, if wanted, it and all commits before it, newest first.
 
     Symbolic links, submodules, pointers of Git LFS, larger files, and those whose object is missing or damaged are
-    refused by name, with the path as anchor. A commit's text is
-    its message and what it changed against its first parent, as `git show` has it, or the message alone where that is
-    more than 1 MiB; it says how many of the files that it changed are left out.
+    refused by name, with the path as anchor. A commit's text is its message and what it changed against its first
+    parent, as `git show` has it, or the message alone where that is more than 1 MiB; it says how many of the files that
+    it changed are left out.
 
     Args:
         revision: a branch, a tag, or a commit id of at least 4 hexadecimal digits.
@@ -198,6 +199,8 @@ def _file(repository: Repo, entry: _Entry, max_bytes: int) -> bytes | Refused:
         if not _is_bearable(extent, max_bytes):
             detail = f"it is kept as a difference to {extent.needed} bytes"
             return Refused("needed too much memory", detail, extent.size, called)
+        store = repository.object_store
+        store.loose_object_size_limit = max(store.loose_object_size_limit, extent.size + _LONGEST_HEAD)
         data = bytes(repository[entry.id].as_raw_string())
     except _damage() as error:
         why = "is not there" if isinstance(error, KeyError) else f"cannot be read ({type(error).__name__})"
