@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loresmith.advice.sample import Text
+from loresmith.data.curation.expectations import profile_of
 from loresmith.data.media import MEDIA
 from loresmith.data.rules.profiles import PROFILES, Consequence
-from loresmith.data.rules.source_documents import is_source_code
 
 SCORES = "scores.parquet"
 
@@ -53,7 +53,7 @@ def look(text: Text) -> Scored:
     """What the rules say of a document that curation has not scored."""
     from loresmith.data.rules.rulebook import RULES
 
-    profile = profile_for(text.language, text.media_type)
+    profile = profile_of(text.language, text.media_type)
     scores: dict[str, float] = {}
     flags: list[str] = []
     language = text.language
@@ -67,17 +67,6 @@ def look(text: Text) -> Scored:
         (breach.name, breach.consequence, breach.because) for breach in PROFILES[profile].breaches(scores, flags)
     ]
     return Scored(profile, text.bytes, language, scores, breaches)
-
-
-def profile_for(language: str, media_type: str) -> str:
-    """What is expected of a document where nobody said. Bounds for the web are for nothing that is not asked for."""
-    if is_source_code(language, media_type):
-        return "code"
-    if media_type.startswith("message/") or media_type == "application/mbox":
-        return "mail"
-    if media_type in ("application/json", "application/jsonl", "text/csv", "text/tab-separated-values"):
-        return "records"
-    return "manuals"
 
 
 def _language(flags: Sequence[str], known: str) -> str:

@@ -16,8 +16,12 @@ _RECORDS = frozenset(
         "text/tab-separated-values",
         "application/json",
         "application/jsonl",
+        "application/vnd.apache.arrow.stream",
         "application/vnd.apache.parquet",
         "application/vnd.sqlite3",
+        "application/x-database-row",
+        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+        "application/vnd.oasis.opendocument.spreadsheet",
     }
 )
 

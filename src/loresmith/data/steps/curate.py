@@ -335,7 +335,7 @@ def _fingerprint(config: CurateConfig) -> str:
 
 CURATE = Step(
     name="curate",
-    version=7,
+    version=8,
     summary="Repair texts, hold them to what is expected of their sort, merge duplicates, mask what points at people, "
     "drop what is not allowed, and hold out groups of documents for evaluation.",
     config=CurateConfig,
