@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from loresmith.data.readers.arrow_values import python_rows
 from loresmith.data.readers.complaint import complaint
 from loresmith.data.readers.fields import FieldsToText
 from loresmith.data.readers.record import ReadingRules, Record, Refused
@@ -75,7 +76,7 @@ class ArrowRows:
             rows = batch.num_rows
             for start in range(0, rows, _SLICE):
                 with damage():
-                    some = batch.slice(start, _SLICE).to_pylist()
+                    some = python_rows(batch.slice(start, _SLICE))
                 for number, fields in enumerate(some, start):
                     yield from held
                     share = (end - begin) * (number + 1) // rows - (end - begin) * number // rows

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from loresmith.data.readers.arrow import DamagedTableError, damage
+from loresmith.data.readers.arrow_values import python_rows
 from loresmith.data.readers.fields import FieldsToText
 from loresmith.data.readers.record import ReadingRules, Record, Refused
 from loresmith.data.readers.unpacking import Allowance, TooMuchError
@@ -72,7 +73,7 @@ class ParquetRows:
             self._allowance.count(batch.nbytes + _ROW_COST * batch.num_rows)
             for start in range(0, batch.num_rows, _SLICE):
                 with damage():
-                    some = batch.slice(start, _SLICE).to_pylist()
+                    some = python_rows(batch.slice(start, _SLICE))
                 for fields in some:
                     number += 1
                     share = self._size * min(number, self.count) // self.count - given
