@@ -373,12 +373,21 @@ def test_sqlite_gives_the_rows_of_tables_and_runs_nothing() -> None:
         ("INSERT INTO ticket VALUES (?, ?, ?)", rows),
         ('INSERT INTO "odd ""name""/.." VALUES (?, ?)', [("k", "v")]),
     )
-    found = kept(read(read_sqlite, data))
-    assert [(record.anchor, record.text) for record in found] == [
+    found = read(read_sqlite, data)
+    assert [(part.anchor, part.text) for part in found if isinstance(part, Record)] == [
         ('#odd "name"/../1', "k: k\nrowid: v\n"),
         ("#ticket/7", "id: 7\nnote: hello\npicture: (2 bytes)\nloud: HELLO\n"),
         ("#ticket/9", "id: 9\nnote: bye\nloud: BYE\n"),
     ]
+    assert reasons(found) == [("#found", "unsupported")]
+
+
+def test_a_virtual_table_is_in_the_books_once_and_what_it_keeps_aside_is_not() -> None:
+    script = "CREATE VIRTUAL TABLE a USING fts5(body); CREATE VIRTUAL TABLE b USING rtree(id, low, high);"
+    notes = [(f"note {number} on the pump",) for number in range(50)]
+    found = read(read_sqlite, as_sqlite(script, ("INSERT INTO a VALUES (?)", notes)))
+    assert reasons(found) == [("#a", "unsupported"), ("#b", "unsupported")]
+    assert all(part.bytes > 0 for part in found)
 
 
 def test_sqlite_cannot_reach_beyond_its_bytes(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """SQLite files: each row of each table is a record.
 
 The file is opened as bytes in memory and never as a file, so that nothing is written beside it and nothing else is
-opened through it. Its schema is not trusted: views, triggers and virtual tables are code, and are not run.
+opened through it. Its schema is not trusted: views, triggers and virtual tables are code, and are not run. A virtual
+table, such as one for full-text search, may hold what stands nowhere else, so it is refused by its name.
 """
 
 from __future__ import annotations
@@ -19,24 +20,28 @@ from loresmith.data.readers.record import ReadingRules, Record, Refused
 
 _STEPS = 1_000_000  # of SQLite's machine, between two rows
 _MOST_COLUMNS = 2000
+_VIRTUAL = "a virtual table, whose rows only the code of its module gives; `CREATE TABLE name AS SELECT ...` copies them"
 
 
 def read_sqlite(data: bytes, rules: ReadingRules) -> Iterator[Record | Refused]:
     """One record a row, in the order of the tables' names and of the row ids, with the anchor `#table/row`.
 
-    Rows have no byte range of their own: each is given the same share of the file's bytes.
+    Rows have no byte range of their own: each is given the same share of the file's bytes, and so is a virtual table.
     """
     shares = _Shares(len(data))
     with closing(sqlite3.connect(":memory:", isolation_level=None, cached_statements=0)) as connection:
         try:
             _open(connection, data, rules)
+            virtual = _virtual_tables(connection)
             tables = list(_tables(connection))
-            shares.rows = sum(table.rows for table in tables)
+            shares.rows = sum(table.rows for table in tables) + len(virtual)
         except (sqlite3.Error, OverflowError, UnicodeError) as error:
             yield Refused("damaged", complaint(error), len(data))
             return
         for table in tables:
             yield from _records(connection, table, rules, shares)
+    for name in virtual:
+        yield Refused("unsupported", _VIRTUAL, shares.next(), _anchor(name))
     rest = shares.rest()
     if not shares.given_any:
         yield Refused("empty", "it has no tables with rows", len(data))
@@ -74,7 +79,11 @@ class _Table:
 
     @property
     def anchor(self) -> str:
-        return f"#{path_name(self.name)}"
+        return _anchor(self.name)
+
+
+def _anchor(name: str) -> str:
+    return f"#{path_name(name)}"
 
 
 def _open(connection: sqlite3.Connection, data: bytes, rules: ReadingRules) -> None:
@@ -89,6 +98,12 @@ def _open(connection: sqlite3.Connection, data: bytes, rules: ReadingRules) -> N
         connection.execute(f"PRAGMA {pragma}")
     connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
     connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+
+
+def _virtual_tables(connection: sqlite3.Connection) -> list[str]:
+    """Their names. What they keep in tables of their own (`shadow`) is no row of anybody's."""
+    listed = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'virtual' ORDER BY name"
+    return [name for (name,) in connection.execute(listed).fetchall()]
 
 
 def _tables(connection: sqlite3.Connection) -> Iterator[_Table]:
