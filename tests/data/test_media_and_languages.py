@@ -264,6 +264,14 @@ def test_utf16_without_a_mark_is_never_read_as_anything_else() -> None:
         assert decode_file(data, ["utf-8", "auto"]).text == "plain words\n"
 
 
+def test_utf16_without_a_mark_that_ends_in_half_a_pair_is_refused() -> None:
+    for codec, half in (("utf-16-le", b"\x00\xd8"), ("utf-16-be", b"\xd8\x00")):
+        data = "plain words\n".encode(codec) * 9 + half
+        for encodings in (("utf-8", "auto"), ("utf-8", codec)):
+            with pytest.raises(UndecodableError, match=codec):
+                decode_file(data, encodings)
+
+
 def test_what_is_no_text_is_not_guessed_to_be_one() -> None:
     noise = random.Random(1)
     for size in (50, 500, 5001, 50_000):

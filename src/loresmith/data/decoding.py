@@ -84,7 +84,7 @@ def decode_file(data: bytes, encodings: Sequence[str], declared: str | None = No
     if wide:
         if AUTO not in encodings and wide not in map(_codec_name, encodings):
             raise UndecodableError(f"{wide} without a byte order mark; `encodings` may have it, or `auto`")
-        return Decoded(data.decode(wide), wide, confidence=1.0)
+        return Decoded(_decoded(data, [wide])[0], wide, confidence=1.0)
     named = [declared] if declared and known_encoding(declared) else []
     listed = [name for name in encodings if name != AUTO]
     try:
