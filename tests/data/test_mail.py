@@ -90,6 +90,25 @@ def test_what_outlook_puts_below_a_reply_is_a_quotation() -> None:
     assert end == len(record.text)
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        "From: Bob\nSent: Monday\nTo: Ada\n",
+        "\nVon: Bob\nGesendet: Montag\nAn: Ada\n",
+        "De\u00a0: Bob\nEnvoyé\u00a0: lundi\nÀ\u00a0: Ada\n",
+    ],
+)
+def test_underscores_divide_a_quotation_off_where_its_header_follows(header: str) -> None:
+    line = "_" * 40 + "\n"
+    plan = f"Hello all,\n\n{line}\nMonday: check the seal.\nTuesday: change the oil.\n\n"
+    record, metadata, _ = one(mail(text=plan).as_bytes())
+    assert metadata.get("quoted", []) == []
+    record, metadata, _ = one(mail(text=f"{plan}{line}{header}\nIs it the pump?\n").as_bytes())
+    ((start, end),) = metadata["quoted"]
+    assert record.text[start:end].startswith(f"{line}{header}")
+    assert record.text[:start].endswith("change the oil.\n\n")
+
+
 def test_plain_text_is_preferred_and_html_is_read_where_there_is_no_other() -> None:
     both = mail(text="plain\n")
     both.add_alternative("<p>marked <b>up</b></p>", subtype="html")
