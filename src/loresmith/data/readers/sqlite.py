@@ -20,7 +20,9 @@ from loresmith.data.readers.record import ReadingRules, Record, Refused
 
 _STEPS = 1_000_000  # of SQLite's machine, between two rows
 _MOST_COLUMNS = 2000
-_VIRTUAL = "a virtual table, whose rows only the code of its module gives; `CREATE TABLE name AS SELECT ...` copies them"
+_VIRTUAL = (
+    "a virtual table, whose rows only the code of its module gives; `CREATE TABLE name AS SELECT ...` copies them"
+)
 
 
 def read_sqlite(data: bytes, rules: ReadingRules) -> Iterator[Record | Refused]:
