@@ -42,6 +42,13 @@ def test_text_is_read_page_by_page_with_where_each_begins() -> None:
     assert metadata["compared"] == 2
 
 
+def test_a_title_with_half_a_character_costs_that_character_alone() -> None:
+    whole = pdf([Page(LINES)], title="Pumpe Ω")
+    broken = whole.replace("Ω".encode("utf-16-be").hex().encode(), b"d800")
+    assert broken != whole
+    assert json.loads(_read(broken).metadata)["title"] == "Pumpe \ufffd"
+
+
 def test_right_to_left_text_is_read_as_letters_in_some_order() -> None:
     """PDF has no order of reading: within a line that runs to the left, extractors differ in it."""
     words = ["שלום", "עולם"]

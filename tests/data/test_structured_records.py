@@ -412,6 +412,7 @@ def test_a_damaged_sqlite_file_is_refused_from_there_on() -> None:
     assert {reason for _, reason in reasons(found)} == {"damaged"}
     assert reasons(read(read_sqlite, b"SQLite format 3\0" + bytes(84))) != []
     assert reasons(read(read_sqlite, as_sqlite("CREATE TABLE t (x)"))) == [("", "empty")]
+    assert reasons(read(read_sqlite, b"")) == [("", "empty")]
     wrong = as_sqlite("CREATE TABLE t (x TEXT); INSERT INTO t VALUES (CAST(x'ff' AS TEXT)), ('good');")
     found = read(read_sqlite, wrong)
     assert reasons(found) == [("#t/1", "undecodable")]

@@ -8,6 +8,7 @@ read by the operator's networks where the recipe names some.
 
 from __future__ import annotations
 
+import ctypes
 import re
 from collections import Counter
 from collections.abc import Collection
@@ -181,11 +182,20 @@ def _information(document: PdfDocument) -> dict[str, Any]:
     from pypdfium2 import raw
 
     names = {"Title": "title", "Author": "author", "CreationDate": "created", "ModDate": "modified"}
-    found = document.get_metadata_dict(skip_empty=True)
-    told = {names[key]: _NO_TEXT.sub("", found[key]).strip() for key in names if key in found}
-    told |= {key: _DATE.sub(_iso, told[key]) for key in ("created", "modified") if key in told}
+    told = {name: _NO_TEXT.sub("", _said(document, key)).strip() for key, name in names.items()}
+    told |= {key: _DATE.sub(_iso, told[key]) for key in ("created", "modified")}
     copying = raw.FPDF_GetDocPermissions(document.raw) & 1 << 4  # ISO 32000-1, table 22: bit 5
     return {key: value for key, value in told.items() if value} | ({} if copying else {"copying": False})
+
+
+def _said(document: PdfDocument, key: str) -> str:
+    """What is said of the document under a key. Not by get_metadata_value, to which half of a surrogate pair is an error."""
+    from pypdfium2 import raw
+
+    size = raw.FPDF_GetMetaText(document.raw, key.encode(), None, 0)
+    buffer = ctypes.create_string_buffer(size)
+    raw.FPDF_GetMetaText(document.raw, key.encode(), buffer, size)
+    return buffer.raw[: max(size - 2, 0)].decode("utf-16-le", errors="replace")
 
 
 def _iso(date: re.Match[str]) -> str:

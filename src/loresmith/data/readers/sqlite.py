@@ -30,6 +30,9 @@ def read_sqlite(data: bytes, rules: ReadingRules) -> Iterator[Record | Refused]:
 
     Rows have no byte range of their own: each is given the same share of the file's bytes, and so is a virtual table.
     """
+    if not data:  # which SQLite takes for too little memory
+        yield Refused("empty", "there is nothing in it", 0)
+        return
     shares = _Shares(len(data))
     with closing(sqlite3.connect(":memory:", isolation_level=None, cached_statements=0)) as connection:
         try:
