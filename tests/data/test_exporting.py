@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -93,6 +95,38 @@ def test_nothing_is_overwritten(corpus: AssetRows, tmp_path: Path) -> None:
             export(corpus, Export(tmp_path / name))
         assert sorted(path.name for path in tmp_path.rglob("*")) == before
     assert (tmp_path / "out.jsonl").read_text(encoding="utf-8") == "mine"
+
+
+class Slow(AssetRows):
+    """Rows so slow that somebody else writes a file before they are read."""
+
+    comes: Path
+
+    @property
+    def own_schema(self) -> pa.Schema:
+        self.comes.write_text("mine", encoding="utf-8")
+        return super().own_schema
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_file_that_comes_meanwhile_stays_and_links_are_not_needed(
+    corpus: AssetRows, links: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_paths: Any, **_options: Any) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")  # as Linux says of FAT
+
+    if not links:
+        monkeypatch.setattr(os, "link", refuse)
+    done = export(corpus, Export(tmp_path / "out.jsonl"))
+    assert [row["path"] for row in lines(tmp_path / "out.jsonl")] == ["a.txt", "b.txt", "c.txt"]
+    slow = Slow(corpus.directory)
+    for name in ("late.jsonl", "other.jsonl.manifest.json"):
+        slow.comes = tmp_path / name
+        with pytest.raises(UserError, match="nothing is overwritten"):
+            export(slow, Export(tmp_path / name.removesuffix(".manifest.json")))
+        assert slow.comes.read_text(encoding="utf-8") == "mine"
+    there = {path.name for path in tmp_path.iterdir()}
+    assert there == {"out.jsonl", done.manifest.name, "late.jsonl", "other.jsonl.manifest.json"}
 
 
 def test_a_failure_leaves_nothing_behind(corpus: AssetRows, tmp_path: Path) -> None:

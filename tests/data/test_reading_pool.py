@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from loresmith.data.readers.record import ReadingRules, Record, Refused
 from loresmith.data.reading.extraction import Extraction
 from loresmith.data.reading.limits import Limits
 from loresmith.data.reading.memory import READER_PACKAGES, Known, KnownFiles
-from loresmith.data.reading.pool import ReadingPool, _ending
+from loresmith.data.reading.pool import OFFLINE, ReadingPool, _ending
 from loresmith.data.reading.sources import LocalFile
 from loresmith.data.reading.units import _made
 from loresmith.data.scan import Entry
@@ -211,3 +212,10 @@ def test_what_is_remembered_depends_on_every_library_that_reads() -> None:
 
     assert all(version(package) for package in READER_PACKAGES)
     assert {"pdf-oxide", "pypdfium2", "chardet", "jinja2", "pyarrow"} <= set(READER_PACKAGES)
+
+
+def test_readers_are_told_to_stay_offline_in_the_words_of_the_hub() -> None:
+    ask = "from huggingface_hub import constants; print(constants.HF_HUB_OFFLINE)"
+    environment = {name: value for name, value in os.environ.items() if not name.endswith("_OFFLINE")}
+    told = subprocess.run([sys.executable, "-c", ask], env={**environment, **OFFLINE}, capture_output=True, check=True)
+    assert told.stdout == b"True\n"

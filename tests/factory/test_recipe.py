@@ -112,6 +112,24 @@ def test_a_relative_location_starts_from_the_recipes_folder(tmp_path: Path) -> N
     assert recipe.steps["file"].config.path == tmp_path / "texts" / "one.txt"  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("sqlite:///faults.db", "sqlite:///{folder}/faults.db"),
+        ("sqlite+pysqlite:///in/faults.db?timeout=3", "sqlite+pysqlite:///{folder}/in/faults.db?timeout=3"),
+        ("sqlite:////faults.db", "sqlite:////faults.db"),
+        ("sqlite:///file:faults.db?uri=true", "sqlite:///file:faults.db?uri=true"),
+        ("sqlite:///:memory:", "sqlite:///:memory:"),
+        ("sqlite:///${FAULTS}", "sqlite:///${FAULTS}"),
+        ("postgresql+pg8000://host/faults", "postgresql+pg8000://host/faults"),
+    ],
+)
+def test_a_file_of_sqlite_starts_from_the_recipes_folder_too(written: str, meant: str, tmp_path: Path) -> None:
+    text = f"name: x\nsteps: {{rows: {{step: ingest-query, url: '{written}', query: SELECT 1 ORDER BY 1}}}}\n"
+    recipe = parse_recipe(load_yaml(text, "recipe.yaml"), tmp_path)
+    assert recipe.steps["rows"].config.url == meant.replace("{folder}", str(tmp_path))  # type: ignore[attr-defined]
+
+
 @settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_a_mutated_recipe_is_understood_or_refused_and_nothing_else(data: st.DataObject) -> None:

@@ -5,6 +5,7 @@ The files are there whole or not at all, and never in the place of others.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -41,6 +42,7 @@ FILE_ENDINGS: Mapping[str, tuple[Format, Compression | None]] = {
 
 _JSON_COLUMNS = ("metadata", "messages", "tools")
 _FILE_BYTES = 1 << 30
+_NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EXDEV, errno.EMLINK})
 
 
 @dataclass(frozen=True)
@@ -104,14 +106,38 @@ def export(asset: AssetRows, wanted: Export) -> Exported:
         making.mkdir()
         _write(asset, wanted, format_, compression, [making / target.name], result)
         _write_manifest(making / manifest.name, result, wanted)
-        # A link is never made over a file that came in the meantime.
-        os.link(making / manifest.name, manifest)
+        _put(making / manifest.name, manifest)
         try:
-            os.link(making / target.name, target)
-        except OSError:
+            _put(making / target.name, target)
+        except BaseException:
             manifest.unlink()
             raise
     return result
+
+
+def _put(made: Path, target: Path) -> None:
+    """Give a file its name; never over one that came in the meantime."""
+    try:
+        os.link(made, target)
+    except FileExistsError:
+        raise UserError("it has come to be there meanwhile, and nothing is overwritten", where=str(target)) from None
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        _put_without_links(made, target)
+
+
+def _put_without_links(made: Path, target: Path) -> None:
+    """The same where links cannot be made (FAT, some network shares): over an empty file that nobody else made."""
+    try:
+        target.touch(exist_ok=False)
+    except FileExistsError:
+        raise UserError("it has come to be there meanwhile, and nothing is overwritten", where=str(target)) from None
+    try:
+        made.replace(target)
+    except BaseException:
+        target.unlink()
+        raise
 
 
 def _to_folder(asset: AssetRows, wanted: Export) -> Exported:

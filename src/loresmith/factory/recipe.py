@@ -21,6 +21,8 @@ from loresmith.validation import validate
 from loresmith.yaml_lines import Mapped, YamlPath, load_yaml, read_yaml
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
+_SQLITE_FILE = re.compile(r"(sqlite(?:\+\w+)?:///)(?!/|file:|:memory:|\$\{).")
+"""The beginning of a URL whose path may be relative; what a variable of the environment holds is not known yet."""
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=64)]
 
 
@@ -212,9 +214,11 @@ def locations(config: type[StepConfig]) -> set[str]:
 
 
 def _located(settings: dict[str, Any], config: type[StepConfig], folder: Path, where: str) -> dict[str, Any]:
-    """The settings with relative locations made absolute, and `~` resolved."""
+    """The settings with relative locations made absolute, and `~` resolved. Of URLs only a file of SQLite has one."""
 
     def absolute(value: Any) -> Any:
+        if isinstance(value, str) and (file := _SQLITE_FILE.match(value)):
+            return f"{file[1]}{absolute(value.removeprefix(file[1]))}"
         if isinstance(value, str) and "://" not in value:
             try:
                 return str((folder / Path(value).expanduser()).absolute())

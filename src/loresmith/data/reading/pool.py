@@ -28,7 +28,7 @@ _PATIENCE_SECONDS = 0.7
 _TASKS_OF_A_WORKER = 2000
 """Then it is replaced: what native libraries leak is no later file's fault."""
 
-OFFLINE = {"HF_HUBOFFLINE": "1", "DO_NOT_TRACK": "1", "no_proxy": "*"}
+OFFLINE = {"HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1", "no_proxy": "*"}
 
 
 @dataclass

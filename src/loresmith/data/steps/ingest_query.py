@@ -28,7 +28,8 @@ class IngestQueryConfig(StepConfig, RightsSettings, RecordSettings):
     url: str = Field(
         json_schema_extra={"location": True},
         description="The database, as SQLAlchemy has it: `postgresql+pg8000://ada:${DB_PASSWORD}@host/faults`. "
-        "`${NAME}` is taken from the environment, and that is how a password is given.",
+        "`${NAME}` is taken from the environment, and that is how a password is given. The file of a relative "
+        "`sqlite:///faults.db` is looked for beside the recipe.",
     )
     query: str = Field(
         min_length=1,
