@@ -32,6 +32,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from benchmarks.data.growth import growth_of
 from benchmarks.data.real_text import real_texts
 from benchmarks.data.rules import documentation
 from loresmith.data.curation.curate import curate
@@ -194,7 +195,7 @@ def growth(size: int) -> dict[str, Any]:
         texts.append(text)
         total += len(text.encode())
     chance.shuffle(texts)
-    per_byte: dict[str, float] = {}
+    taken: dict[int, tuple[float, int]] = {}
     for times in GROWTH:
         part = []
         bytes_ = 0
@@ -206,12 +207,8 @@ def growth(size: int) -> dict[str, Any]:
         for _ in range(2):
             with tempfile.TemporaryDirectory() as name:
                 best.append(_seconds(ours, write_documents(part, Path(name) / "documents"), Path(name) / "work"))
-        per_byte[f"{times}x"] = round(min(best) / bytes_ * 1e9, 2)
-    return {
-        "nanoseconds_per_byte": per_byte,
-        "largest_above_smallest": round(max(per_byte.values()) / min(per_byte.values()) - 1, 3),
-        "megabytes": round(total / 1e6, 1),
-    }
+        taken[times] = min(best), bytes_
+    return {**growth_of(taken), "megabytes": round(total / 1e6, 1)}
 
 
 def main() -> None:

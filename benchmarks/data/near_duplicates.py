@@ -33,6 +33,7 @@ import pyarrow as pa
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from benchmarks.data.growth import growth_of
 from benchmarks.data.real_text import real_texts
 from loresmith.data.duplicates.containment import contained_documents
 from loresmith.data.duplicates.exact_duplicates import exact_duplicates
@@ -230,16 +231,11 @@ def growth(size: int) -> dict[str, Any]:
         )
         texts.insert(chance.randrange(len(texts)), text)
         total += len(text.encode())
-    per_byte: dict[str, float] = {}
+    taken: dict[int, tuple[float, int]] = {}
     for times in GROWTH:
         part = Corpus(texts[: len(texts) * times // GROWTH[-1]], [])
-        best = min(_seconds(part) for _ in range(ROUNDS))
-        per_byte[f"{times}x"] = round(best / part.bytes * 1e9, 3)
-    return {
-        "nanoseconds_per_byte": per_byte,
-        "largest_above_smallest": round(max(per_byte.values()) / min(per_byte.values()) - 1, 3),
-        "megabytes": round(total / 1e6, 1),
-    }
+        taken[times] = min(_seconds(part) for _ in range(ROUNDS)), part.bytes
+    return {**growth_of(taken), "megabytes": round(total / 1e6, 1)}
 
 
 def _seconds(corpus: Corpus) -> float:

@@ -6,12 +6,15 @@ import ast
 import importlib.util
 import json
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from benchmarks.data.growth import growth_of
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = sorted((ROOT / "benchmarks").glob("*.py"))
@@ -80,12 +83,35 @@ def test_of_every_part_of_the_data_room_it_is_known_what_it_promises() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("part", PROMISED)
 def test_each_part_of_the_data_room_gives_its_figures(part: str) -> None:
-    *_, last = run("benchmarks/data.py", "--quick", "--json", "--only", part).splitlines()
-    found: dict[str, Any] = json.loads(last)
+    done = ran("benchmarks/data.py", "--quick", "--json", "--only", part)
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     there = importlib.util.find_spec("datatrove") is not None
     for name in PROMISED[part]:
         if name != "curate_vs_datatrove" or there:
             assert found[name] > 0, name
+    for name, value in found.items():
+        assert (value is None) == (name.endswith("datatrove") and not there), name
+        assert (value is None) == (f"{name}: left out; " in done.stderr), name
+
+
+def test_of_the_data_room_too_what_is_missing_is_null() -> None:
+    parts = runpy.run_path(str(ROOT / "benchmarks" / "data.py"))["PARTS"]
+    growth = {"largest_above_smallest": 0.1}
+    alone = parts["curation"]({"peer": {"ours": {"mb_s": 7.0}}, "growth": growth})
+    assert alone == {"curate_mb_s": 7.0, "curate_growth": 0.1, "curate_vs_datatrove": None}
+    ours = {"mb_s": 40.0, "recall": 1.0, "precision": 0.9}
+    alone = parts["near_duplicates"]({"peer": {"ours": ours, "datatrove": {"missing": "datatrove"}}, "growth": growth})
+    assert {name for name, value in alone.items() if value is None} == {
+        f"near_duplicate_{name}_datatrove" for name in ours
+    }
+
+
+def test_growth_is_that_of_the_time_for_a_byte() -> None:
+    linear = growth_of({1: (0.5, 10**6), 4: (2.0, 4 * 10**6), 16: (8.0, 16 * 10**6)})
+    assert linear == {"nanoseconds_per_byte": {"1x": 500, "4x": 500, "16x": 500}, "largest_above_smallest": 0}
+    for first, last in ((4.0, 5.0), (5.0, 4.0)):  # the smallest may be the slowest, where starting costs
+        found = growth_of({1: (first, 10**6), 4: (16.0, 4 * 10**6), 16: (last * 16, 16 * 10**6)})
+        assert found["largest_above_smallest"] == 0.25
 
 
 @pytest.mark.slow

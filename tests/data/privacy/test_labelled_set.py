@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from functools import lru_cache
+from pathlib import Path
 
 import pytest
 
@@ -38,6 +40,35 @@ def test_recall_and_precision() -> None:
         "ip": 0.7,
     }.items():
         assert result[kind]["recall_bare"] >= recall, kind
+
+
+DOCUMENTED = Path(__file__).resolve().parents[3] / "docs" / "privacy.md"
+ROW = re.compile(r"^\| ([^|]+) \| ([\d.; ]+) \| ([\d.; ]+) \| ([\d.]*) ?\|$", re.MULTILINE)
+
+
+def _kinds(row: str) -> list[list[str]]:
+    """What a row of the table speaks of: kinds that share a figure, for each figure."""
+    row = row.partition(":")[0].removeprefix("of these ")
+    each = [part.split(", ") for part in row.split("; ")]
+    countries = len(each[0][0]) == 2 and each[0][0] != "ip"
+    named = [[f"national_id/{name}" if countries else name for name in part] for part in each]
+    return [["national_id" if name == "national ids" else name for name in part] for part in named]
+
+
+def test_the_figures_are_those_of_the_documentation() -> None:
+    """Or better ones."""
+    table = DOCUMENTED.read_text("utf-8").partition("| kind | recall, told |")[2].partition("\n\n")[0]
+    found = labelled(USUAL, 300)["kinds"]
+    told_of = set()
+    for row, *figures in ROW.findall(table):
+        kinds = _kinds(row)
+        for name, written in zip(("recall_told", "recall_bare", "precision"), figures, strict=True):
+            said = written.strip().split("; ") if written.strip() else []
+            for part, figure in zip(kinds, said * (len(kinds) if len(said) == 1 else 1), strict=bool(said)):
+                for kind in part:
+                    told_of.add(kind)
+                    assert round(found[kind][name], len(figure.partition(".")[2])) >= float(figure), (kind, name)
+    assert told_of == set(found)
 
 
 def test_passages_without_anything_are_left_alone() -> None:
