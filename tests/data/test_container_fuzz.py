@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 import PIL.Image
 import pyarrow as pa
+import pyarrow.parquet
 import pytest
 
 from loresmith.data.decoding import UndecodableError
@@ -22,8 +23,9 @@ from loresmith.data.file_types import file_type
 from loresmith.data.readers.record import Member, ReadingRules, Record, Refused
 from tests.data.archive_files import DELTA, LZMA2, X86, seven_zipped, tarred, zipped
 from tests.data.mail_files import compound_file, mail, outlook_message
+from tests.data.test_arrow import written
 from tests.data.test_media_and_languages import FLAC, M4A, MP3, OPUS, VORBIS, recording
-from tests.data.test_structured_records import as_csv, as_parquet, faults_in_sqlite
+from tests.data.test_structured_records import as_csv, as_parquet, as_sqlite, faults_in_sqlite
 
 MUTATIONS = 40
 SECONDS = 5.0  # of one file; most take a millisecond
@@ -50,6 +52,18 @@ def _picture(form: str) -> bytes:
     return made.getvalue()
 
 
+def _times(form: str) -> bytes:
+    """Uncompressed, so that a damaged byte is a damaged time."""
+    kinds = [pa.timestamp("ns"), pa.timestamp("s", "Europe/Berlin"), pa.date32(), pa.time64("ns"), pa.duration("s")]
+    values = [[number * 10**9 + number for number in range(1, 30)]] + [list(range(1, 30))] * 4
+    table = pa.table({str(kind): pa.array(held, kind) for kind, held in zip(kinds, values, strict=True)})
+    if form == "arrow":
+        return written(table)
+    made = io.BytesIO()
+    pyarrow.parquet.write_table(table, made, compression="none", use_dictionary=False)
+    return made.getvalue()
+
+
 SEEDS: dict[str, bytes] = {
     "a.zip": zipped(_FILES),
     "lzma.zip": zipped(_FILES, 14),
@@ -71,6 +85,11 @@ SEEDS: dict[str, bytes] = {
     "a.jsonl": "\n".join(map(json.dumps, _RECORDS)).encode(),
     "a.parquet": as_parquet(_RECORDS),
     "a.sqlite": faults_in_sqlite(_RECORDS),
+    "searched.sqlite": as_sqlite(
+        "CREATE TABLE t (note); CREATE VIRTUAL TABLE found USING fts5(note);",
+        ("INSERT INTO found VALUES (?)", [(f"note {number}",) for number in range(30)]),
+    ),
+    **{f"times.{form}": _times(form) for form in ("parquet", "arrow")},
     **{f"a.{form.lower()}": _picture(form) for form in ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF")},
     "a.wav": recording(0.01),
     "a.flac": FLAC,

@@ -14,11 +14,12 @@ _LONGEST_SIGNATURE = 12  # lines; netiquette has four
 _WROTE = "wrote|writes|schrieb|a écrit|ha scritto|escribió|escreveu|schreef|skrev|napisał|napsal|kirjoitti|пишет|писал"
 _ATTRIBUTION = re.compile(rf"[^\n]{{0,200}}\b(?:{_WROTE})\b[^\n]{{0,80}}:", re.IGNORECASE)
 _COLON = "[ \u00a0]?: "  # French has a space before it
-# What Outlook puts before the mail that is replied to, which it does not mark otherwise. Underscores alone divide anything.
+# What Outlook puts before the mail that is replied to, which it does not mark otherwise; underscores divide all sorts
 _FORWARDED = re.compile(
     r"^[ \t]*-{2,}[ \t]*(?:Original Message|Forwarded message|Ursprüngliche Nachricht|Weitergeleitete Nachricht|"
     r"Message d'origine|Mensaje original|Messaggio originale)[ \t]*-{2,}[ \t]*\n"
-    rf"|^[ \t]*_{{20,}}[ \t]*\n(?:[ \t]*\n){{0,2}}\*?(?:From|Von|De|Da|Van|Från|Fra|Od|От){_COLON}[^\n]+\n[^\n:]{{1,20}}:"
+    rf"|^[ \t]*_{{20,}}[ \t]*\n(?:[ \t]*\n){{0,2}}\*?(?:From|Von|De|Da|Van|Från|Fra|Od|От){_COLON}"
+    r"[^\n]+\n[^\n:]{1,20}:"
     rf"|^(?:From|Von|De|Da){_COLON}[^\n]+\n(?:Sent|Date|Gesendet|Datum|Envoyé|Enviado|Inviato|Data){_COLON}[^\n]+\n"
     rf"(?:To|An|À|Para|A){_COLON}",
     re.MULTILINE | re.IGNORECASE,

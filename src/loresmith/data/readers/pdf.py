@@ -189,7 +189,7 @@ def _information(document: PdfDocument) -> dict[str, Any]:
 
 
 def _said(document: PdfDocument, key: str) -> str:
-    """What is said of the document under a key. Not by get_metadata_value, to which half of a surrogate pair is an error."""
+    """What is said of the document under a key. To `get_metadata_value` half of a surrogate pair is an error."""
     from pypdfium2 import raw
 
     size = raw.FPDF_GetMetaText(document.raw, key.encode(), None, 0)
