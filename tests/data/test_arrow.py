@@ -82,6 +82,12 @@ def test_a_small_file_does_not_become_a_large_one() -> None:
     assert found[-1].reason == "unpacks to too much"
 
 
+def test_a_column_whose_name_is_no_text_is_damage() -> None:
+    data = written(pa.table({"text": ["a"], "column": [1]}))
+    (refused,) = read(data.replace(b"column", b"colum\xff"))
+    assert refused.reason == "damaged"
+
+
 def test_two_columns_of_one_name_are_refused() -> None:
     table = pa.Table.from_arrays([pa.array(["x"]), pa.array(["y"])], names=["text", "text"])
     assert [each.reason for each in read(written(table))] == ["damaged"]

@@ -65,7 +65,7 @@ class ArrowRows:
         self._allowance = allowance
         with damage():
             schema, self._batches = _opened(data)
-        self.names: list[str] = list(schema.names)
+            self.names: list[str] = list(schema.names)
         if len(set(self.names)) < len(self.names):
             raise DamagedTableError("two columns have the same name")
 

@@ -39,10 +39,10 @@ def _value(scalar: Any) -> Any:
     if isinstance(scalar, pyarrow.StructScalar):
         return {name: _value(inner) for name, inner in scalar.items()}
     if isinstance(scalar, pyarrow.ListScalar):
-        inside = [_value(inner) for inner in scalar.values]
+        inside = [_value(inner) for inner in scalar.values or ()]
         is_map = isinstance(scalar, pyarrow.MapScalar)
         return [tuple(entry.values()) for entry in inside] if is_map else inside
-    held = getattr(scalar, "value", None)
+    held: Any = getattr(scalar, "value", None)
     if isinstance(held, pyarrow.Scalar):  # of a dictionary, a union or a run
         return _value(held)
     if pyarrow.types.is_duration(scalar.type):
@@ -63,6 +63,7 @@ def _finer(type_: Any, nanoseconds: int) -> Any:
     import pyarrow
 
     microseconds, rest = divmod(nanoseconds, 1000)
+    known: Any
     if pyarrow.types.is_time(type_):
         known = pyarrow.scalar(microseconds, pyarrow.time64("us")).as_py()
     else:
