@@ -43,7 +43,7 @@ _BOUNDS = {
 """The same, with what the errors say of the bounds."""
 
 _KEY = "[key]"
-_WAY = re.compile(r"str|[A-Z]\w*|[\w-]*\[.*", re.DOTALL)
+_WAY = re.compile(r"(constrained-)?str|[A-Z]\w*|[\w-]*\[.*", re.DOTALL)
 """What pydantic puts into a place for one of several ways to write a value, and for a key: no field is called so."""
 
 _NAMED = ("missing", "extra_forbidden")
