@@ -45,7 +45,7 @@ def test_each_path_computes_what_the_reference_does(
 ) -> None:
     directory = write_tiny(tmp_path, model_type, dtype)
     engine = TorchEngine(directory, dtype=dtype, slots=8, window=WINDOW)
-    assert engine.facts.path == path
+    assert engine.facts.path in (path, f"{path}, compiled")  # where functions can be compiled
     comparison = compared(engine, directory)
     assert comparison.because() == []
     assert comparison.tokens > 300
