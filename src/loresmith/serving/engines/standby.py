@@ -98,9 +98,10 @@ async def spawn(threads: int, *arguments: str) -> asyncio.subprocess.Process:
 def engine_environment(threads: int) -> dict[str, str]:
     """What the variables of an engine's process are: ours, and what makes it fast.
 
-    glibc is asked for huge pages, since weights, keys and values are read whole for every token, and GNU's OpenMP to let
-    go of a core soon: a thread that waits for others turns idly for milliseconds, and where two engines share cores
-    they wait for one another most of the time. Elsewhere, and where an operator has set something else, nothing is asked.
+    glibc is asked for huge pages, since weights, keys and values are read whole for every token, and GNU's OpenMP to
+    let go of a core soon: a thread that waits for others turns idly for milliseconds, and where two engines share
+    cores they wait for one another most of the time. Elsewhere, and where an operator has set something else, nothing
+    is asked.
     """
     threading = {"OMP_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "false"}
     return {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1", "GOMP_SPINCOUNT": "1000", **os.environ, **threading}
