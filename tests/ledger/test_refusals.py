@@ -10,6 +10,7 @@ import struct
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ import sqlalchemy as sql
 
 from loresmith.errors import Failure, LoresmithError, UserError
 from loresmith.ledger import Ledger
+from loresmith.ledger.database import Database
 from loresmith.ledger.schema import LOG_HEAD
 from tests.ledger.disks import powerless, small_disk
 from tests.ledger.places import AT, Place, add_asset, furnish
@@ -24,6 +26,7 @@ from tests.ledger.postgres import PostgresServer, plain_engine
 from tests.ledger.processes import Child, in_child
 
 MEGABYTE = b"x" * (1 << 20)
+REPLACED = r"ledger\.db: .*replaced or removed while it was open"
 
 
 def fill(ledger: Ledger, place: Place, text: bytes) -> Failure:
@@ -198,11 +201,54 @@ def test_a_ledger_that_is_replaced_while_it_is_open_is_used_no_more(tmp_path: Pa
             file.rename(aside)
             replace()
             for use_it in (ledger.credentials.version, lambda: ledger.audit_records.note("something", "else")):
-                with pytest.raises(Failure, match=r"ledger\.db: .*replaced or removed while it was open"):
+                with pytest.raises(Failure, match=REPLACED):
                     use_it()
             aside.rename(file)
             ledger.audit_records.note("something", "else")
         assert ledger.log.verify().first_bad is None
+
+
+def test_a_ledger_that_was_away_for_a_while_is_used_again(tmp_path: Path) -> None:
+    """Whoever asks meanwhile makes no file in its place."""
+    place = Place(tmp_path)
+    file, aside = tmp_path / "ledger.db", tmp_path / "aside.db"
+    with place.open(create=True) as ledger:
+        furnish(ledger, place)
+    with closing(Database(place.database)) as database:
+        with database.read():  # so that those who ask now need another connection
+            file.rename(aside)
+            for _ in range(3):
+                with pytest.raises(Failure, match=REPLACED), database.read():
+                    pass
+                assert not file.exists()
+            aside.rename(file)
+        with database.read() as one, database.read() as another, database.write_aside() as writer:
+            assert all(size(connection) for connection in (one, another, writer))
+
+
+def test_a_connection_to_a_file_that_lay_in_the_ledgers_place_is_not_kept(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    file, aside = tmp_path / "ledger.db", tmp_path / "aside.db"
+    with place.open(create=True) as ledger:
+        furnish(ledger, place)
+    with closing(Database(place.database)) as database:
+
+        def replaced(*_: object) -> None:
+            file.rename(aside)
+            file.touch()
+
+        with database.read():
+            sql.event.listen(database.engine, "do_connect", replaced, once=True)
+            with pytest.raises(Failure, match=REPLACED), database.read():
+                pass
+            aside.rename(file)
+        with database.read() as one, database.read() as another:
+            assert size(one)
+            assert size(another)
+
+
+def size(connection: sql.Connection) -> int:
+    return int(connection.execute(sql.select(LOG_HEAD.c.size)).scalar_one())
 
 
 def test_what_the_system_says_of_a_ledgers_file_is_told_in_our_words(tmp_path: Path) -> None:
@@ -214,7 +260,7 @@ def test_what_the_system_says_of_a_ledgers_file_is_told_in_our_words(tmp_path: P
         furnish(ledger, place)
         folder.rename(aside)
         folder.write_text("a file where the folder was")
-        with pytest.raises(Failure, match=r"ledger\.db: .*replaced or removed while it was open"):
+        with pytest.raises(Failure, match=REPLACED):
             ledger.credentials.version()
         folder.unlink()
         folder.mkdir()

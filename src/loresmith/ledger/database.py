@@ -63,10 +63,9 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A transaction that sees one state of the ledger throughout, and delays nobody."""
-        with database_faults(self.where), self.engine.connect() as connection, connection.begin():
+        with self._transaction("BEGIN") as connection:
             if not self.path:
                 connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            self._require_its_file()
             with row_faults(self.where):
                 yield connection
 
@@ -87,12 +86,23 @@ class Database:
         """A transaction on the operational tables, which the log does not cover (claims, heartbeats)."""
         if not self.writable:
             raise Failure("the ledger cannot be written: it is read-only", where=self.where)
+        with self._transaction("BEGIN IMMEDIATE") as connection:
+            yield connection
+
+    @contextmanager
+    def _transaction(self, begin: str) -> Iterator[Connection]:
+        """A transaction on the file that was opened first, and on no other that lies at its path by now."""
+        self._require_its_file()
         with (
             database_faults(self.where),
-            self.engine.connect().execution_options(begin="BEGIN IMMEDIATE") as connection,
+            self.engine.connect().execution_options(begin=begin) as connection,
             connection.begin(),
         ):
-            self._require_its_file()
+            try:
+                self._require_its_file()
+            except Failure:
+                connection.invalidate()  # it may lead to another file, and the pool must not keep it
+                raise
             yield connection
 
     def _file_there(self) -> tuple[int, int] | None:
@@ -119,6 +129,7 @@ class Database:
                 raise UserError("there is no ledger here", where=str(path), hint="make one with `loresmith init`")
             with file_faults(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
+                path.touch(mode=0o644)
             return
         if path.is_dir():
             raise UserError("this is a directory, not a ledger", where=str(path))
@@ -209,14 +220,15 @@ def _version(connection: Connection) -> str | None:
 
 
 def _sqlite_engine(url: URL, path: Path, lock_wait: float, *, writable: bool) -> Engine:
-    target = url
+    # A file that has gone is not made anew: an empty one would stand where the ledger has to be put back.
+    query = {"mode": "rw", "uri": "true"}
     if not writable:
         # A ledger that was closed properly has no write-ahead file. SQLite would want to make one, and cannot here;
         # told that nothing can change, it does not.
         log = path.with_name(path.name + "-wal")
         settled = not (log.exists() and log.stat().st_size)
-        query = {"mode": "ro", "uri": "true"} | ({"immutable": "1"} if settled else {})
-        target = url.set(database="file:" + quote(str(path)), query={**url.query, **query})
+        query |= {"mode": "ro"} | ({"immutable": "1"} if settled else {})
+    target = url.set(database="file:" + quote(str(path)), query={**url.query, **query})
     engine = sql.create_engine(target, connect_args={"timeout": lock_wait})
 
     @sql.event.listens_for(engine, "connect")
