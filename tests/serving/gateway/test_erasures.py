@@ -127,6 +127,18 @@ def test_what_is_erased_is_found_no_more_within_five_seconds(home: Path) -> None
     in_workspace(home, configured(home, **RETRIEVAL, **EMBEDDINGS), story, said.append)
 
 
+def test_an_index_that_was_erased_a_moment_ago_finds_nothing(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A part of it that nobody had asked yet lies nowhere any more: that is no fault to tell of."""
+    monkeypatch.setattr(working, "WATCH_SECONDS", 60)
+    index(home)
+
+    async def story(gateway: Gateway) -> None:
+        await asyncio.to_thread(erase, home, "letter.md")
+        assert found(gateway) == []
+
+    in_workspace(home, configured(home, **RETRIEVAL), story)
+
+
 def test_guards_go_on_without_what_they_were_made_from(home: Path) -> None:
     """They quote nobody; without them, answers would go out that they stop."""
     made = hashes(home)

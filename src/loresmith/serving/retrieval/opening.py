@@ -7,6 +7,7 @@ from datetime import date
 
 from loresmith.errors import UserError
 from loresmith.ledger import Ledger
+from loresmith.ledger.erasures import effect_of
 from loresmith.serving.retrieval.layout import read_facts
 from loresmith.serving.retrieval.retriever import Retriever
 
@@ -28,8 +29,12 @@ def open_index(ledger: Ledger, reference: str, threads: int = 1, today: Callable
     asset = ledger.assets.find(reference, kind=KIND)
     directory = ledger.assets.directory(asset.digest)
     facts = read_facts(directory)
+
+    def erased() -> bool:
+        return effect_of(ledger.erasures.marks().get(asset.digest, ())) == "erased"
+
     if facts.embedder is None or facts.embedder.kind == "onnx":
-        return Retriever.open(directory, threads=threads, today=today, asset=asset.digest)
+        return Retriever.open(directory, threads=threads, today=today, asset=asset.digest, erased=erased)
     from loresmith.serving.retrieval.embedders.model_embedder import ModelEmbedder
 
     try:
@@ -38,4 +43,5 @@ def open_index(ledger: Ledger, reference: str, threads: int = 1, today: Callable
         raise UserError(
             f"the model that made the vectors of this index is not here: {error.what}", where=reference, hint=error.hint
         ) from None
-    return Retriever.open(directory, ModelEmbedder(model, facts.embedder.digest), today=today, asset=asset.digest)
+    embedder = ModelEmbedder(model, facts.embedder.digest)
+    return Retriever.open(directory, embedder, today=today, asset=asset.digest, erased=erased)

@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from threading import Lock
 
-from loresmith.errors import UserError
+from loresmith.errors import Failure, UserError
 from loresmith.serving.retrieval.embedders.embedder import Embedder, Vectors
 from loresmith.serving.retrieval.layout import EMBEDDER, IndexFacts, PartitionFacts, read_facts
 from loresmith.serving.retrieval.partition import Partition
@@ -56,6 +56,7 @@ class Retriever:
         embedder: Embedder | None,
         today: Callable[[], date] | None = None,
         asset: str = "",
+        erased: Callable[[], bool] = lambda: False,
     ) -> None:
         self.facts = facts
         self.embedder = embedder
@@ -63,6 +64,7 @@ class Retriever:
         self.withdrawn = False
         self._directory = directory
         self._today = today or _calendar()
+        self._erased = erased
         self._opened: dict[str, Partition] = {}
         # One each: nobody waits while a partition is opened that they may not see.
         self._opening = {each.folder: Lock() for each in facts.partitions}
@@ -76,6 +78,7 @@ class Retriever:
         threads: int = 1,
         today: Callable[[], date] | None = None,
         asset: str = "",
+        erased: Callable[[], bool] = lambda: False,
     ) -> Retriever:
         """Open an `index` asset; its partitions are opened when somebody asks who may see them.
 
@@ -85,6 +88,7 @@ class Retriever:
             threads: CPU threads for one call of such an embedder.
             today: the day, by which documents are left out that may not be kept any more.
             asset: its digest in a workspace.
+            erased: whether something of it is erased by now. Asked where a partition cannot be opened.
 
         Raises:
             UserError: it is no index, or the embedder is not the one that made it, or is not given or not installed.
@@ -100,7 +104,7 @@ class Retriever:
             raise UserError(
                 f"this index was made with the embedder {facts.embedder.name}; {given}", where=str(directory)
             )
-        return cls(directory, facts, embedder if facts.embedder is not None else None, today, asset)
+        return cls(directory, facts, embedder if facts.embedder is not None else None, today, asset, erased)
 
     def withdraw(self) -> None:
         """Find nothing any more, for nobody; the embedder goes on. For an index of which something was erased: what is
@@ -145,7 +149,7 @@ class Retriever:
         """
         if self.withdrawn:
             return []
-        visible = [self._partition(facts) for facts in self.facts.partitions if labels.issuperset(facts.labels)]
+        visible = self._visible(labels)
         if not visible or limit < 1:
             return []
         question = self.embedder.embed([query], question=True)[0] if self.embedder is not None else None
@@ -170,6 +174,14 @@ class Retriever:
             )
             for number, hit in enumerate(order[:limit], 1)
         ]
+
+    def _visible(self, labels: frozenset[str]) -> list[Partition]:
+        try:
+            return [self._partition(facts) for facts in self.facts.partitions if labels.issuperset(facts.labels)]
+        except Failure:
+            if self._erased():
+                return []  # as for everybody, once this is withdrawn
+            raise
 
     def _partition(self, facts: PartitionFacts) -> Partition:
         found = self._opened.get(facts.folder)
