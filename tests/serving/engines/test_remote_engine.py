@@ -6,6 +6,7 @@ import datetime
 import json
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,7 @@ def test_stop_strings_are_looked_for_here(served: Served, tiny_directory: Path) 
     until(lambda: bool(served[0].cancelled))  # the server need not write on
 
 
-def until(condition: Any, seconds: float = 10) -> None:
+def until(condition: Any, seconds: float = 60) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end
@@ -166,7 +167,7 @@ def test_errors_before_the_first_token_are_tried_again(served: Served, tiny_dire
 
 
 def ended(engine: RemoteEngine, id_: str) -> Any:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while time.monotonic() < end:
         for emission in engine.step():
             if emission.id == id_ and emission.finished is not None:
@@ -208,7 +209,7 @@ def test_a_server_that_stalls_in_the_middle_is_given_up_and_counted(served: Serv
     engine.add(request("next"))
     said: list[Any] = []
     while not (said and said[-1].finished):
-        assert time.monotonic() - begun < 15
+        assert time.monotonic() - begun < 60
         said += [emission for emission in engine.step() if emission.id == "it"]
     assert sum(len(emission.tokens) for emission in said) > 0
     assert (said[-1].finished, len(server.bodies)) == ("failed", asked + 1)
@@ -222,24 +223,34 @@ def test_a_server_that_stalls_in_the_middle_is_given_up_and_counted(served: Serv
 
 def test_a_hanging_server_is_given_up_and_left_alone_until_it_answers(served: Served, tiny_directory: Path) -> None:
     server, url = served
-    engine = remote(tiny_directory, url, first_seconds=0.2, attempts=1, failures=2, pause_seconds=0.5)
+    patient, soon = (remote(tiny_directory, url, attempts=1, failures=2, pause_seconds=pause) for pause in (600, 0.5))
     server.hangs = True
-    for name in ("first", "second"):
-        engine.add(request(name))
-        last = ended(engine, name)
-        assert last.finished == "failed"
-        assert "nothing for too long" in (last.error or "")
+    for engine in (patient, soon):
+        with in_a_hurry(engine):
+            for name in ("first", "second"):
+                engine.add(request(name))
+                last = ended(engine, name)
+                assert last.finished == "failed"
+                assert "nothing for too long" in (last.error or "")
     asked = len(server.bodies)
-    begun = time.monotonic()
-    engine.add(request("third"))
-    assert "does not answer" in (ended(engine, "third").error or "")
-    assert time.monotonic() - begun < 0.2
-    assert len(server.bodies) == asked
+    patient.add(request("third"))
+    assert "does not answer" in (ended(patient, "third").error or "")
+    assert len(server.bodies) == asked  # it was not even tried
 
     server.hangs = False
     server.stop_hanging.set()
-    time.sleep(0.5)
-    assert answers(engine, [request("back")])["back"].finished in ("stop", "length")
+    until(lambda: not soon.trouble)
+    assert answers(soon, [request("back")])["back"].finished in ("stop", "length")
+    assert patient.trouble
+
+
+@contextmanager
+def in_a_hurry(engine: RemoteEngine) -> Iterator[None]:
+    """While the first token is not waited for long. An engine that starts waits for one, however slow the machine."""
+    usual = engine._server
+    engine._server = usual.model_copy(update={"first_seconds": 0.2})
+    yield
+    engine._server = usual
 
 
 def test_a_server_is_looked_after_while_nobody_asks(
@@ -254,10 +265,8 @@ def test_a_server_is_looked_after_while_nobody_asks(
     looks = server.looks
     until(lambda: server.looks >= looks + 4)
     assert engine.trouble == "the server that computes it does not answer"
-    begun = time.monotonic()
     engine.add(request("too early"))
     assert "does not answer" in (ended(engine, "too early").error or "")
-    assert time.monotonic() - begun < 0.5
     assert len(server.bodies) == asked  # it was not even tried
 
     server.broken = False
@@ -275,10 +284,11 @@ def test_a_server_that_is_there_and_does_not_answer_is_not_trusted_by_its_looks(
 ) -> None:
     monkeypatch.setattr(remote_engine, "HEALTH_SECONDS", 0.05)
     server, url = served
-    engine = remote(tiny_directory, url, failures=1, attempts=1, first_seconds=0.2, pause_seconds=600)
+    engine = remote(tiny_directory, url, failures=1, attempts=1, pause_seconds=600)
     server.hangs = True
-    engine.add(request("hangs"))
-    ended(engine, "hangs")
+    with in_a_hurry(engine):
+        engine.add(request("hangs"))
+        ended(engine, "hangs")
     looks = server.looks
     until(lambda: server.looks >= looks + 4)
     assert engine.trouble
