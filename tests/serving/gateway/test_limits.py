@@ -6,7 +6,7 @@ import json
 import select
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import yaml
 from loresmith import Workspace
 from loresmith.sdk.calls.audit import SEARCH
 from loresmith.serving.audit.record import AuditRecord
+from tests.serving.gateway.engine_processes import held
 from tests.serving.gateway.gateways import RunningGateway, make_key, make_workspace, write_config
 from tests.serving.gateway.house import chat, wait_until
 from tests.serving.gateway.records import records_of
@@ -55,17 +56,15 @@ class Narrow:
     def occupied(self) -> Iterator[None]:
         """While somebody else is answered, who goes away at the end."""
         wait_until(lambda: not is_refused(self))  # whoever was answered before has been gone for a moment only
-        with self.send({**ENDLESS, "stream": True}) as connection:
-            begun = b""
-            while begun.count(b"data: ") < 3:
-                begun += (piece := connection.recv(4096))
-                assert piece, begun
-            yield
-            connection.setblocking(False)
-            with suppress(BlockingIOError):
-                while True:
-                    begun = begun[-10:] + connection.recv(1 << 16)
-                    assert b"[DONE]" not in begun, "it was over too soon to keep anybody waiting"
+        with ExitStack() as engine:
+            with self.send({**ENDLESS, "stream": True}) as connection:
+                begun = b""
+                while begun.count(b"data: ") < 3:
+                    begun += (piece := connection.recv(4096))
+                    assert piece, begun
+                engine.enter_context(held(self.gateway))
+                assert b"[DONE]" not in begun
+                yield
 
     def send(self, body: dict[str, Any]) -> socket.socket:
         """A connection over which a chat was asked for."""
@@ -124,8 +123,8 @@ def waiting(narrow: Narrow, body: dict[str, Any]) -> Iterator[None]:
 def test_who_leaves_while_waiting_leaves_the_place(narrow: Narrow, streamed: bool) -> None:
     with narrow.occupied():
         with waiting(narrow, {**chat(), "stream": streamed}):
-            assert is_refused(narrow)
-        wait_until(lambda: not is_refused(narrow), 10)
+            wait_until(lambda: is_refused(narrow))
+        wait_until(lambda: not is_refused(narrow))
     with narrow.client() as client:
         assert client.post("/v1/chat/completions", json=chat()).status_code == 200
 
@@ -148,7 +147,7 @@ def test_an_answer_is_no_longer_than_the_gateway_lets_it(narrow: Narrow) -> None
         assert (said["usage"]["completion_tokens"], said["choices"][0]["finish_reason"]) == (7, "length")
         streamed = {**ENDLESS, "stream": True, "stream_options": {"include_usage": True}}
         stream = Stream(narrow.gateway, narrow.key, streamed)
-        stream.thread.join(30)
+        stream.thread.join(60)
         assert (stream.events[-1]["usage"]["completion_tokens"], stream.done) == (7, True)
     with narrow.client() as client:
         assert client.post("/v1/chat/completions", json=chat()).json()["usage"]["completion_tokens"] <= 4
@@ -182,10 +181,12 @@ def test_what_takes_too_long_ends_and_says_so(narrow: Narrow) -> None:
         ended = outcome(narrow, whole.headers["x-request-id"])
         assert (ended.status, ended.error) == (408, "the time limit")
 
-        stream = Stream(narrow.gateway, narrow.key, {**ENDLESS, "stream": True})
-        stream.thread.join(30)
-        assert stream.failure is None  # the stream itself is whole
-        assert stream.begun
+        for _ in range(30):  # a busy machine may say nothing for a second
+            stream = Stream(narrow.gateway, narrow.key, {**ENDLESS, "stream": True})
+            stream.thread.join(60)
+            assert stream.failure is None  # the stream itself is whole
+            if stream.begun:
+                break
         assert (stream.events[-1]["error"], stream.done) == (TIMED_OUT, False)
         ended = outcome(narrow, stream.response)
         assert (ended.status, ended.error) == (408, "the time limit")
@@ -194,7 +195,7 @@ def test_what_takes_too_long_ends_and_says_so(narrow: Narrow) -> None:
         assert ended.completion_tokens > 0
 
         # Whoever comes next finds the place free.
-        assert client.post("/v1/chat/completions", json=chat(max_tokens=1)).status_code == 200
+        wait_until(lambda: client.post("/v1/chat/completions", json=chat(max_tokens=1)).status_code == 200)
 
 
 def test_applications_catch_a_stream_that_takes_too_long(narrow: Narrow) -> None:
@@ -208,9 +209,12 @@ def test_applications_catch_a_stream_that_takes_too_long(narrow: Narrow) -> None
         numbers = {"type": "array", "items": {"type": "integer"}, "minItems": 3000}
         schema = {"type": "object", "properties": {"n": numbers}, "required": ["n"], "additionalProperties": False}
         form = {"format": {"type": "json_schema", "name": "numbers", "schema": schema}}
-        events = list(
-            application.responses.create(model="acme", input="Hi", stream=True, max_output_tokens=3900, text=form)
-        )
+        asked: dict[str, Any] = {"model": "acme", "input": "Hi", "max_output_tokens": 3900, "text": form}
+        events: list[Any] = []
+        for _ in range(30):  # a busy machine may not have begun within a second
+            with suppress(openai.APIStatusError):
+                events = list(application.responses.create(**asked, stream=True))
+                break
         assert events[-1].type == "response.failed"
         assert "took longer than 1 seconds" in events[-1].response.error.message
         assert outcome(narrow, events[-1].response.id).status == 408
@@ -239,16 +243,17 @@ def test_who_leaves_is_not_taken_for_late(narrow: Narrow) -> None:
 
 def test_a_stream_outlives_a_change_of_the_policy(narrow: Narrow) -> None:
     stream = Stream(narrow.gateway, narrow.key, {**ENDLESS, "stream": True})
-    wait_until(lambda: stream.begun)
+    wait_until(lambda: stream.begun, pause=0.005)
     (narrow.config.parent / "own.cedar").write_text(
         'forbid (principal == User::"ada", action == Action::"complete", resource);\n'
     )
     policy = {"administrators": ["admins"], "files": ["own.cedar"]}
     quotas = {"running": 2, "waiting": 0}
-    with narrow.configured(policy=policy, quotas=quotas), narrow.client() as client:
+    with held(narrow.gateway), narrow.configured(policy=policy, quotas=quotas), narrow.client() as client:
         refused = client.post("/v1/chat/completions", json=chat())
         assert (refused.status_code, refused.json()["error"]["code"]) == (404, "model_not_found")
         assert not stream.done, "it was over too soon to tell"
+    with narrow.configured(policy=policy, quotas=quotas):
         stream.thread.join(60)
         assert (stream.failure, stream.done) == (None, True)
         assert stream.events[-1]["choices"][0]["finish_reason"] == "length"
