@@ -28,5 +28,11 @@ def held(gateway: RunningGateway) -> Iterator[None]:
 
 
 def processor_seconds(gateway: RunningGateway) -> float:
-    """What its engines have used of processors so far. Other than time, it is the same on a machine that is busy."""
-    return sum(sum(psutil.Process(process).cpu_times()[:2]) for process in engines(gateway))
+    """What the engines that it began with have used of processors so far: the same on a machine that is busy."""
+    used = 0.0
+    for number in engines(gateway):
+        with suppress(psutil.NoSuchProcess):
+            process = psutil.Process(number)
+            if "--libraries" not in process.cmdline():  # else it was put in waiting, and may still be loading
+                used += sum(process.cpu_times()[:2])
+    return used

@@ -90,18 +90,23 @@ def test_who_goes_away_frees_the_slot(house: House) -> None:
     one = processor_seconds(house.gateway) - spent
     whole = body.replace(b'"stream": true', b'"stream":false')
     for payload in (sent, sent.replace(body, whole)):  # streamed, and not
-        connections = []
-        for _ in range(8):  # all the slots there are
-            connection = socket.create_connection((host, int(port)))
-            connection.sendall(payload)
-            connections.append(connection)
-        wait_until(lambda: work_of(house) == 8, pause=0.005)
-        with held(house.gateway):  # nobody's answer is over before they have gone
-            assert work_of(house) == 8
-            for connection in connections:
-                connection.close()
-            wait_until(lambda: work_of(house) == 0)
-            spent = processor_seconds(house.gateway)
+        at_work = 0
+        for _ in range(10):  # where this is slow to look, some are over
+            connections = []
+            for _ in range(8):  # all the slots there are
+                connection = socket.create_connection((host, int(port)))
+                connection.sendall(payload)
+                connections.append(connection)
+            wait_until(lambda: work_of(house) >= 7, pause=0.005)
+            with held(house.gateway):
+                at_work = int(work_of(house))
+                for connection in connections:
+                    connection.close()
+                wait_until(lambda: work_of(house) == 0)
+                spent = processor_seconds(house.gateway)
+            if at_work == 8:
+                break
+        assert at_work == 8
         with house.client() as client:
             assert client.post("/v1/chat/completions", json=chat(max_tokens=1)).status_code == 200
         # Of the engine's slots too: it did not first write to their ends what nobody hears.

@@ -56,15 +56,14 @@ class Narrow:
     def occupied(self) -> Iterator[None]:
         """While somebody else is answered, who goes away at the end."""
         wait_until(lambda: not is_refused(self))  # whoever was answered before has been gone for a moment only
-        with ExitStack() as engine:
-            with self.send({**ENDLESS, "stream": True}) as connection:
-                begun = b""
-                while begun.count(b"data: ") < 3:
-                    begun += (piece := connection.recv(4096))
-                    assert piece, begun
-                engine.enter_context(held(self.gateway))
-                assert b"[DONE]" not in begun
-                yield
+        with ExitStack() as engine, self.send({**ENDLESS, "stream": True}) as connection:
+            begun = b""
+            while begun.count(b"data: ") < 3:
+                begun += (piece := connection.recv(4096))
+                assert piece, begun
+            engine.enter_context(held(self.gateway))
+            assert b"[DONE]" not in begun
+            yield
 
     def send(self, body: dict[str, Any]) -> socket.socket:
         """A connection over which a chat was asked for."""
