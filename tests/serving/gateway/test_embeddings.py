@@ -6,7 +6,6 @@ import base64
 import concurrent.futures
 import json
 import socket
-import time
 from pathlib import Path
 from typing import Any
 
@@ -159,19 +158,19 @@ def test_who_leaves_pays_for_what_was_begun(face: Face) -> None:
 
 
 def test_others_are_answered_while_it_computes(face: Face) -> None:
-    many = ["The filter of the pump is behind the panel. " * 20] * 25
     with concurrent.futures.ThreadPoolExecutor(1) as pool, face.gateway.client(face.bob) as client:
         client.get("/health")
-        embedding = pool.submit(face.openai().embeddings.create, model="meaning", input=many)
-        waits = []
-        while not embedding.done():
-            begun = time.monotonic()
-            assert client.get("/health").status_code == 200
-            waits.append(time.monotonic() - begun)
-            time.sleep(0.02)
-        assert len(embedding.result().data) == 25
-    assert len(waits) > 5
-    assert sorted(waits)[len(waits) // 2] < 0.25
+        for number in (25, 50, 100, 200):  # a fast machine is done too soon with few
+            many = ["The filter of the pump is behind the panel. " * 20] * number
+            embedding = pool.submit(face.openai().embeddings.create, model="meaning", input=many)
+            answered = 0
+            while not embedding.done():
+                assert client.get("/health").status_code == 200
+                answered += 1
+            assert len(embedding.result().data) == number
+            if answered > 20:
+                break
+    assert answered > 20  # were they kept waiting until it is done, there would be two at most
 
 
 def test_an_embedder_follows_its_release(face: Face, tmp_path: Path) -> None:
