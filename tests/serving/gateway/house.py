@@ -161,7 +161,7 @@ def work_of(house: House, who: str = "user:of-admins") -> float:
     return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith("loresmith_requests_at_work{"))
 
 
-def wait_until(what: Any, seconds: float = 30, pause: float = 0.05) -> float:
+def wait_until(what: Any, seconds: float = 60, pause: float = 0.05) -> float:
     """Wait until something is so; returns after how many seconds it was."""
     begun = time.monotonic()
     while not what():
