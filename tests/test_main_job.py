@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import resource
 import subprocess
 import sys
 import sysconfig
@@ -194,9 +195,10 @@ def test_a_document_is_followed_from_its_file_to_the_models_that_saw_it(job: Job
 
 
 def test_a_second_run_finds_everything_done(job: Job) -> None:
-    began = time.monotonic()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     again = job.answer("run", str(job.recipe))
-    assert time.monotonic() - began < 30
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 15
     assert {step["state"] for step in again["steps"]} == {"cached"}
 
 
@@ -263,6 +265,22 @@ def test_the_released_model_is_reproduced_from_the_snapshot_of_its_sources(job: 
     assert (receipts[-1]["kind"], receipts[-1]["passed"]) == ("reproduction", True)
 
 
+def killed_at_work(job: Job, step: str, after: float) -> bool:
+    """Start a job and kill it while a step is under way; or, and that is told, when the step is over already."""
+    process = job.start("run", str(job.recipe))
+    try:
+        while not job.is_at_work(step):
+            assert process.poll() is None, process.communicate()
+            if job.has_finished(step):
+                return False
+            time.sleep(0.005)
+        time.sleep(after)
+        return True
+    finally:
+        process.kill()
+        process.communicate()
+
+
 STEPS = ("files", "corpus", "tokenizer", "tokens", "floor", "base", "report")
 WRITING = {"files", "corpus", "tokens", "base"}
 """Steps that write as they go."""
@@ -273,22 +291,13 @@ def test_killed_in_its_steps_it_ends_with_the_same_model(
     job: Job, no_sockets: Path, tmp_path: Path, steps: tuple[str, ...]
 ) -> None:
     expected = job.answer("assets", "show", "small")["asset"]["digest"]
-    other = Job(tmp_path / "killed", no_sockets)
     draw = random.Random(11)
-    killed_at_work = []
-    for step in steps:
-        process = other.start("run", str(other.recipe))
-        while not other.is_at_work(step):
-            assert process.poll() is None, process.communicate()
-            if other.has_finished(step):
-                break
-            time.sleep(0.005)
-        else:
-            killed_at_work.append(step)
-            time.sleep(draw.uniform(0, 0.1))
-        process.kill()
-        process.communicate()
-    assert WRITING & set(steps) <= set(killed_at_work)
+    for number in range(5):  # where a step was over before anybody looked, all begins anew
+        other = Job(tmp_path / f"killed-{number}", no_sockets)
+        at_work = {step for step in steps if killed_at_work(other, step, draw.uniform(0, 0.1))}
+        if at_work >= WRITING & set(steps):
+            break
+    assert at_work >= WRITING & set(steps)
     other.command("run", str(other.recipe))
     assert other.answer("assets", "show", "small")["asset"]["digest"] == expected
     assert other.answer("ledger", "verify")["problems"] == []

@@ -117,7 +117,7 @@ def test_a_run_can_be_watched_from_another_terminal_to_its_end(fresh: CommandLin
     while not (runs := fresh("runs", "--json").json["runs"]):
         time.sleep(0.1)
     watching = fresh.start("runs", "watch", runs[0]["id"], "--interval", "0.1")
-    out, err = watching.communicate(timeout=60)
+    out, err = watching.communicate(timeout=200)
     assert watching.returncode == 0
     assert "count: started (count-slowly)" in err
     assert "count: counting on from 0" in err
@@ -132,7 +132,10 @@ def test_a_run_whose_process_is_gone_is_watched_to_its_end_too(fresh: CommandLin
     while not (runs := fresh("runs", "--json").json["runs"]):
         time.sleep(0.1)
     watching = fresh.start("runs", "watch", runs[0]["id"])
-    time.sleep(1.0)
+    assert watching.stderr is not None
+    for line in watching.stderr:
+        if "count: counting on" in line:
+            break
     running.kill()
     running.communicate()
     out, _ = watching.communicate(timeout=60)

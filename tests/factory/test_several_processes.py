@@ -59,7 +59,7 @@ def test_a_process_that_is_killed_interrupts_the_run_and_the_next_start_goes_on(
         Interrupted, match="of the step's 2 processes, number 2 was ended by SIGKILL; the usual"
     ) as caught:
         factory.workspace.run(path)
-    assert time.monotonic() - began < 60
+    assert time.monotonic() - began < 100
     assert "--resume" in str(caught.value.hint)
     assert leftovers(factory) == []
     (killed,) = factory.workspace.runs
@@ -150,21 +150,25 @@ def test_processes_that_could_not_be_started_were_not_killed_by_anybody(status: 
 
 def test_a_request_to_stop_reaches_all_gives_them_time_and_leaves_nothing_behind(factory: Factory) -> None:
     path = recipe(factory, to=2000, pause=5)
-    process = factory.start(path)
-    deadline = time.monotonic() + 60
-    while "process 1 of 2" not in log(factory) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    time.sleep(0.5)
-    asked = time.monotonic()
-    os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does
-    _, message = process.communicate(timeout=60)
-    assert time.monotonic() - asked > 2, "or nothing is tried here"
-    assert process.returncode == 130
-    assert "stopped at a safe point" in message
-    assert leftovers(factory) == []
-    assert [run.status for run in factory.workspace.ledger.runs.list()] == ["interrupted"]
-    (state,) = factory.folder.glob(".loresmith/work/*/state/count")
-    assert 0 < int(state.read_text()) < 2000
+    for number in range(1, 5):  # whoever is slow to ask finds them close to the next safe point
+        process = factory.start(path)
+        deadline = time.monotonic() + 60
+        while log(factory).count("process 1 of 2") < number and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(0.5)
+        asked = time.monotonic()
+        os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does
+        _, message = process.communicate(timeout=60)
+        took = time.monotonic() - asked
+        assert process.returncode == 130
+        assert "stopped at a safe point" in message
+        assert leftovers(factory) == []
+        assert [run.status for run in factory.workspace.ledger.runs.list()] == ["interrupted"] * number
+        (state,) = factory.folder.glob(".loresmith/work/*/state/count")
+        assert 0 < int(state.read_text()) < 2000
+        if took > 2:
+            break
+    assert took > 2, "or nothing is tried here"
 
 
 @pytest.mark.slow
@@ -200,7 +204,7 @@ def test_a_killed_factory_takes_all_of_them_with_it(factory: Factory) -> None:
         time.sleep(0.05)
     process.kill()
     process.wait()
-    deadline = time.monotonic() + 25
+    deadline = time.monotonic() + 60
     while leftovers(factory) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert leftovers(factory) == []

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -76,7 +77,7 @@ with local_engine(2, 1 << 30, Path(sys.argv[1])) as engine:
             process.stdout.readline()
         workers = psutil.Process(process.pid).children()
         process.kill()
-    gone, left = psutil.wait_procs(workers, timeout=30)
+    gone, left = psutil.wait_procs(workers, timeout=60)
     assert (len(gone), left) == (2, [])
 
 
@@ -91,17 +92,22 @@ def test_killed_at_any_time_it_goes_on_with_what_is_finished(tmp_path: Path) -> 
     whole = {f"made-{number}": ["one", "two"] for number in range(8)}
     script = "import pathlib, sys, tests.data.engine.work_for_workers as work; work.main(pathlib.Path(sys.argv[1]))"
     command = [sys.executable, "-c", script, str(tmp_path)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    for _ in range(3):
-        assert process.stdout.readline() == "1\n"
-    workers = psutil.Process(process.pid).children(recursive=True)
+    for _ in range(5):  # whoever was late to kill finds all of it made, and begins anew
+        shutil.rmtree(tmp_path)
+        tmp_path.mkdir()
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        for _ in range(3):
+            assert process.stdout.readline() == "1\n"
+        workers = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        _, left = psutil.wait_procs(workers, timeout=60)
+        assert not [worker for worker in left if worker.status() != psutil.STATUS_ZOMBIE]
+        found = folders(tmp_path)
+        if len(found) < 8:
+            break
     assert len(workers) == 2
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    _, left = psutil.wait_procs(workers, timeout=30)
-    assert not [worker for worker in left if worker.status() != psutil.STATUS_ZOMBIE]
-    found = folders(tmp_path)
     assert 3 <= len(found) < 8
     assert found.items() <= whole.items()
     again = subprocess.run(command, capture_output=True, text=True, check=True)

@@ -34,7 +34,7 @@ def _have_held(context: StepContext, config: HaveHeld, inputs: Mapping[str, Inpu
         for process in held:
             assert process.stdout is not None
             process.stdout.readline()
-        time.sleep(1.5)  # long enough to be seen by whoever looks four times a second
+        time.sleep(3)  # long enough to be seen by whoever looks four times a second, on a busy machine too
         for process in held:
             process.communicate()
     folder = context.output("text")
