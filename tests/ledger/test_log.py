@@ -137,4 +137,4 @@ def test_times_are_utc_and_to_the_microsecond() -> None:
     moment = clock.timestamp()
     assert len(moment) == 27
     assert moment.endswith("Z")
-    assert 0 <= clock.seconds_since(moment) < 5
+    assert 0 <= clock.seconds_since(moment) < 60

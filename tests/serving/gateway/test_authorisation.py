@@ -138,14 +138,20 @@ CHANGING = ("content-length", "date", "x-request-id")
 def test_it_takes_as_long_too(house: House) -> None:
     """Neither waits for an engine, a tokenizer or the disk: their medians are within what one cannot use from afar."""
     took: dict[str, list[float]] = {"nothing": [], "ward": []}
+
+    def are_alike() -> bool:
+        absent, denied = (statistics.median(times) for times in took.values())
+        return abs(absent - denied) < 0.004 + 0.5 * absent
+
     with house.client("user:stranger") as client:
-        for _ in range(40):
+        for number in range(1, 201):
             for name, times in took.items():
                 begun = time.perf_counter()
                 client.post("/v1/chat/completions", json=chat(name, "long " * 2000))
                 times.append(time.perf_counter() - begun)
-    absent, denied = (statistics.median(times) for times in took.values())
-    assert abs(absent - denied) < 0.004 + 0.5 * absent
+            if number % 40 == 0 and are_alike():  # what a busy machine adds to one of them is less the more there are
+                break
+    assert are_alike(), took
 
 
 def test_a_body_that_is_wrong_tells_nothing_of_the_model(house: House) -> None:

@@ -151,8 +151,8 @@ def test_who_leaves_pays_for_what_was_begun(face: Face) -> None:
     with socket.create_connection((head.url.host, head.url.port)) as connection:
         lines = [f"{name.decode()}: {value.decode()}" for name, value in head.headers.raw]
         connection.sendall("\r\n".join(["POST /v1/embeddings HTTP/1.1", *lines, "", ""]).encode() + head.content)
-        wait_until(lambda: "intent" in mine(), 30)
-    wait_until(lambda: "outcome" in mine(), 30)
+        wait_until(lambda: "intent" in mine(), 60)
+    wait_until(lambda: "outcome" in mine(), 60)
     outcome = mine()["outcome"]
     assert (outcome.status, outcome.prompt_tokens) == (499, 2000 * minilm().tokens(texts[0]))
 
@@ -205,24 +205,24 @@ def test_an_embedder_follows_its_release(face: Face, tmp_path: Path) -> None:
     with rewritten(face.config) as config:
         config["embeddings"]["moving"] = {"model": "states@production"}
         face.config.write_text(yaml.safe_dump(config))
-        wait_until(lambda: model(face.bob) == digests["first"], 30)
+        wait_until(lambda: model(face.bob) == digests["first"], 60)
         before = vectors(face.openai().embeddings.create(model="moving", input=TEXTS))
         promote("second")
-        wait_until(lambda: model(face.ada) == digests["second"], 30)
+        wait_until(lambda: model(face.ada) == digests["second"], 60)
         assert model(face.bob) == ""  # who does not hold its label
         after = vectors(face.openai().embeddings.create(model="moving", input=TEXTS))
         assert not np.allclose(before, after, atol=1e-3)
         promote("first")
-        wait_until(lambda: model(face.bob) == digests["first"], 30)
+        wait_until(lambda: model(face.bob) == digests["first"], 60)
         np.testing.assert_array_equal(before, vectors(face.openai().embeddings.create(model="moving", input=TEXTS)))
         promote("broken")
-        wait_until(lambda: notes() == ["models and embedders whose releases point at what cannot be served: 1"], 30)
+        wait_until(lambda: notes() == ["models and embedders whose releases point at what cannot be served: 1"], 60)
         assert model(face.bob) == digests["first"]
         config["embeddings"]["again"] = {"index": config["retrieval"]["index"]}
         face.config.write_text(yaml.safe_dump(config))
         listed = lambda: [one.id for one in face.openai().models.list()]  # noqa: E731
-        wait_until(lambda: "again" in listed(), 30)
+        wait_until(lambda: "again" in listed(), 60)
         promote("second")
-        wait_until(lambda: model(face.ada) == digests["second"], 30)
+        wait_until(lambda: model(face.ada) == digests["second"], 60)
         wait_until(lambda: notes() == [])
-    wait_until(lambda: model(face.ada) == "", 30)
+    wait_until(lambda: model(face.ada) == "", 60)

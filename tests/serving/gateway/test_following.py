@@ -94,7 +94,7 @@ def digests(models: ServedModels) -> dict[str, str]:
     return {model.name: model.digest for model in models.all()}
 
 
-async def until(what: Callable[[], Any], seconds: float = 30) -> None:
+async def until(what: Callable[[], Any], seconds: float = 60) -> None:
     async with asyncio.timeout(seconds):
         while not what():
             await asyncio.sleep(0.01)

@@ -91,4 +91,4 @@ def waited_for(guarded: Guarded, kind: str) -> float:
         done.set()
         other.join()
     assert said.json()["error"]["code"] == "context_length_exceeded", said.text
-    return max(end - start for start, end in answered if start >= begun) / took
+    return max((end - start for start, end in answered if start >= begun), default=took) / took

@@ -12,6 +12,7 @@ from typing import Any
 import httpx2 as httpx
 import pytest
 
+from tests.serving.gateway.engine_processes import held
 from tests.serving.gateway.gateways import RunningGateway, make_workspace, write_config
 from tests.serving.gateway.guarded_house import saying
 from tests.serving.gateway.house import chat, make_keys, wait_until
@@ -48,7 +49,8 @@ class Metered:
         ):
             lines = said.iter_lines()  # dropped, it would close the connection
             next(lines)
-            yield
+            with held(self.gateway):
+                yield
 
     def tokens_of(self, said: httpx.Response) -> tuple[int, int]:
         """Of the prompt and of the answer, as they are on the record."""
