@@ -98,7 +98,7 @@ class RankPool:
         for connection in self._theirs:
             connection.send((function, arguments, named))
 
-    def results(self, seconds: float = 60) -> list[Any]:
+    def results(self, seconds: float = 200) -> list[Any]:
         """What the function gave in each."""
         found = []
         for connection in self._theirs:

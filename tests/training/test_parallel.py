@@ -180,10 +180,10 @@ def fails_when_one_is_killed(folder: Path, settings: Mapping[str, Any], inputs: 
     began = time.monotonic()
     said = None
     try:
-        doomed.results(30)
+        doomed.results(60)
     except (AssertionError, EOFError) as error:
         said = str(error)
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < 60
     doomed.close()
     assert said is None or re.search(r"peer|closed|reset|[Bb]roken pipe|^$", said)
     return said is not None
