@@ -150,7 +150,7 @@ def disguised(words: Sequence[str], chance: random.Random) -> str:
 
 def index_of(trial: Trial) -> CaseIndex:
     columns = [[case[column] for case in trial.cases] for column in range(3)]
-    batches = [pa.record_batch(columns, schema=CASE_COLUMNS)]
+    batches = [pa.record_batch([*columns, [True] * len(trial.cases)], schema=CASE_COLUMNS)]
     with TemporaryDirectory() as folder, local_engine(1, 1 << 30, Path(folder) / "tables") as engine:
         (block,) = case_blocks(batches, Rule(), Path(folder), engine, memory=1 << 30)
         return index_of_block(block)

@@ -119,7 +119,7 @@ def test_cases_that_the_training_text_holds_are_counted_apart(
             "expected": "none",
             "max_new_tokens": 2,
         },
-        {"name": "tiny", "prompt": "import", "expected": "no such text", "max_new_tokens": 2},
+        {"name": "tiny", "prompt": "import", "expected": "no text", "max_new_tokens": 2},
     ]
     path = context.work / "suite.yaml"
     path.write_text(json.dumps({"name": "some", "cases": cases}))

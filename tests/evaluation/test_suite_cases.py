@@ -13,6 +13,6 @@ def test_prompt_and_answer_count_and_a_regular_expression_is_no_text() -> None:
     ]
     rows = [row for batch in cases_of(Suite(name="s", cases=cases), "digest") for row in batch.to_pylist()]
     assert rows == [
-        {"suite": "digest", "case": "asked", "text": "Which valve?\nThe red one"},
-        {"suite": "digest", "case": "found", "text": "Which part?"},
+        {"suite": "digest", "case": "asked", "text": "Which valve?\nThe red one", "answered": True},
+        {"suite": "digest", "case": "found", "text": "Which part?", "answered": False},
     ]

@@ -37,6 +37,9 @@ class SuiteContamination(Facts):
     judged: int = Field(description="How many of them could be found if they were there.")
     too_short: int = Field(description="How many are too short to be told from other text.")
     shared_wording: int = Field(description="How many have no words but those that many cases of the suite share.")
+    ordinary_wording: int = Field(
+        default=0, description="How many have a few words, which more than 10 documents hold: ordinary wording."
+    )
     exact: int = Field(description="Cases that the corpus holds word for word.")
     near: int = Field(description="Cases that it holds only in other wording.")
     documents: int = Field(description="Documents that hold any of them.")
@@ -104,11 +107,15 @@ def _numbers(one: SuiteContamination) -> dict[str, Any]:
 
 def contamination_text(report: ContaminationReport) -> str:
     """The page for people."""
+    from loresmith.data.contamination.case_index import UNMISTAKABLE
+    from loresmith.data.contamination.findings import MOST_DOCUMENTS
+
     near = f"{report.similarity:.0%} of its runs of five words together" if report.similarity is not None else "no"
     lines = [
         "# Contamination",
         "",
-        f"A case is found by {report.tokens} words in a row, or by all of a case of {report.shortest} words or more; "
+        f"A case is found by {report.tokens} words in a row, or by all of a case of {report.shortest} words or more "
+        f"(of fewer than {UNMISTAKABLE}, with its answer, if at most {MOST_DOCUMENTS} documents hold it); "
         f"in other wording by {near}. Only training text is looked at.",
     ]
     for corpus in report.corpora:

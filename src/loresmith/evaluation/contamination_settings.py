@@ -23,11 +23,12 @@ class ContaminationSettings(BaseModel):
         "Chinese or Japanese character is a word.",
     )
     shortest: int = Field(
-        default=8,
-        ge=3,
+        default=4,
+        ge=1,
         le=100,
         description="A case with fewer words than `tokens` counts as found where all of it stands, if it has at least "
-        "so many; a shorter one cannot be told from other text, and is counted as not judged.",
+        "so many; a shorter one cannot be told from other text, and is counted as not judged. So is one with fewer "
+        "than 8 words that more than 10 documents hold, or whose answer is a regular expression.",
     )
     similarity: float | None = Field(
         default=0.5,

@@ -133,7 +133,7 @@ def _suite(suite: SuiteScore | None, cases: Sequence[Mapping[str, Any]]) -> list
 def _without_contaminated(clean: CleanScore | None) -> list[str]:
     if clean is None:
         return []
-    unsure = f" Of {clean.not_judged} it cannot be told: they are too short, or without words of their own." * bool(
+    unsure = f" Of {clean.not_judged} it cannot be told: they are too short, or ordinary wording." * bool(
         clean.not_judged
     )
     if not clean.contaminated:

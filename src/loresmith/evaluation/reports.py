@@ -102,7 +102,9 @@ class CleanScore(Facts):
     """What is left of a suite's score without the cases that the training text holds."""
 
     contaminated: tuple[str, ...] = Field(description="Names of the cases that it holds.")
-    not_judged: int = Field(description="Cases that are too short to tell, or have no words of their own; they stay.")
+    not_judged: int = Field(
+        description="Cases that are too short to tell, or whose words many documents or many cases have; they stay."
+    )
     cases: int = Field(description="How many cases are left.")
     passed: int = Field(description="How many of them came out right.")
     interval: Interval | None = Field(description="Wilson's interval of the share that come out right.")

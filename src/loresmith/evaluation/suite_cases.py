@@ -39,6 +39,7 @@ def cases_of(suite: Suite, digest: str) -> Iterator[pa.RecordBatch]:
                 "suite": digest,
                 "case": case.name,
                 "text": case.prompt if case.scorer == "regex" else f"{case.prompt}\n{case.expected}",
+                "answered": case.scorer != "regex",
             }
             for case in suite.cases[start : start + _TOGETHER]
         ]

@@ -24,27 +24,30 @@ def prose(seed: int, words: int) -> str:
     return " ".join(draw.choice(WORDS) for _ in range(words))
 
 
-def batches(cases: Iterable[tuple[str, str, str]]) -> list[pa.RecordBatch]:
+def batches(cases: Iterable[tuple[str, str, str]], *, answered: bool = True) -> list[pa.RecordBatch]:
     """Cases, given as suite, name and text, as a suite gives them."""
-    rows = [dict(zip(CASE_COLUMNS.names, case, strict=True)) for case in cases]
+    rows = [dict(zip(CASE_COLUMNS.names, (*case, answered), strict=True)) for case in cases]
     return [pa.RecordBatch.from_pylist(rows, CASE_COLUMNS)]
 
 
-def index_of(*texts: str, rule: Rule | None = None) -> CaseIndex:
+def index_of(*texts: str, rule: Rule | None = None, answered: bool = True) -> CaseIndex:
     """An index of cases of one suite."""
     cases = [("suite", f"case-{number}", text) for number, text in enumerate(texts)]
-    (index,) = indexes_of(cases, rule)
+    (index,) = indexes_of(cases, rule, answered=answered)
     return index
 
 
 def indexes_of(
-    cases: Iterable[tuple[str, str, str]], rule: Rule | None = None, memory: int | None = None
+    cases: Iterable[tuple[str, str, str]],
+    rule: Rule | None = None,
+    memory: int | None = None,
+    *,
+    answered: bool = True,
 ) -> list[CaseIndex]:
     """Indexes of cases, given as suite, name and text, each within so much memory."""
+    given = batches(cases, answered=answered)
     with TemporaryDirectory() as folder, local_engine(1, 1 << 28, Path(folder) / "tables") as engine:
-        return [
-            index_of_block(block) for block in case_blocks(batches(cases), rule or Rule(), Path(folder), engine, memory)
-        ]
+        return [index_of_block(block) for block in case_blocks(given, rule or Rule(), Path(folder), engine, memory)]
 
 
 def found_in(text: str, *cases: str, rule: Rule | None = None) -> list[Overlap]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from loresmith.data.contamination.case_index import Rule
 from loresmith.data.contamination.decontaminate import Decontaminated, Measures, decontaminate
+from loresmith.data.contamination.findings import MOST_DOCUMENTS
 from loresmith.data.curation.changing_text import EDIT_COLUMNS
 from loresmith.data.engine.local_engine import local_engine
 from loresmith.errors import UserError
@@ -26,7 +28,12 @@ HOLDING = f"{prose(51, 100)}\n\nFirst {CASE} of them\n\n{prose(52, 100)}"
 
 
 def cleaned(
-    folder: Path, corpus: Path, context: RecordingContext | None = None, workers: int = 1, **settings: Any
+    folder: Path,
+    corpus: Path,
+    context: RecordingContext | None = None,
+    workers: int = 1,
+    cases: Sequence[tuple[str, str, str]] = CASES,
+    **settings: Any,
 ) -> Decontaminated:
     measures = {
         "rule": Rule(),
@@ -43,7 +50,7 @@ def cleaned(
         result = decontaminate(
             corpus,
             target,
-            lambda: batches(CASES),
+            lambda: batches(cases),
             ("suite", "empty"),
             Measures(**measures),
             folder / "work",
@@ -95,6 +102,7 @@ def test_the_stretch_that_holds_a_case_is_cut_out(tmp_path: Path) -> None:
         "judged": 2,
         "too_short": 0,
         "shared_wording": 0,
+        "ordinary_wording": 0,
         "exact": 1,
         "near": 0,
         "documents": 1,
@@ -103,6 +111,43 @@ def test_the_stretch_that_holds_a_case_is_cut_out(tmp_path: Path) -> None:
 
     again = write_corpus(tmp_path / "again", texts(tmp_path))
     assert cleaned(tmp_path / "second", again).findings.suites["suite"].found == {}
+
+
+def test_a_short_case_that_many_documents_hold_is_ordinary_wording(tmp_path: Path) -> None:
+    short, longer = "Seal of model 2? S-222", "Which seal has model two? That with the number S-222"
+    cases = [("suite", "short", short), ("suite", "longer", longer)]
+
+    def written(name: str, documents: int) -> Path:
+        held = [f"{prose(200 + n, 60)}\n\n{short}\n\n{longer}\n\n{prose(300 + n, 60)}" for n in range(documents)]
+        return write_corpus(tmp_path / name, [CLEAN, *held])
+
+    few, many = tmp_path / "few", tmp_path / "many"
+    found = cleaned(few, written("ten", MOST_DOCUMENTS), cases=cases).findings.suites["suite"]
+    assert found.found["short"].documents == MOST_DOCUMENTS
+    assert not any("S-222" in text for text in texts(few))
+
+    result = cleaned(many, written("more", MOST_DOCUMENTS + 1), workers=2, cases=cases)
+    found = result.findings.suites["suite"]
+    assert (found.found.keys(), found.documents) == ({"longer"}, MOST_DOCUMENTS + 1)
+    assert {name: found.facts()[name] for name in ("cases", "judged", "ordinary_wording")} == {
+        "cases": 2,
+        "judged": 1,
+        "ordinary_wording": 1,
+    }
+    assert [short in text for text in texts(many)] == [False, *[True] * (MOST_DOCUMENTS + 1)]
+    assert not any(longer in text for text in texts(many))
+    assert {row["case"] for row in table(many, "contamination.parquet")} == {"longer"}
+
+
+def test_a_document_that_a_mixture_repeats_holds_a_short_case_once(tmp_path: Path) -> None:
+    short = "Seal of model 2? S-222"
+    once = write_corpus(tmp_path / "corpus", [CLEAN, f"{CLEAN} {short} {OTHER[:60]}"])
+    (file,) = once.glob("documents-*.parquet")
+    rows = pq.read_table(file)
+    pq.write_table(pa.concat_tables([rows] * (MOST_DOCUMENTS + 1)), file)
+    result = cleaned(tmp_path, once, cases=[("suite", "short", short)])
+    assert result.findings.suites["suite"].found["short"].documents == MOST_DOCUMENTS + 1
+    assert not any(short in text for text in texts(tmp_path))
 
 
 def test_what_stands_around_a_case_goes_with_it_to_the_end_of_the_word(tmp_path: Path) -> None:

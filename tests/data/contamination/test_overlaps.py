@@ -59,12 +59,33 @@ def test_of_a_short_case_all_must_be_there() -> None:
     assert found_in("we ask: which valve is closed first? The red", case) == []
 
 
+@pytest.mark.parametrize(
+    "case", ["Seal of two? S", "Seal of model 2? S", "Seal of model 2? S-222", "The seal, 2? S-2 S3"]
+)
+def test_of_the_shortest_cases_too_all_must_be_there_one_word_after_the_other(case: str) -> None:
+    written = case.upper().replace(" ", " -- ")
+    before = f"xs {written.lower().replace('-', ' ')}s, "
+    (overlap,) = found_in(f"{before}{written}: and", case)
+    assert (overlap.start, overlap.end, overlap.kind, overlap.score) == (len(before), len(before + written), "exact", 1)
+    assert found_in(f"{written[:-1]}x", case) == [], "a word more letters"
+    assert found_in(" ".join(reversed(case.split())), case) == []
+
+
 def test_a_case_that_is_too_short_is_not_judged() -> None:
-    short = "Which valve is red? This"
-    index = index_of(short, CASE)
+    short = "Is it red? Yes"
+    index = index_of("Red? Yes, always", short, CASE)
+    assert index.standings == ["too short", "judged", "judged"]
+    assert find_overlaps(["so red? Yes, always"], index) == []
+    assert index_of(short, rule=Rule(shortest=5)).standings == ["too short"]
+    assert index_of("yes", rule=Rule(shortest=1)).standings == ["judged"]
+
+
+def test_a_short_case_without_its_answer_is_not_judged() -> None:
+    index = index_of("Which seal has model two?", "Which seal has the third pump from the left?", answered=False)
     assert index.standings == ["too short", "judged"]
-    assert find_overlaps([f"so {short} one"], index) == []
-    assert index_of(short, rule=Rule(shortest=5)).standings == ["judged"]
+    assert find_overlaps(["which seal has model two"], index) == []
+    run = index_of("Which seal has model two?", rule=Rule(words=5), answered=False)
+    assert run.standings == ["judged"], "five words are enough here"
 
 
 def test_nothing_is_found_across_the_borders_of_documents_or_cases() -> None:

@@ -1,17 +1,18 @@
 """The cases of evaluation suites, ready to be found in documents.
 
 Of a case, every run of 13 words is kept, and a shorter case as a whole, as it is usual since Brown et al., "Language
-Models are Few-Shot Learners", 2020, appendix C; words are in lower case and without punctuation. Runs of words that
-many cases of one suite share, such as the instructions that all begin with, say nothing of a single case and are left
-out. Besides, of its runs of five words those with the smallest hashes are kept, a sample by which a reworded case is
-found (bottom-k sketches: Broder, "On the resemblance and containment of documents", 1997).
+Models are Few-Shot Learners", 2020, appendix C; words are in lower case and without punctuation. They take no case of
+fewer than 8 words; here one is taken if its answer is among its words, and `findings` looks whether it is ordinary
+wording. Runs of words that many cases of one suite share, such as the instructions that all begin with, say nothing of
+a single case and are left out. Besides, of its runs of five words those with the smallest hashes are kept, a sample by
+which a reworded case is found (bottom-k sketches: Broder, "On the resemblance and containment of documents", 1997).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -23,8 +24,13 @@ from loresmith.data.duplicates.shingles import SHINGLE_WORDS
 from loresmith.data.duplicates.words import hashed_words
 from loresmith.data.mixing import hash_of, mix
 
-CASE_COLUMNS = pa.schema([(name, pa.string()) for name in ("suite", "case", "text")])
-"""`text` is all of a case that must not be learnt: its prompt and its answer. `suite` is a digest."""
+_TEXTS: list[tuple[str, pa.DataType]] = [(name, pa.string()) for name in ("suite", "case", "text")]
+CASE_COLUMNS = pa.schema([*_TEXTS, ("answered", pa.bool_())])
+"""`text` is all of a case that must not be learnt: its prompt and its answer; `answered` says whether it has that.
+`suite` is a digest."""
+
+UNMISTAKABLE = 8
+"""Words that do not stand in other text by chance: fewer may be ordinary wording. Brown et al. take no shorter case."""
 
 MOST_CASES = 50
 """Cases of one suite that may have a run of words in common before it counts as the suite's own wording."""
@@ -38,8 +44,18 @@ SMALLEST = 16
 _BYTES_PER_WORD = 100
 _TOGETHER = 1 << 18
 
-Standing = Literal["judged", "too short", "shared wording"]
-"""Whether a case can be found: one that is too short, or has no words of its own, cannot be told from other text."""
+Standing = Literal["judged", "too short", "shared wording", "ordinary wording"]
+"""Whether a case can be found: one that is too short, or has no words of its own, cannot be told from other text; nor
+can a short one that turns out to stand in many documents (`findings.MOST_DOCUMENTS`)."""
+
+
+class Case(NamedTuple):
+    """A case, as a row of `CASE_COLUMNS` has it."""
+
+    suite: str
+    name: str
+    text: str
+    answered: bool = True
 
 
 @dataclass(frozen=True)
@@ -48,14 +64,19 @@ class Rule:
 
     Attributes:
         words: in a run that gives a case away.
-        shortest: of a case with fewer words than that, all of it does, if it has at least so many. Brown et al. take 8.
+        shortest: of a case with fewer words than that, all of it does, if it has at least so many; below `UNMISTAKABLE`
+            words only if its answer is among them.
         similarity: the share of a case's runs of five words that give it away when they stand close together; None:
             cases in other wording are not looked for.
     """
 
     words: int = 13
-    shortest: int = 8
+    shortest: int = 4
     similarity: float | None = 0.5
+
+    def is_mistakable(self, words: int) -> bool:
+        """Whether all of a case of so many words may be ordinary wording."""
+        return words < min(UNMISTAKABLE, self.words)
 
 
 def fold(text: str) -> str:
@@ -78,7 +99,8 @@ class CaseIndex:
         standings: (C,) whether each can be found.
         runs: the runs of words of cases that are long enough; `run_cases` (N,) says of which case each entry is,
             `run_words` and `run_places` (N,) with which word and character of its text it begins.
-        short: the first `shortest` words of the other cases; `short_cases` says of which case each entry is.
+        short: the first words of the other cases, by how many these are: all, or the first `UNMISTAKABLE`; with each
+            table, of which case each entry is.
         samples: of the runs of five words; `sample_cases` says of which case each entry is.
         fewest: (C,) how many sampled runs have to be close together for the case to be looked at.
     """
@@ -93,26 +115,29 @@ class CaseIndex:
         self._suites: dict[str, int] = {}
         self._runs: list[NDArray[np.uint64]] = []
         self._run_rows: list[NDArray[np.uint32]] = []
-        self._short: list[tuple[int, int]] = []
+        self._short: dict[int, list[tuple[int, int]]] = {}
         self._shingles: list[NDArray[np.uint64]] = []
 
-    def add(self, cases: Sequence[tuple[str, str, str]]) -> None:
-        """Add cases, given as suite, name and text."""
+    def add(self, cases: Sequence[Case]) -> None:
+        """Add cases."""
         if not cases:
             return
-        words = hashed_words([fold(text) for _, _, text in cases])
+        words = hashed_words([fold(case.text) for case in cases])
         hashes = RunHashes(words.hashes)
-        runs, short, shingles = hashes.of(self.rule.words), hashes.of(self.rule.shortest), hashes.of(SHINGLE_WORDS)
+        runs, shingles = hashes.of(self.rule.words), hashes.of(SHINGLE_WORDS)
+        short = {length: hashes.of(length) for length in range(self.rule.shortest, UNMISTAKABLE)}
+        short[UNMISTAKABLE] = hashes.of(UNMISTAKABLE)
         begin = 0
-        for (suite, name, _), count in zip(cases, words.counts.tolist(), strict=True):
+        for (suite, name, _, answered), count in zip(cases, words.counts.tolist(), strict=True):
             case, end = len(self.names), begin + count
+            enough = count >= self.rule.shortest and (answered or not self.rule.is_mistakable(count))
             lengths = words.ends[begin:end] - words.starts[begin:end]
             self._suites.setdefault(suite, len(self._suites))
             self.names.append((suite, name))
             self.sizes.append(count)
             spans = zip(words.starts[begin:end].tolist(), words.ends[begin:end].tolist(), strict=True)
             self.texts.append(" ".join(words.text[start:stop] for start, stop in spans))
-            self.standings.append("judged" if count >= self.rule.shortest else "too short")
+            self.standings.append("judged" if enough else "too short")
             if count >= self.rule.words:
                 own = runs[begin : end - self.rule.words + 1]
                 places = np.r_[0, np.cumsum(lengths + 1)][: len(own)]
@@ -120,8 +145,9 @@ class CaseIndex:
                 rows = np.stack([np.full(len(once), case), once, places[once]]).astype(np.uint32)
                 self._runs.append(own[once])
                 self._run_rows.append(rows)
-            elif count >= self.rule.shortest:
-                self._short.append((int(short[begin]), case))
+            elif enough:
+                length = min(count, UNMISTAKABLE)
+                self._short.setdefault(length, []).append((int(short[length][begin]), case))
             own_shingles = shingles[begin : max(begin, end - SHINGLE_WORDS + 1)]
             self._shingles.append(np.unique(own_shingles) if count >= self.rule.shortest else own_shingles[:0])
             begin = end
@@ -134,9 +160,14 @@ class CaseIndex:
         keys, rows = keys[own], rows[:, own]
         self.runs = KeyTable(keys)
         self.run_cases, self.run_words, self.run_places = rows
-        self.short = KeyTable(np.array([key for key, _ in self._short], dtype=np.uint64))
-        self.short_cases = np.array([case for _, case in self._short], dtype=np.uint32)
-        left = set(self.run_cases.tolist()) | set(self.short_cases.tolist())
+        self.short = {
+            length: (
+                KeyTable(np.array([key for key, _ in some], dtype=np.uint64)),
+                np.array([case for _, case in some], dtype=np.uint32),
+            )
+            for length, some in sorted(self._short.items())
+        }
+        left = set(self.run_cases.tolist()).union(*(cases.tolist() for _, cases in self.short.values()))
         for case, standing in enumerate(self.standings):
             if standing == "judged" and case not in left:
                 self.standings[case] = "shared wording"
@@ -183,14 +214,13 @@ class CaseIndex:
         self.fewest = np.maximum(1, np.ceil(wanted * np.minimum(counts, SAMPLED) - doubt)).astype(np.int64)
 
 
-def divided(batches: Iterable[pa.RecordBatch], memory: int) -> Iterator[list[tuple[str, str, str]]]:
-    """Cases, as suite, name and text, in blocks of which an index takes at most so many bytes, unless a single case
-    takes more.
+def divided(batches: Iterable[pa.RecordBatch], memory: int) -> Iterator[list[Case]]:
+    """Cases in blocks of which an index takes at most so many bytes, unless a single case takes more.
 
     Args:
         batches: under `CASE_COLUMNS`.
     """
-    block: list[tuple[str, str, str]] = []
+    block: list[Case] = []
     size = 0
     for batch in batches:
         for row in batch.to_pylist():
@@ -198,19 +228,24 @@ def divided(batches: Iterable[pa.RecordBatch], memory: int) -> Iterator[list[tup
             if block and size + cost > memory:
                 yield block
                 block, size = [], 0
-            block.append((row["suite"], row["case"], row["text"]))
+            block.append(case_of(row))
             size += cost
     if block:
         yield block
 
 
-def added(index: CaseIndex, cases: Iterable[tuple[str, str, str]]) -> CaseIndex:
+def case_of(row: Mapping[str, Any]) -> Case:
+    """The case of a row of `CASE_COLUMNS`."""
+    return Case(row["suite"], row["case"], row["text"], row["answered"])
+
+
+def added(index: CaseIndex, cases: Iterable[Case]) -> CaseIndex:
     """Add cases to an index, some at a time."""
-    waiting: list[tuple[str, str, str]] = []
+    waiting: list[Case] = []
     size = 0
     for case in cases:
         waiting.append(case)
-        size += len(case[2])
+        size += len(case.text)
         if size > _TOGETHER:
             index.add(waiting)
             waiting, size = [], 0

@@ -12,7 +12,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.ipc
 
-from loresmith.data.contamination.case_index import CASE_COLUMNS, MOST_CASES, CaseIndex, Rule, Standing, added, divided
+from loresmith.data.contamination.case_index import (
+    CASE_COLUMNS,
+    MOST_CASES,
+    Case,
+    CaseIndex,
+    Rule,
+    Standing,
+    added,
+    case_of,
+    divided,
+)
 from loresmith.data.engine.engine import Engine
 from loresmith.data.engine.finished import once
 from loresmith.data.engine.rows import KEYED, RowWriter
@@ -99,16 +109,16 @@ def standings(block: Block) -> Counter[tuple[str, Standing]]:
     return Counter((suite, how) for (suite, _), how in zip(index.names, index.standings, strict=True))
 
 
-def _write(cases: Sequence[tuple[str, str, str]], folder: Path) -> None:
+def _write(cases: Sequence[Case], folder: Path) -> None:
     with pa.OSFile(str(folder / _CASES), "wb") as file, pyarrow.ipc.new_file(file, CASE_COLUMNS) as writer:
         for start in range(0, len(cases), _ROWS):
-            columns = [pa.array(column, pa.string()) for column in zip(*cases[start : start + _ROWS], strict=True)]
-            writer.write_batch(pa.record_batch(columns, schema=CASE_COLUMNS))
+            columns = zip(*cases[start : start + _ROWS], strict=True)
+            made = [pa.array(column, type_) for column, type_ in zip(columns, CASE_COLUMNS.types, strict=True)]
+            writer.write_batch(pa.record_batch(made, schema=CASE_COLUMNS))
 
 
-def _read(block: Block) -> Iterator[tuple[str, str, str]]:
+def _read(block: Block) -> Iterator[Case]:
     with pa.memory_map(str(block.folder / _CASES)) as mapped:
         reader = pyarrow.ipc.open_file(mapped)
         for number in range(reader.num_record_batches):
-            for row in reader.get_batch(number).to_pylist():
-                yield row["suite"], row["case"], row["text"]
+            yield from map(case_of, reader.get_batch(number).to_pylist())

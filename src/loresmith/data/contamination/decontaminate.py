@@ -11,6 +11,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -125,7 +126,13 @@ def decontaminate(
     shutil.rmtree(finished, ignore_errors=True)
     require_columns(corpus, CORPUS_COLUMNS.names)
     findings = look(corpus, cases, measures.rule, measures.splits, work, engine, observer, suites)
-    stage = partial(treat, folders=tuple(findings.folders), measures=measures, work=work / "treated")
+    stage = partial(
+        treat,
+        folders=tuple(findings.folders),
+        ordinary=findings.ordinary,
+        measures=measures,
+        work=work / "treated",
+    )
     documents = sum(shard.rows for shard in findings.shards)
     treated: list[Treated] = []
     done = 0
@@ -161,11 +168,13 @@ def decontaminate(
     return Decontaminated(books, findings, counts, dict(sorted(languages.items())), labels, sources)
 
 
-def treat(shard: Shard, folders: Sequence[Path], measures: Measures, work: Path) -> Treated:
+def treat(
+    shard: Shard, folders: Sequence[Path], ordinary: AbstractSet[tuple[str, str]], measures: Measures, work: Path
+) -> Treated:
     """Write what is kept of the documents of a shard, its books and the edits that are made.
 
     Args:
-        folders: of what was found (`Findings.folders`).
+        folders, ordinary: of what was found (`Findings`).
         work: of all shards.
     """
 
@@ -181,7 +190,7 @@ def treat(shard: Shard, folders: Sequence[Path], measures: Measures, work: Path)
             RecordBooks(folder) as books,
             TableWriter(folder / EDITS_FILE, EDIT_COLUMNS) as edits,
         ):
-            for row, found in _with_findings(shard, folders):
+            for row, found in _with_findings(shard, found_in(folders, shard, ordinary)):
                 kept, rest, made = _treated(row, found, measures)
                 for edit in made:
                     edits.add({"id": row["id"], "path": row["path"], **edit})
@@ -254,9 +263,11 @@ def _ticking(observer: Observer) -> Any:
     return tick
 
 
-def _with_findings(shard: Shard, folders: Sequence[Path]) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
+def _with_findings(
+    shard: Shard, findings: Iterable[dict[str, Any]]
+) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
     """Every document with what was found in it."""
-    coming = by_document(found_in(folders, shard))
+    coming = by_document(findings)
     number, found = next(coming, (-1, []))
     here = shard.first
     for batch in read_shard(shard, _columns(shard).names):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,7 @@ from loresmith.data.contamination.overlaps import find_overlaps
 from loresmith.data.engine.engine import Engine
 from loresmith.data.engine.finished import once
 from loresmith.data.engine.shards import Shard, read_shard, require_columns, shards
+from loresmith.data.mixing import hash_of
 from loresmith.data.observer import Observer, safe_point
 from loresmith.data.tables import TableWriter
 
@@ -37,7 +39,13 @@ text and the one after the last. `kind` is `exact` (the same words one after the
 SHARD_BYTES = 32 << 20
 """Text of a shard."""
 
+MOST_DOCUMENTS = 10
+"""Documents that may hold all of a case of a few words before it counts as ordinary wording. Brown et al. leave runs of
+words alone that stand in more."""
+
 _COLUMNS = ("id", "path", "split", "text")
+_FOUND_COLUMNS = FINDING_COLUMNS.append(pa.field("mistakable", pa.bool_()))
+"""With whether all of the case may be ordinary wording (`Rule.is_mistakable`)."""
 _TABLE = "findings.parquet"
 
 Cases = Callable[[], Iterable[pa.RecordBatch]]
@@ -63,7 +71,9 @@ class SuiteFound:
         documents: how many documents hold any of them.
     """
 
-    cases: dict[Standing, int] = field(default_factory=lambda: {"judged": 0, "too short": 0, "shared wording": 0})
+    cases: dict[Standing, int] = field(
+        default_factory=lambda: {"judged": 0, "too short": 0, "shared wording": 0, "ordinary wording": 0}
+    )
     found: dict[str, CaseFound] = field(default_factory=dict)
     documents: int = 0
 
@@ -75,6 +85,7 @@ class SuiteFound:
             "judged": self.cases["judged"],
             "too_short": self.cases["too short"],
             "shared_wording": self.cases["shared wording"],
+            "ordinary_wording": self.cases["ordinary wording"],
             "exact": kinds.count("exact"),
             "near": kinds.count("near"),
             "documents": self.documents,
@@ -87,17 +98,19 @@ class Findings:
 
     Attributes:
         shards: of the corpus.
-        folders: of each block of cases; in it, a shard has a folder of its own with a table under `FINDING_COLUMNS`.
+        folders: of each block of cases; in it, a shard has a folder of its own with a table of what is there.
         suites: by suite; those of which nothing was found, too.
+        ordinary: the cases, as suite and name, whose words are ordinary wording, and say nothing.
     """
 
     shards: Sequence[Shard]
     folders: Sequence[Path]
     suites: Mapping[str, SuiteFound]
+    ordinary: AbstractSet[tuple[str, str]]
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """All rows, ordered by document, then by where they begin."""
-        return itertools.chain.from_iterable(found_in(self.folders, shard) for shard in self.shards)
+        return itertools.chain.from_iterable(found_in(self.folders, shard, self.ordinary) for shard in self.shards)
 
     def by_document(self) -> Iterator[tuple[int, list[dict[str, Any]]]]:
         """The rows of each document that has any, with its number."""
@@ -150,7 +163,11 @@ def look(
             done += shard.rows
             safe_point(observer, done, documents, "documents")
     index_of.cache_clear()
-    findings = Findings(parts, folders, found)
+    ordinary = _ordinary(folders, parts)
+    for suite, _ in ordinary:
+        found[suite].cases["judged"] -= 1
+        found[suite].cases["ordinary wording"] += 1
+    findings = Findings(parts, folders, found, ordinary)
     for _, rows in findings.by_document():
         for suite in {row["suite"] for row in rows}:
             found[suite].documents += 1
@@ -167,17 +184,32 @@ def find(shard: Shard, block: Block, splits: Collection[str], folder: Path) -> N
     """Look for the cases of a block in a shard; what is found stands in a folder of its own."""
 
     def make(made: Path) -> None:
-        with TableWriter(made / _TABLE, FINDING_COLUMNS) as table:
+        with TableWriter(made / _TABLE, _FOUND_COLUMNS) as table:
             for row in _found(shard, block, splits):
                 table.add(row)
 
     once(folder / shard.name, make)
 
 
-def found_in(folders: Sequence[Path], shard: Shard) -> Iterator[dict[str, Any]]:
-    """What was found in a shard of the cases of all blocks, ordered by document, then by where they begin."""
+def found_in(folders: Sequence[Path], shard: Shard, ordinary: AbstractSet[tuple[str, str]]) -> Iterator[dict[str, Any]]:
+    """What was found in a shard of the cases of all blocks, ordered by document, then by where they begin; not of those
+    that are `Findings.ordinary`."""
     tables = (_rows(folder / shard.name / _TABLE) for folder in folders)
-    return heapq.merge(*tables, key=lambda row: (row["number"], row["start"], row["end"]))
+    for row in heapq.merge(*tables, key=lambda row: (row["number"], row["start"], row["end"])):
+        if (row["suite"], row["case"]) not in ordinary:
+            yield {name: row[name] for name in FINDING_COLUMNS.names}
+
+
+def _ordinary(folders: Sequence[Path], parts: Sequence[Shard]) -> frozenset[tuple[str, str]]:
+    """The cases of a few words that too many documents hold; one that a mixture repeats is one."""
+    holding: dict[tuple[str, str], set[int]] = {}
+    for folder, shard in itertools.product(folders, parts):
+        for row in _rows(folder / shard.name / _TABLE):
+            if row["mistakable"]:
+                documents = holding.setdefault((row["suite"], row["case"]), set())
+                if len(documents) <= MOST_DOCUMENTS:
+                    documents.add(hash_of(row["id"]))
+    return frozenset(case for case, documents in holding.items() if len(documents) > MOST_DOCUMENTS)
 
 
 def by_document(found: Iterable[dict[str, Any]]) -> Iterator[tuple[int, list[dict[str, Any]]]]:
@@ -204,6 +236,7 @@ def _found(shard: Shard, block: Block, splits: Collection[str]) -> Iterator[dict
                 "score": overlap.score,
                 "start": overlap.start,
                 "end": overlap.end,
+                "mistakable": index.rule.is_mistakable(index.sizes[overlap.case]),
             }
         first += len(rows)
 

@@ -150,13 +150,13 @@ def _exact(
         for at in range(begin, after):  # the hashes are equal and the words are not
             if _is_there(words, int(rows[2, at]), length, int(entries[at]), index):
                 yield piece, _match(words, rows[:, at], length)
-    places, keys = index.short.find(hashes.of(index.rule.shortest))
-    for place, key, piece in zip(places.tolist(), keys.tolist(), _pieces(places, borders), strict=True):
-        for entry in index.short.entries(key).tolist():
-            case = int(index.short_cases[entry])
-            size = index.sizes[case]
-            if place + size <= borders[piece] and _text(words, place, size) == index.texts[case]:
-                yield piece, _match(words, np.array([case, place, place]), size)
+    for length, (table, cases) in index.short.items():
+        places, keys = table.find(hashes.of(length))
+        for place, key, piece in zip(places.tolist(), keys.tolist(), _pieces(places, borders), strict=True):
+            for case in cases[table.entries(key)].tolist():
+                size = index.sizes[case]
+                if place + size <= borders[piece] and _text(words, place, size) == index.texts[case]:
+                    yield piece, _match(words, np.array([case, place, place]), size)
 
 
 def _near(

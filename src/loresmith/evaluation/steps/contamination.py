@@ -129,7 +129,7 @@ def _looked_at(
 
 CONTAMINATION = Step(
     name="contamination",
-    version=2,
+    version=3,
     summary="Look for the cases of evaluation suites in the training text of corpora. Plans hold it by themselves "
     "whenever a corpus or a suite is made and there is something to hold it against.",
     config=ContaminationConfig,

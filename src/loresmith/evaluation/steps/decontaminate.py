@@ -103,7 +103,7 @@ _ANEW = ("rights", "first_retain_until", "media", "sources")
 
 DECONTAMINATE = Step(
     name="decontaminate",
-    version=4,
+    version=5,
     summary="Cut the cases of evaluation suites out of a corpus, or drop the documents that hold them, or flag them.",
     config=DecontaminateConfig,
     inputs={"corpus": Input("corpus", "The corpus."), "suites": SUITES},

@@ -79,7 +79,7 @@ def _suite_fingerprint(config: EvaluateConfig) -> str:
 
 EVALUATE = Step(
     name="evaluate",
-    version=4,
+    version=5,
     summary="Measure a model on held-out text and on a suite of cases, and hold it against the baselines.",
     config=EvaluateConfig,
     inputs={
