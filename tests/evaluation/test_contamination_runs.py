@@ -126,6 +126,26 @@ def test_readiness_knows_what_was_found_of_every_suite(workspace: Workspace) -> 
     assert known() == (0, {"exam A": 0, "exam B": 0})
 
 
+def test_what_is_added_by_hand_is_held_against_the_other_too(workspace: Workspace) -> None:
+    folder = workspace.place.folder
+    texts = (f"{prose(100, 80)} {QUESTION} {ANSWER}", prose(101, 80))
+    leaked = workspace.assets.add("corpus", write_corpus(folder / "leaked", texts))
+    assert leaked.receipts() == [], "there was no suite yet"
+    (folder / "exam").mkdir()
+    cases = [{"name": case["id"], "prompt": case["prompt"], "expected": case["answer"]} for case in CASES]
+    (folder / "exam" / "suite.yaml").write_text(json.dumps({"name": "exam", "cases": cases}))
+    suite = workspace.assets.add("suite", folder / "exam")
+    ((passed, evidence),) = receipts(workspace, suite.digest)
+    assert not passed
+    assert evidence["cases"] == ["leaked"]
+    assert [passed for passed, _ in receipts(workspace, leaked.digest)] == [False]
+
+    clean = workspace.assets.add("corpus", write_corpus(folder / "clean", (prose(102, 80),)))
+    ((passed, evidence),) = receipts(workspace, clean.digest)
+    assert passed
+    assert set(evidence["suites"]) == {suite.digest}
+
+
 def test_a_suite_in_the_same_recipe_counts_and_flags_leave_the_text(workspace: Workspace) -> None:
     texts = [f"{prose(100 + number, 80)} {QUESTION} {ANSWER} {prose(200 + number, 80)}" for number in range(3)]
     corpus = workspace.assets.add("corpus", write_corpus(workspace.place.folder / "corpus", texts))

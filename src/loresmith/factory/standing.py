@@ -2,19 +2,22 @@
 
 A standing check compares assets of one kind with assets of another, such as corpora with evaluation suites. Whenever a
 recipe makes one of either kind, its plan also holds a step that checks it against all of the other kind that the
-workspace has, or that the recipe has made before. What it finds stands in its report and in receipts.
+workspace has, or that the recipe has made before. One that is added by hand is checked by a recipe of its own. What is
+found stands in a report and in receipts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from loresmith.factory.planned import PlannedInput, PlannedStep, registered_assets
-from loresmith.factory.recipe import RecipeStep
+from loresmith.factory.recipe import Recipe, RecipeStep, parse_recipe
 from loresmith.factory.registry import find_step, standing_checks
 from loresmith.factory.step import Output, Step, StepConfig
-from loresmith.ledger import Ledger
+from loresmith.ledger import Asset, Ledger
+from loresmith.yaml_lines import Mapped
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,17 @@ def checks_of(made: RecipeStep, planned: Mapping[str, PlannedStep], ledger: Ledg
                 while name in planned:
                     name += "-again"
                 yield StandingCheck(name, check, check.config(), inputs)
+
+
+def checks_of_added(asset: Asset, ledger: Ledger) -> Iterator[Recipe]:
+    """Recipes with the checks of an asset that no recipe made, for which there is something to check it against."""
+    for name in standing_checks():
+        inputs = find_step(name).inputs
+        for role, taken in inputs.items():
+            others = [other.kind for other_role, other in inputs.items() if other_role != role]
+            if taken.kind == asset.kind and all(ledger.assets.list(kind, limit=1) for kind in others):
+                step = {"step": name, role: [asset.digest]}
+                yield parse_recipe(Mapped({"name": name, "steps": {name: step}}, {}, name), Path())
 
 
 def _numbered(role: str, sources: list[PlannedInput]) -> dict[str, PlannedInput]:

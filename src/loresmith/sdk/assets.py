@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loresmith.errors import UserError
+from loresmith.factory.plan import make_plan
 from loresmith.factory.reproduction.report import Reproduction
 from loresmith.factory.reproduction.reproduce import reproduce
 from loresmith.factory.run import Observer
+from loresmith.factory.standing import checks_of_added
 from loresmith.ledger import Action, Asset, AssetCheck, Lineage, Receipt
 from loresmith.models.base_source import BaseSource
 from loresmith.sdk.base_models import bring_in
@@ -118,10 +120,31 @@ class Assets:
         return (AssetHandle(self._workspace, asset) for asset in self._workspace.ledger.assets.list())
 
     def add(
-        self, kind: str, directory: str | Path, metadata: dict[str, Any] | None = None, labels: Sequence[str] = ()
+        self,
+        kind: str,
+        directory: str | Path,
+        metadata: dict[str, Any] | None = None,
+        labels: Sequence[str] = (),
+        observer: Observer | None = None,
     ) -> AssetHandle:
-        """Register a folder of files as an asset; the same content is the same asset."""
-        asset = self._workspace.ledger.assets.add(kind, Path(directory), metadata=metadata or {}, labels=tuple(labels))
+        """Register a folder of files as an asset; the same content is the same asset.
+
+        As when a recipe makes one, a corpus is held against the evaluation suites of the workspace, and a suite against
+        its corpora: a run, whose findings are receipts on both.
+
+        Args:
+            observer: called with every event of that run.
+
+        Raises:
+            UserError: the folder is missing, holds no file, or holds something that is not a file; or a suite is none,
+                and the asset is registered.
+            Failure: a file cannot be read, or the check fails; the asset is registered then.
+            Interrupted: Ctrl-C; the asset is registered, and adding it again goes on with the check.
+        """
+        ledger = self._workspace.ledger
+        asset = ledger.assets.add(kind, Path(directory), metadata=metadata or {}, labels=tuple(labels))
+        for check in checks_of_added(asset, ledger):
+            self._workspace.run(make_plan(check, ledger), observer)
         return AssetHandle(self._workspace, asset)
 
     def import_model(self, path: str | Path | None = None, **settings: Any) -> tuple[AssetHandle, AssetHandle]:
