@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from loresmith import Workspace
 from loresmith.data.reading.memory import KnownFiles
 
@@ -122,14 +124,14 @@ def test_a_file_that_changed_a_moment_ago_is_read_again(tmp_path: Path) -> None:
     assert not any("as they were" in line for line in said)
 
 
-def gone(workspace: Path, place: Path, **settings: Any) -> list[tuple[str, ...]]:
+def gone(workspace: Path, place: Path, step: str = "ingest", **settings: Any) -> list[tuple[str, ...]]:
     """The files that a run of a recipe over a place says are gone, as it says and as is on its record."""
     if not workspace.exists():
         workspace.mkdir()
         Workspace.init(workspace).close()
-    step = {"step": "ingest", "path": str(place), **settings}
     recipe = workspace / "recipe.yaml"
-    recipe.write_text(json.dumps({"name": "texts", "steps": {"files": step}}))
+    steps = {"files": {"step": step, "path": str(place), **settings}}
+    recipe.write_text(json.dumps({"name": "texts", "steps": steps}))
     events: list[dict[str, Any]] = []
     with Workspace.open(workspace) as opened:
         run = opened.run(recipe, lambda event: events.append(dict(event)))
@@ -160,6 +162,50 @@ def test_what_is_gone_is_on_the_record_of_the_run(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "z.txt").write_text("elsewhere\n")
     assert gone(tmp_path / "w", tmp_path / "other") == [], "of another place nothing is known"
+
+
+def commit_all(place: Path) -> None:
+    porcelain = pytest.importorskip("dulwich.porcelain")
+    if not (place / ".git").exists():
+        porcelain.init(str(place))
+    there = {path.name for path in place.iterdir() if path.is_file()}
+    known = {name.decode() for name in porcelain.ls_files(str(place))}
+    porcelain.add(str(place), [str(place / name) for name in sorted(there)])
+    porcelain.remove(str(place), [str(place / name) for name in sorted(known - there)], cached=True)
+    porcelain.commit(str(place), b"As it is", author=b"A <a@b.c>", committer=b"A <a@b.c>")
+
+
+def test_files_that_are_gone_from_a_repository_are_on_the_record_of_the_run(tmp_path: Path) -> None:
+    place = tmp_path / "in"
+    place.mkdir()
+    for name in ("a.txt", "b.txt", "c.dat", "ä.txt"):
+        (place / name).write_text(f"document {name}\n")
+    commit_all(place)
+    wanted = {"step": "ingest-git", "exclude": ["*.dat"], "history": True}
+    assert gone(tmp_path / "w", place, **wanted) == []
+    for name in ("b.txt", "c.dat", "ä.txt"):
+        (place / name).unlink()
+    (place / "a.txt").write_bytes(b"\0\1" * 100)  # refused from now on, and there
+    assert gone(tmp_path / "w", place, **wanted) == [], "only commits are read"
+    commit_all(place)
+    assert gone(tmp_path / "w", place, **wanted) == [("b.txt", "ä.txt")]
+    assert gone(tmp_path / "w", place, **wanted) == []
+
+
+def test_conversations_that_are_gone_are_on_the_record_of_the_run(tmp_path: Path) -> None:
+    place = tmp_path / "in"
+    place.mkdir()
+    for name in "abc":
+        asked = [{"prompt": f"{name}{number}?", "completion": f"{number}."} for number in range(20)]
+        (place / f"{name}.jsonl").write_text("\n".join(map(json.dumps, asked)))
+    wanted = {"step": "ingest-messages", "on_error": "quarantine"}
+    assert gone(tmp_path / "w", place, **wanted) == []
+    (place / "a.jsonl").unlink()
+    (place / "b.jsonl").write_bytes(b"\0\1" * 100)
+    assert gone(tmp_path / "w", place, **wanted) == [("a.jsonl",)]
+    (place / "b.jsonl").write_bytes((place / "c.jsonl").read_bytes().replace(b"c", b"b"))
+    assert gone(tmp_path / "w", place, **wanted) == []
+    assert gone(tmp_path / "w", place, exclude=["b.jsonl"], **wanted) == []
 
 
 def test_what_was_there_before_changes_nothing_that_is_made(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import itertools
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,6 +14,7 @@ from pathlib import Path
 from loresmith.data.document_row import document_id, document_row, text_digest, timestamp
 from loresmith.data.documents import DOCUMENT_COLUMNS, DocumentWriter
 from loresmith.data.fingerprint import ContentDigest
+from loresmith.data.globs import glob_regex
 from loresmith.data.ingested import Ingested
 from loresmith.data.observer import Observer, safe_point
 from loresmith.data.path_names import path_name
@@ -46,6 +47,11 @@ class Selection:
     exclude: Sequence[str]
     max_file_bytes: int
     allow_http: bool = False
+
+    def wanted(self) -> Callable[[str], bool]:
+        """Says whether the patterns want a file of a path below its place."""
+        included, excluded = glob_regex(self.include), glob_regex(self.exclude)
+        return lambda path: included.fullmatch(path) is not None and excluded.fullmatch(path) is None
 
     def files(self) -> list[SourceFile]:
         """All of them, sorted by path; with several places, paths begin with the name of theirs.

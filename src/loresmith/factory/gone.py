@@ -16,7 +16,7 @@ from loresmith.ledger import Ledger
 
 _NAMED = 100
 _FILES = "files/"
-_SNAPSHOT, _BOOKS = "source", "documents"
+_SNAPSHOT = "source"
 
 
 class Gone(BaseModel):
@@ -52,7 +52,8 @@ def gone_since(ledger: Ledger, recipe: str, planned: PlannedStep, outputs: Mappi
     if not missing:
         return None
     config = step.config.model_validate(planned.resolved_config())
-    found = sorted(step.gone(config, missing, ledger.assets.directory(outputs[_BOOKS])))
+    (made,) = outputs.keys() - {_SNAPSHOT}
+    found = sorted(step.gone(config, missing, ledger.assets.directory(outputs[made])))
     return Gone(files=len(found), first=tuple(found[:_NAMED])) if found else None
 
 

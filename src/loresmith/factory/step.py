@@ -239,7 +239,7 @@ class Step:
             again only where its sources are still what they were.
         gone: of the paths of files that an earlier snapshot of its place has and the new one has not, those that are
             not there any more, and not merely unwanted or refused now. It gets the config, the paths, and the
-            read-only directory of the new `documents`. None: nobody asks.
+            read-only directory of what it made beside the snapshot, with its books. None: nobody asks.
         packages: distributions whose versions belong to the action key, since they decide the result.
         workload: how much work a config asks for, in any unit (training: floating-point operations); forecasts
             scale past runs by it. None: they scale by the size of the inputs.

@@ -87,20 +87,10 @@ def _ingest(context: StepContext, config: IngestConfig, _inputs: Mapping[str, In
 
 
 def _gone(config: IngestConfig, missing: AbstractSet[str], documents: Path) -> AbstractSet[str]:
-    """Those that are still wanted, and that the books do not know either."""
-    from loresmith.data.erasure.source_files import file_of
-    from loresmith.data.path_names import raw_path
-    from loresmith.data.record_books import books_paths
+    from loresmith.data.gone import gone_files
 
     selection = config.selection()
-    included, excluded = glob_regex(selection.include), glob_regex(selection.exclude)
-    several = len(selection.places) > 1
-    below = {path: raw_path(path.partition("/")[2] if several else path) for path in missing}
-    wanted = {path for path, name in below.items() if included.fullmatch(name) and not excluded.fullmatch(name)}
-    if not wanted:
-        return wanted
-    files = dict.fromkeys(wanted, "")
-    return wanted - {file_of(path, files) for path in books_paths(documents)}
+    return gone_files(missing, selection.wanted(), documents, several=len(selection.places) > 1)
 
 
 def _ingest_fingerprint(config: IngestConfig, cache: Path | None = None, erased: frozenset[str] = frozenset()) -> str:
@@ -121,7 +111,7 @@ def _restore_places(config: IngestConfig, outputs: Mapping[str, Path], folder: P
 
 INGEST = Step(
     name="ingest",
-    version=5,
+    version=6,
     summary="Read files of many kinds into documents; what cannot be read is quarantined with the reason.",
     config=IngestConfig,
     inputs={},

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 from pydantic import Field, field_validator
@@ -37,6 +39,13 @@ class IngestGitConfig(StepConfig, FileSettings):
         return patterns
 
 
+def _patterns(config: IngestGitConfig) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """Of the files that are read, sidecars among them, and of those that are left alone."""
+    from loresmith.data.rights_sidecars import PATTERNS
+
+    return glob_regex((*config.include, *PATTERNS)), glob_regex(config.exclude)
+
+
 def _ingest_git(context: StepContext, config: IngestGitConfig, _inputs: Mapping[str, InputAsset]) -> Result:
     from loresmith.data.git_snapshot import REPOSITORY, describe, doubt, read_commit
     from loresmith.data.git_source import DAMAGED, HISTORY, GitFile
@@ -46,7 +55,7 @@ def _ingest_git(context: StepContext, config: IngestGitConfig, _inputs: Mapping[
     from loresmith.data.rights_sidecars import PATTERNS
 
     sidecars, documents_of = glob_regex(PATTERNS), glob_regex(config.include)
-    included, excluded = glob_regex((*config.include, *PATTERNS)), glob_regex(config.exclude)
+    included, excluded = _patterns(config)
 
     def wanted(file: CommittedFile) -> bool:
         return included.fullmatch(file.path) is not None and excluded.fullmatch(file.path) is None
@@ -105,9 +114,24 @@ def _restore_commit(config: IngestGitConfig, outputs: Mapping[str, Path], folder
     return config.model_copy(update={"path": str(restore(outputs["source"], outputs["documents"], folder))})
 
 
+def _gone(config: IngestGitConfig, missing: AbstractSet[str], documents: Path) -> AbstractSet[str]:
+    """Files alone: which commits there are follows from the newest."""
+    from loresmith.data.git_source import HISTORY
+    from loresmith.data.gone import gone_files
+    from loresmith.data.path_names import path_name
+
+    included, excluded = _patterns(config)
+
+    def wanted(path: str) -> bool:
+        name = path_name(path)
+        return bool(included.fullmatch(name)) and not excluded.fullmatch(name)
+
+    return gone_files({path for path in missing if not path.startswith(f"{HISTORY}/")}, wanted, documents)
+
+
 INGEST_GIT = Step(
     name="ingest-git",
-    version=7,
+    version=8,
     summary="Read a Git repository as of one commit, and if wanted its history, into documents.",
     config=IngestGitConfig,
     inputs={},
@@ -117,6 +141,7 @@ INGEST_GIT = Step(
     remembers=True,
     leaves_out_erased=True,
     restore_sources=_restore_commit,
+    gone=_gone,
     packages=(*PACKAGES, "dulwich"),
     guess=lambda _config: Guess(seconds=10, peak_bytes=1 << 29, output_bytes=1 << 25),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -138,6 +139,13 @@ def _restore_places(config: IngestMessagesConfig, outputs: Mapping[str, Path], f
     return config.model_copy(update={"path": path})
 
 
+def _gone(config: IngestMessagesConfig, missing: AbstractSet[str], dataset: Path) -> AbstractSet[str]:
+    from loresmith.data.gone import gone_files
+
+    selection = config.selection()
+    return gone_files(missing, selection.wanted(), dataset, several=len(selection.places) > 1)
+
+
 INGEST_MESSAGES = Step(
     name="ingest-messages",
     version=6,
@@ -152,6 +160,7 @@ INGEST_MESSAGES = Step(
     fingerprint=_fingerprint,
     leaves_out_erased=True,
     restore_sources=_restore_places,
+    gone=_gone,
     packages=("pyarrow",),
     guess=lambda _config: Guess(seconds=5, peak_bytes=1 << 29, output_bytes=1 << 24),
 )
