@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import time
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -158,6 +159,25 @@ def test_a_bad_line_of_json_does_not_spoil_the_others() -> None:
         "not JSON",
         "not JSON",
     ]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"kind": "text", "note": "closed"},
+        {"kind": "note", "parts": [{"text": "closed"}]},
+        {"kind": 'a "text": b', "note": "closed"},
+    ],
+)
+def test_json_lines_have_the_text_field_if_one_of_them_has(line: dict[str, Any]) -> None:
+    written = json.dumps(line).encode()
+    (record,) = read_jsonl(b"\xef\xbb\xbf" + written, RULES)
+    assert isinstance(record, Record)
+    assert record.text.startswith("kind: ")
+    first, second = read_jsonl(b"\n".join([written, b'{"text": "open"}']), RULES)
+    assert isinstance(first, Refused)
+    assert first.reason == "no text field"
+    assert isinstance(second, Record)
 
 
 @given(st.binary(max_size=200))

@@ -6,6 +6,7 @@ import codecs
 import io
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, NoReturn
 
 from loresmith.data.readers.complaint import InOwnWordsError, complaint
@@ -16,9 +17,9 @@ from loresmith.data.readers.record import ReadingRules, Record, Refused
 def read_jsonl(data: bytes, rules: ReadingRules) -> Iterator[Record | Refused]:
     """One record a line, as `FieldsToText` has it. UTF-8, as RFC 8259 has it.
 
-    The file has the text field if its name stands anywhere in it in quotes.
+    The file has the text field if any of its objects has it.
     """
-    to_text = FieldsToText(rules, has_text_field=json.dumps(rules.text_field, ensure_ascii=False).encode() in data)
+    to_text = FieldsToText(rules, has_text_field=_has_field(data, rules.text_field))
     start = 0
     for number, line in enumerate(io.BytesIO(data), start=1):
         anchor = f"#L{number}"
@@ -29,6 +30,17 @@ def read_jsonl(data: bytes, rules: ReadingRules) -> Iterator[Record | Refused]:
         else:
             yield to_text.record(fields, len(line), anchor, start)
         start += len(line)
+
+
+def _has_field(data: bytes, name: str) -> bool:
+    """Whether a line has the field, and not only a value, or an object inside it, that is called so."""
+    if json.dumps(name, ensure_ascii=False).encode() not in data:
+        return False
+    for line in io.BytesIO(data):
+        with suppress(BadJsonError):
+            if name in parse_object(line.removeprefix(codecs.BOM_UTF8)):
+                return True
+    return False
 
 
 class BadJsonError(Exception):

@@ -25,7 +25,7 @@ from loresmith.data.readers.record import ReadingRules, Record
 from loresmith.data.reading.cache_size import InUse, keep_within
 from loresmith.data.reading.extraction import Extraction
 
-VERSION = 3
+VERSION = 4
 """Counts up when a reader gives something else for the same bytes."""
 
 READER_PACKAGES = (
