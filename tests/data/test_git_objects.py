@@ -17,6 +17,7 @@ from dulwich.repo import Repo
 
 from loresmith.data.git_sizes import extent_of
 from loresmith.data.steps import INGEST_GIT, IngestGitConfig
+from loresmith.errors import Failure
 from tests.data.tables import rows
 from tests.step_context import run_step
 
@@ -123,3 +124,24 @@ def test_an_object_that_is_damaged_costs_its_file_until_it_is_mended(tmp_path: P
 def fingerprint(folder: Path, **config: Any) -> str:
     assert INGEST_GIT.fingerprint is not None
     return INGEST_GIT.fingerprint(IngestGitConfig(**config), cache=folder / "cache")
+
+
+@pytest.mark.parametrize("what", ["loose", "pack", "idx"])
+@pytest.mark.parametrize("left", [None, 0, 2, 40, -30])
+def test_a_repository_without_its_commit_is_called_damaged(tmp_path: Path, left: int | None, what: str) -> None:
+    with Repo.init(str(tmp_path / "repo"), mkdir=True) as repository:
+        blob = write_loose(tmp_path / "repo" / ".git" / "objects", iter([GOOD]), len(GOOD))
+        commit_blobs(repository, {"a.txt": blob})
+        if what != "loose":
+            repository.object_store.pack_loose_objects()
+        newest = repository.head().decode()
+    store = tmp_path / "repo" / ".git" / "objects"
+    kept = store / newest[:2] / newest[2:] if what == "loose" else next((store / "pack").glob(f"*.{what}"))
+    data = kept.read_bytes()
+    kept.chmod(0o600)
+    if left is None:
+        kept.unlink()
+    else:
+        kept.write_bytes(data[:left] if len(data) > abs(left) else data[: len(data) // 2])
+    with pytest.raises(Failure, match="damaged or incomplete"):
+        fingerprint(tmp_path, path=str(tmp_path / "repo"))

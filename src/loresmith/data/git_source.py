@@ -103,12 +103,24 @@ def read_repository(
 
 
 def _damage() -> tuple[type[Exception], ...]:
+    import struct
     import zlib
 
     from dulwich.errors import ChecksumMismatch, FileFormatException, NotGitRepository, WrongObjectException
 
     ours = (ChecksumMismatch, FileFormatException, NotGitRepository, WrongObjectException)
-    return (*ours, KeyError, ValueError, AssertionError, IndexError, OSError, EOFError, zlib.error, RecursionError)
+    return (
+        *ours,
+        struct.error,
+        KeyError,
+        ValueError,
+        AssertionError,
+        IndexError,
+        OSError,
+        EOFError,
+        zlib.error,
+        RecursionError,
+    )
 
 
 def _open(path: Path) -> Repo:
@@ -139,7 +151,8 @@ def _opened(path: Path) -> Iterator[Repo]:
 
 def commit_id(path: Path, revision: str = "HEAD") -> str:
     """The id of the commit that a revision means, in hexadecimal digits; raises as `read_repository`."""
-    return _commit(_open(path), revision, path).id.decode("ascii")
+    with _opened(path) as repository:
+        return _commit(repository, revision, path).id.decode("ascii")
 
 
 def read_history(path: Path, revision: str = "HEAD") -> Iterator[dict[str, Any]]:
@@ -162,6 +175,8 @@ def _commit(repository: Repo, revision: str, path: Path) -> Commit:
         return parse_commit(repository, revision.encode())
     except (KeyError, ValueError, AssertionError):
         names = sorted(name.decode("utf-8", "replace").split("/", 2)[-1] for name in repository.get_refs())
+        if revision in names:
+            raise ValueError(f"{revision} leads to no commit that can be read") from None
         some = f"; there are {', '.join(names[:12])}" if names else "; it has no commits"
         raise UserError(f"no revision {revision!r}{some}", where=str(path)) from None
 
