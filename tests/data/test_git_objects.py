@@ -143,5 +143,6 @@ def test_a_repository_without_its_commit_is_called_damaged(tmp_path: Path, left:
         kept.unlink()
     else:
         kept.write_bytes(data[:left] if len(data) > abs(left) else data[: len(data) // 2])
-    with pytest.raises(Failure, match="damaged or incomplete"):
+    with pytest.raises(Failure, match="damaged or incomplete") as caught:
         fingerprint(tmp_path, path=str(tmp_path / "repo"))
+    assert "git fsck" in (caught.value.hint or "")

@@ -144,7 +144,8 @@ def _opened(path: Path) -> Iterator[Repo]:
         yield repository
     except _damage() as error:
         said = " ".join(map(str, error.args)) or type(error).__name__
-        raise Failure(f"the repository is damaged or incomplete: {said}", where=str(path)) from None
+        hint = "`git fsck --full` there names what is missing or damaged"
+        raise Failure(f"the repository is damaged or incomplete: {said}", where=str(path), hint=hint) from None
     finally:
         repository.close()
 
