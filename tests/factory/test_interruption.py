@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import selectors
 import signal
 import sqlite3
 import subprocess
@@ -12,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -208,6 +210,26 @@ def test_a_killed_step_whose_child_lives_on_does_not_hold_the_run(factory: Facto
     with pytest.raises(Interrupted, match="SIGKILL"):
         factory.workspace.run(factory.recipe("bad: {step: misbehave, how: orphan}"))
     assert time.monotonic() - began < 25
+
+
+def test_what_a_step_says_last_is_heard_however_late_it_is_looked(
+    factory: Factory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here the machine stands still after a look at which there was nothing to hear, until the step has ended."""
+    missed: list[float | None] = []
+
+    class Late(selectors.DefaultSelector):
+        def select(self, timeout: float | None = None) -> Any:
+            found = super().select(timeout)
+            if not found and not missed:
+                wait_until(lambda: workers_of(factory) == [])
+                missed.append(timeout)
+            return found
+
+    monkeypatch.setattr(selectors, "DefaultSelector", Late)
+    run = factory.workspace.run(factory.recipe("count: {step: count-slowly, to: 2, pause: 1}"))
+    assert run.status == "completed"
+    assert missed
 
 
 @pytest.mark.parametrize(

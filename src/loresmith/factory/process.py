@@ -103,12 +103,13 @@ class StepProcess:
         with selectors.DefaultSelector() as selector:
             selector.register(self._read_end, selectors.EVENT_READ)
             while True:
-                if selector.select(timeout=tick):
+                has_ended = self._process.poll() is not None  # before the look: what it says last is there by then
+                if selector.select(timeout=0 if has_ended else tick):
                     data = os.read(self._read_end, 1 << 16)
                     if not data:
                         break
                     yield from reader.feed(data)
-                elif self._process.poll() is not None:
+                elif has_ended:
                     break  # all is read, and the pipe is open still: the process left a child behind that holds it
                 yield None
         self._process.wait()
