@@ -42,7 +42,7 @@ LABEL_SETS: dict[str, tuple[str, ...]] = {
 MODELS: dict[str, tuple[str, ...]] = {"acme": (), "ward": ("clinical",)}
 """The labels of the models by their names; each has the adapters above."""
 
-LIMITS = {"request_bytes": 65_536, "depth": 16, "body_seconds": 1, "head_seconds": 2}
+LIMITS = {"request_bytes": 65_536, "depth": 16, "body_seconds": 4, "head_seconds": 4}
 
 
 @dataclass(frozen=True)

@@ -329,7 +329,7 @@ def test_a_body_that_comes_too_slowly_is_given_up(house: House) -> None:
                 return
 
     begun = time.monotonic()
-    assert statuses(raw(house.gateway, slowly(), 20)) == [408]
+    assert statuses(raw(house.gateway, slowly(), 10)) == [408]
 
 
 def test_a_head_that_does_not_end_is_given_up(house: House) -> None:

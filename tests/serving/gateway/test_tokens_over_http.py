@@ -50,7 +50,7 @@ def test_a_key_id_is_only_ever_compared(house: House, kid: object) -> None:
     with house.gateway.client(forged) as client:
         begun = time.monotonic()
         assert client.get("/v1/models").status_code == 401
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < 30
 
 
 def test_two_credentials_are_none(house: House) -> None:
