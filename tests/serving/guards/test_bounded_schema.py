@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from jsonschema import Draft202012Validator
+from jsonschema import Draft7Validator, Draft202012Validator
 
 from loresmith.errors import UserError
 from loresmith.serving.guards.bounded_schema import SECONDS, BoundedSchema, TooMuchWork
@@ -133,12 +133,19 @@ def test_it_says_what_jsonschema_says(value: Any) -> None:
     assert (BoundedSchema(SCHEMA).broken_rule(value) is None) == Draft202012Validator(SCHEMA).is_valid(value)
 
 
+USUAL = Draft202012Validator.META_SCHEMA["$id"]
+DRAFT_7 = Draft7Validator.META_SCHEMA["$id"]
+
 ENDLESS: dict[str, tuple[dict[str, Any], Any]] = {
     "doubled": (doubled(30), {}),
     "any of doubled": (doubled(30, "anyOf"), []),
     "not evaluated": (
         {"unevaluatedProperties": False, **doubled(30, "dependentSchemas")},
         {"a": 1, "b": 2},
+    ),
+    "doubled, of the usual draft": (
+        {**doubled(20), "$defs": {name: {"$schema": USUAL, **part} for name, part in doubled(20)["$defs"].items()}},
+        {},
     ),
     "in circles": ({"allOf": [{"$ref": "#"}, {"$ref": "#"}]}, {}),
     "items in circles": ({"items": {"allOf": [{"$ref": "#"}] * 3}}, json.loads("[" * 60 + "]" * 60)),
@@ -152,6 +159,7 @@ TOLD: dict[str, tuple[dict[str, Any], Any]] = {
         {"patternProperties": {"^(a|a)*$": {}}, "additionalProperties": False},
         {"a" * 50_000 + "!": 1},
     ),
+    "an expression of another draft": ({"items": {"$schema": DRAFT_7, "pattern": "^(a+)+$"}}, ["a" * 27 + "!"]),
     "all different": ({"uniqueItems": True, "maxItems": 0}, [{"a": [number]} for number in range(20_000)]),
 }
 
@@ -177,10 +185,18 @@ def test_what_takes_too_long_to_check_is_refused() -> None:
 
 def test_many_schemas_have_no_more_time_than_one() -> None:
     many = {f"tool_{number}": {"pattern": f"{number}(?:[a-z]|\\\\d){{500}}" * 400} for number in range(500)}
-    before = time.thread_time()
-    with pytest.raises(UserError, match="too large"):
-        guards({"kind": "schema"}).require_followed(Context(tools=many))
-    assert time.thread_time() - before < SECONDS + 1
+    of_one = {"tool": {"patternProperties": {f"{number}(?:[a-z]|\\\\d){{50}}": {} for number in range(30_000)}}}
+    for tools in (many, of_one):
+        before = time.thread_time()
+        with pytest.raises(UserError, match="too large"):
+            guards({"kind": "schema"}).require_followed(Context(tools=tools))
+        assert time.thread_time() - before < SECONDS + 1
+
+
+def test_words_mean_the_same_whatever_draft_they_say_they_are_of() -> None:
+    schema = {"items": {"$schema": DRAFT_7, "$defs": {"a": {}}, "$ref": "#/$defs/a", "maximum": 1}, "$defs": {"a": {}}}
+    assert BoundedSchema(schema).broken_rule([2]) == "items/maximum"  # draft 7 reads nothing beside a reference
+    assert BoundedSchema(schema).broken_rule([1]) is None
 
 
 @pytest.mark.parametrize(

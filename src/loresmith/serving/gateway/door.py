@@ -292,7 +292,9 @@ def _depth(body: bytes) -> int:
     return deepest
 
 
-_STRANGE_NUMBER = re.compile(rb"NaN|Infinity|(?<![\d.])(?:\d++(?:\.\d++)?+[eE]\+?\d{3,}+|\d{300,}+)")
+_STRANGE_NUMBER = re.compile(
+    rb"NaN|Infinity|(?<![\d.])(?:\d++(?:\.\d++)?+[eE]\+?\d{3,}+|\d{200,}+(?:\.\d++)?+(?:[eE]\+?\d++)?+)"
+)
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))

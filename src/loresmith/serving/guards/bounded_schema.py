@@ -3,7 +3,8 @@
 `jsonschema` does the work, but for what a schema could do harm with: references lead nowhere but into the schema
 itself; patterns are matched by llguidance, which follows an expression byte by byte and never tries again, as for the
 engines; `uniqueItems` compares nothing twice; and at every word of a schema that is followed it is looked whether
-there is still time. Where that is over, nothing was found out, and whoever asked has to refuse.
+there is still time. Where that is over, nothing was found out, and whoever asked has to refuse. So it is in all of a
+schema, whatever draft a part of it says it is of.
 """
 
 from __future__ import annotations
@@ -171,6 +172,7 @@ def _require_patterns(part: Mapping[str, Any]) -> None:
     if isinstance(part.get("patternProperties"), Mapping):
         wanted += part["patternProperties"]
     for written in wanted:
+        _go_on()
         _pattern(written)
 
 
@@ -193,7 +195,18 @@ def _validator() -> Any:
         return isinstance(value, bool)
 
     types = usual.TYPE_CHECKER.redefine("boolean", is_boolean)
-    return validators.extend(usual, words, type_checker=types)
+    found = validators.extend(usual, words, type_checker=types)
+    evolve = found.evolve
+
+    def evolve_as_it_is(validator: Any, **changes: Any) -> Any:
+        # By `$schema` it would go on with another validator, and with none of the above.
+        schema = changes.get("schema", validator.schema)
+        if isinstance(schema, Mapping) and "$schema" in schema:
+            changes["schema"] = {word: said for word, said in schema.items() if word != "$schema"}
+        return evolve(validator, **changes)
+
+    found.evolve = evolve_as_it_is
+    return found
 
 
 def _timed(keep: Callable[..., Any]) -> Callable[..., Iterator[Any]]:
@@ -210,8 +223,13 @@ def _error(message: str) -> Any:
     return ValidationError(message)
 
 
+def _is_in(written: str, text: str) -> bool:
+    _go_on()
+    return _pattern(written).is_in(text)
+
+
 def _keep_to_pattern(_: Any, written: str, value: Any, __: Any) -> Iterator[Any]:
-    if isinstance(value, str) and not _pattern(written).is_in(value):
+    if isinstance(value, str) and not _is_in(written, value):
         yield _error("does not match")
 
 
@@ -219,8 +237,7 @@ def _keep_to_named(validator: Any, named: Mapping[str, Any], value: Any, _: Any)
     if isinstance(value, dict):
         for written, schema in named.items():
             for key, one in value.items():
-                _go_on()
-                if _pattern(written).is_in(key):
+                if _is_in(written, key):
                     yield from validator.descend(one, schema, path=key, schema_path=written)
 
 
@@ -230,7 +247,7 @@ def _keep_to_additional(validator: Any, said: Any, value: Any, schema: Mapping[s
     known, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
     for key, one in value.items():
         _go_on()
-        if key not in known and not any(_pattern(written).is_in(key) for written in patterns):
+        if key not in known and not any(_is_in(written, key) for written in patterns):
             yield from validator.descend(one, said, path=key)
 
 
