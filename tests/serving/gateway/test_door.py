@@ -374,6 +374,15 @@ HOSTILE: dict[str, dict[str, Any]] = {
     "an expression of counts": {"guided_regex": "((a{1,1000}){1,1000}){1,1000}"},
     "a grammar that is none": {"guided_grammar": "start: nothing"},
     "a grammar in circles": {"guided_grammar": "start: start start | start"},
+    "a grammar of a long chain": {
+        "guided_grammar": "\n".join(["start: r0", *(f'r{n}: "a" r{n + 1}?' for n in range(3000)), 'r3000: "b"'])
+    },
+    "multiples of a large number": {
+        "response_format": {
+            "type": "json_schema",
+            "json_schema": {"name": "x", "schema": {"type": "integer", "multipleOf": 99_999_999}},
+        }
+    },
     "a schema of nothing": {
         "response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {"not": {}}}}
     },

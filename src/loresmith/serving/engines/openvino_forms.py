@@ -13,6 +13,7 @@ from typing import Any
 
 from loresmith.errors import UserError
 from loresmith.serving.engines.generation import Constraint
+from loresmith.serving.engines.grammar import grammar_of
 from loresmith.serving.subschemas import BY_NAME, subschemas
 
 _UNKNOWN_ANYWHERE = frozenset({r"\p", r"\P", r"\b", r"\B", r"\A", r"\z", r"\Z", "[]", "[^]"})
@@ -30,8 +31,6 @@ _READ_PAST = frozenset({"multipleOf", "allOf"})
 def require_followed(constraint: Constraint) -> None:
     """Raise UserError for a form that OpenVINO would not keep an answer to."""
     import llguidance
-
-    from loresmith.serving.engines.embedded.constraint import grammar_of
 
     said = llguidance.LLMatcher.validate_grammar(grammar_of(constraint))
     if said:

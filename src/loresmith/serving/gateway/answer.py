@@ -186,6 +186,7 @@ class Answer:
         tokens = len(asked_for.prompt) + asked_for.max_new_tokens * self._asked.choices
         self._standing.decide_on_tokens(tokens, no_model(self._asked.model))
         await self._standing.admit(tokens, self._asked.choices)
+        await self._require_preparable(asked_for)
         late = any("output" in guard.on for guard in self._rules.config.guards.root)
         held, shown = self._principal.labels, self._passage_texts
         self.choices = tuple(
@@ -253,6 +254,15 @@ class Answer:
             form = "text" if asked.route == "/v1/responses" else "response_format"
             param = "tools" if error.where else form
             raise Problem(400, str(error), code="invalid_schema", param=param) from None
+
+    async def _require_preparable(self, asked_for: Generation) -> None:
+        """See that the form of the answer holds up nobody else's. Behind the quotas, since it takes its time."""
+        if asked_for.constraint is None or self.model.settings.engine == "openai":
+            return
+        try:
+            await self._gateway.grammar_trials.require_preparable(asked_for.constraint)
+        except UserError as error:
+            raise Problem(400, str(error), code="bad_request") from None
 
     async def _examine(self) -> None:
         """Let the guards look at what is asked; go where they send it."""

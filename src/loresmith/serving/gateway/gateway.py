@@ -19,6 +19,7 @@ from loresmith.serving.audit.record import AuditRecord
 from loresmith.serving.audit.tenant_keys import FOLDER as TENANT_KEYS
 from loresmith.serving.audit.tenant_keys import TenantKeys
 from loresmith.serving.audit.writer import Audit
+from loresmith.serving.engines.grammar_trial import GrammarTrials
 from loresmith.serving.gateway.background import as_failure, speaking, tell
 from loresmith.serving.gateway.erasures import Erasures
 from loresmith.serving.gateway.problem import Problem
@@ -140,6 +141,7 @@ class Gateway:
         )
         self._moving = MovingEmbedders(ledger, say)
         self._erasures = Erasures(ledger, say)
+        self.grammar_trials = GrammarTrials()
         self.telemetry = Telemetry(say)
         self.draining = False
         self.trouble = ""

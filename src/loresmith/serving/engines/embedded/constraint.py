@@ -7,7 +7,6 @@ Legend: V vocabulary.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from torch import Tensor
 
 from loresmith.errors import UserError
 from loresmith.serving.engines.generation import Constraint
+from loresmith.serving.engines.grammar import grammar_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -81,21 +81,3 @@ class Constrained:
     def complete(self) -> bool:
         """Whether nothing can follow any more."""
         return bool(self._matcher.is_stopped())
-
-
-def grammar_of(constraint: Constraint) -> str:
-    """In llguidance's own words.
-
-    Raises:
-        UserError: the schema, the expression or the grammar cannot be read.
-    """
-    import llguidance
-
-    try:
-        if constraint.kind == "json_schema":
-            return str(llguidance.LLMatcher.grammar_from_json_schema(json.dumps(constraint.value)))
-        if constraint.kind == "regex":
-            return str(llguidance.LLMatcher.grammar_from_regex(constraint.value))
-        return str(llguidance.LLMatcher.grammar_from_lark(constraint.value))
-    except (ValueError, TypeError) as error:
-        raise UserError(f"this {constraint.kind.replace('_', ' ')} cannot be followed: {error}") from error
