@@ -76,6 +76,17 @@ def test_a_caller_sees_what_an_index_without_the_rest_would_show(
         assert (f"{canary(labels)}," in seen) == (labels <= held)
 
 
+def test_what_is_withdrawn_while_somebody_looks_is_neither_shown_nor_kept_open(directory: Path) -> None:
+    whole = Retriever.open(directory, minilm())
+
+    def withdrawing(_: PassageRef) -> bool:
+        whole.withdraw()
+        return True
+
+    assert whole.retrieve("which valve is shut", frozenset(LABELS), withdrawing, 5) == []
+    assert not whole._opened
+
+
 def test_other_partitions_are_not_even_opened(directory: Path, tmp_path: Path) -> None:
     ruined = shutil.copytree(directory, tmp_path / "ruined")
     for labels in SETS:

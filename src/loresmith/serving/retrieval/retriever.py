@@ -164,7 +164,7 @@ class Retriever:
         allowed = {hit: ref for hit, ref in allowed.items() if (cosine := cosines[hit]) is None or cosine >= least}
         scores = reciprocal_rank([[hit for hit in ranking if hit in allowed] for ranking in rankings])
         order = sorted(scores, key=lambda hit: (-scores[hit], allowed[hit].document, allowed[hit].start))
-        return [
+        found = [
             Passage(
                 **vars(allowed[hit]),
                 text=hit[0].passages.text(hit[1]),
@@ -174,6 +174,10 @@ class Retriever:
             )
             for number, hit in enumerate(order[:limit], 1)
         ]
+        if self.withdrawn:  # meanwhile
+            self._opened.clear()
+            return []
+        return found
 
     def _visible(self, labels: frozenset[str]) -> list[Partition]:
         try:
