@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
@@ -14,8 +14,6 @@ Label = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 """Signatures by a private key that only the issuer has. With a shared secret (HS256), whoever checks could sign."""
-
-ALGORITHMS: tuple[Algorithm, ...] = get_args(Algorithm)
 
 
 class GroupSettings(BaseModel):
