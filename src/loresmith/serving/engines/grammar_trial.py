@@ -77,8 +77,9 @@ def _to_try(constraint: Constraint) -> bytes | None:
 
 async def _tried(grammar: bytes) -> int:
     """The exit status of a process that prepares for it."""
+    nowhere = asyncio.subprocess.DEVNULL
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", __name__, stdin=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
+        sys.executable, "-m", __name__, stdin=asyncio.subprocess.PIPE, stdout=nowhere, stderr=nowhere
     )
     try:
         await process.communicate(grammar)
