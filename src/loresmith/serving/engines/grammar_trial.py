@@ -12,6 +12,7 @@ import asyncio
 import hashlib
 import re
 import resource
+import signal
 import sys
 from collections import OrderedDict
 
@@ -19,8 +20,8 @@ from loresmith.errors import UserError
 from loresmith.serving.engines.generation import Constraint
 from loresmith.serving.engines.grammar import grammar_of
 
-SECONDS = 2
-"""Of a processor."""
+SECONDS = 0.5
+"""Of a processor: for so long an engine's other answers may have to wait."""
 
 MEMORY_BYTES = 1 << 30
 STACK_BYTES = 4 << 20
@@ -93,12 +94,12 @@ async def _tried(grammar: bytes) -> int:
 
 def main() -> None:
     """Prepare for the grammar that comes in. What is wrong with it is for the engine to say."""
-    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_STACK, (STACK_BYTES, STACK_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     from llguidance import LLMatcher, LLTokenizer
 
+    signal.setitimer(signal.ITIMER_PROF, SECONDS)  # then SIGPROF ends the process, whatever it is at
     matcher = LLMatcher(LLTokenizer("byte", slices=[]), sys.stdin.buffer.read().decode(), log_level=0)
     if not matcher.is_error():
         matcher.compute_bitmask()
