@@ -96,6 +96,12 @@ OTHERS: tuple[tuple[str, dict[str, Any], str, str], ...] = (
         "input.0.content.0.type",
         "must be 'input_text', 'output_text' or 'text'",
     ),
+    (
+        "responses",
+        {"input": "Hi", "text": {"format": {"type": "json_schema", "name": "x"}}},
+        "text.format.schema",
+        "this field is missing",
+    ),
     ("embeddings", {"input": [[1, 2]]}, "input.0", "must be a text. One text or several"),
     ("embeddings", {"input": "Hi", "encoding_format": "int8"}, "encoding_format", "must be 'float' or 'base64'"),
     ("feedback", {"response": "x", "rating": "good"}, "rating", "must be 'up' or 'down'"),

@@ -88,7 +88,8 @@ def _form(body: ResponsesRequest) -> tuple[Constraint | None, dict[str, Any] | N
     schema: dict[str, Any] = {"type": "object"}
     if wanted.type == "json_schema":
         if wanted.schema_ is None:
-            raise Problem(400, "schema is missing", param="text.format.schema")
+            place = "text.format.schema"
+            raise Problem(400, f"{place}: this field is missing", code="invalid_request", param=place)
         schema = wanted.schema_
     return JsonSchema(value=schema), schema
 
