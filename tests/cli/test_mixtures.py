@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from loresmith import Workspace
 from tests.cli.conftest import CommandLine
 from tests.data.written_corpora import corpus_of, document
@@ -45,3 +47,30 @@ def test_a_person_sees_the_shares_of_a_mixture(fresh: CommandLine, tmp_path: Pat
     assert fresh("data", "show", "mixing/mixed", "--where", "repeat = 1", "--json").json["matching"] == 2
     [mixture] = fresh("summary", "--json").json["mixtures"]
     assert [source["name"] for source in mixture["sources"]] == ["manuals", "tickets"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("sources.x={weight: 1}", "sources.x.corpus: it does not say which corpus 'x' is in\n  one of manuals, tickets"),
+        ("sources.x={corpus: manuls}", "sources.x.corpus: unknown corpus 'manuls'; did you mean 'manuals'?"),
+        ("sources.x={corpus: manuals}", "sources: manuals and x both take all that is left of manuals"),
+        ("sources.tickets.where=bytes >", "sources.tickets.where, character 8: a column or a constant is expected here"),
+        ("curriculum={stages: [{share: 1, weights: {ticket: 1}}]}", "unknown source 'ticket'; did you mean 'tickets'?"),
+    ],
+)
+def test_a_mistake_is_told_before_the_corpora_are_made(
+    fresh: CommandLine, tmp_path: Path, setting: str, said: str
+) -> None:
+    (tmp_path / "documents").mkdir()
+    (tmp_path / "documents" / "pump.txt").write_text("Check the valve of the pump.")
+    steps = "".join(
+        f"  {name}-files: {{step: ingest, path: {tmp_path / 'documents'}}}\n"
+        f"  {name}: {{step: curate, documents: {name}-files}}\n"
+        for name in ("manuals", "tickets")
+    )
+    recipe = fresh.write("recipe.yaml", RECIPE.format("manuals", "tickets") + steps)
+    refused = fresh("plan", recipe, "--set", f"steps.mixed.{setting}")
+    assert refused.status == 2
+    assert refused.err.startswith(f"error: {recipe}:3: steps.mixed.")
+    assert said in refused.err

@@ -105,6 +105,8 @@ def parse_recipe(written: Mapped, folder: Path, settings: Sequence[str] = ()) ->
     file = validate(RecipeFile, data, written.lines, written.source)
     steps = {name: _recipe_step(name, keys, written, folder) for name, keys in file.steps.items()}
     steps = {name: _with_own(step, steps) for name, step in steps.items()}
+    for step in steps.values():
+        _check_inputs(step, written)
     recipe = Recipe(file.name, file.seed, file.compute, _ordered(steps, written), file.release, written)
     if file.release is not None:
         try:
@@ -182,6 +184,18 @@ def _with_own(step: RecipeStep, steps: Mapping[str, RecipeStep]) -> RecipeStep:
         ]
         inputs |= {f"{role}.{number}": reference for number, reference in enumerate(own, start=1)}
     return replace(step, inputs=inputs)
+
+
+def _check_inputs(step: RecipeStep, written: Mapped) -> None:
+    """Have the step look whether its settings go with what is wired to it."""
+    if step.step.check is None:
+        return
+    try:
+        step.step.check(step.config, step.inputs)
+    except UserError as error:
+        key = f"steps.{step.name}.{error.where}" if error.where else f"steps.{step.name}"
+        where = written.where(("steps", step.name))
+        raise UserError(f"{key}: {error.what}", where=where, hint=error.hint) from None
 
 
 def _references(name: str, role: str, many: bool, written: Any, where: str) -> dict[str, str]:

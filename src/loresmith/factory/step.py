@@ -7,7 +7,7 @@ from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -196,7 +196,10 @@ class StepContext(Protocol):
         """Leave the step at a safe point (raises Interrupted)."""
 
 
-def several(inputs: Mapping[str, InputAsset], role: str) -> dict[str, InputAsset]:
+Wired = TypeVar("Wired")
+
+
+def several(inputs: Mapping[str, Wired], role: str) -> dict[str, Wired]:
     """The inputs of a role of many, by the number or the name that each has in it; numbers first, ascending."""
     found = {key.partition(".")[2]: asset for key, asset in inputs.items() if key.partition(".")[0] == role}
     order = sorted(found, key=lambda name: (not name.isdigit(), int(name) if name.isdigit() else 0, name))
@@ -241,6 +244,8 @@ class Step:
             not there any more, and not merely unwanted or refused now. It gets the config, the paths, and the
             read-only directory of what it made beside the snapshot, with its books. None: nobody asks.
         packages: distributions whose versions belong to the action key, since they decide the result.
+        check: raises UserError where settings do not go with the inputs that a recipe wires, whose roles and references it
+            gets beside the config; called before anything is planned. Its places are keys of the step. None: all go.
         workload: how much work a config asks for, in any unit (training: floating-point operations); forecasts
             scale past runs by it. None: they scale by the size of the inputs.
         guess: what to forecast where there are no past runs.
@@ -264,6 +269,7 @@ class Step:
     restore_sources: Callable[[Any, Mapping[str, Path], Path], Any] | None = None
     gone: Callable[[Any, AbstractSet[str], Path], AbstractSet[str]] | None = None
     packages: tuple[str, ...] = ()
+    check: Callable[[Any, Mapping[str, str]], None] | None = None
     workload: Callable[[Any], float] | None = None
     guess: Callable[[Any], Guess] | None = None
     makes: Callable[[Any], frozenset[str]] | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -116,14 +116,13 @@ class MixConfig(StepConfig):
     )
 
 
-def _rules(config: MixConfig, corpora: Mapping[str, InputAsset], seed: int) -> MixtureRules:
+def _rules(config: MixConfig, corpora: Sequence[str], seed: int) -> MixtureRules:
     from loresmith.data.mixture.amounts import Stage
     from loresmith.data.mixture.settings import MixtureRules
 
     settings = config.sources or {name: SourceSettings() for name in corpora}
-    names = list(corpora)
-    sources = tuple(_source(name, source, names) for name, source in sorted(settings.items()))
-    _require_one_rest(sources, names)
+    sources = tuple(_source(name, source, corpora) for name, source in sorted(settings.items()))
+    _require_one_rest(sources, corpora)
     weights = {name: source.weight for name, source in settings.items()}
     stages = []
     for number, stage in enumerate(config.curriculum.stages or (StageSettings(share=1.0),), 1):
@@ -135,7 +134,7 @@ def _rules(config: MixConfig, corpora: Mapping[str, InputAsset], seed: int) -> M
             raise UserError(f"no source has a weight in stage {number}", where="sources")
     total = sum(stage.share for stage in stages)
     return MixtureRules(
-        corpora=names,
+        corpora=corpora,
         sources=sources,
         stages=[Stage(stage.share / total, stage.weights) for stage in stages],
         target_bytes=config.target_bytes,
@@ -146,7 +145,17 @@ def _rules(config: MixConfig, corpora: Mapping[str, InputAsset], seed: int) -> M
     )
 
 
-def _source(name: str, settings: SourceSettings, corpora: list[str]) -> SourceRule:
+def _check(config: MixConfig, inputs: Mapping[str, str]) -> None:
+    """Refuse what needs no look into the corpora, which may take hours to make."""
+    from loresmith.data.conditions.grammar import parse
+    from loresmith.data.conditions.words import Written
+
+    for source in _rules(config, list(several(inputs, "corpora")), seed=0).sources:
+        if source.where:
+            parse(Written(source.where, f"sources.{source.name}.where"))
+
+
+def _source(name: str, settings: SourceSettings, corpora: Sequence[str]) -> SourceRule:
     from loresmith.data.mixture.settings import SourceRule
 
     wanted = settings.corpus or (name if name in corpora else corpora[0] if len(corpora) == 1 else "")
@@ -159,7 +168,7 @@ def _source(name: str, settings: SourceSettings, corpora: list[str]) -> SourceRu
     return SourceRule(name, corpora.index(wanted), settings.where, settings.epochs_cap)
 
 
-def _require_one_rest(sources: tuple[SourceRule, ...], corpora: list[str]) -> None:
+def _require_one_rest(sources: tuple[SourceRule, ...], corpora: Sequence[str]) -> None:
     """Of a corpus, one source at most may be what the others leave."""
     for number, corpus in enumerate(corpora):
         without = [source.name for source in sources if source.corpus == number and not source.where]
@@ -177,7 +186,7 @@ def _mix(context: StepContext, config: MixConfig, inputs: Mapping[str, InputAsse
     from loresmith.data.steps.engine import engine_of
 
     corpora = several(inputs, "corpora")
-    rules = _rules(config, corpora, context.seed)
+    rules = _rules(config, list(corpora), context.seed)
     directory = context.output("corpus")
     folders = [asset.directory for asset in corpora.values()]
     with engine_of(context) as engine:
@@ -219,5 +228,6 @@ MIX = Step(
     },
     run=_mix,
     packages=("pyarrow", "numpy"),
+    check=_check,
     guess=lambda _config: Guess(seconds=30, peak_bytes=1 << 29, output_bytes=100 << 20),
 )
