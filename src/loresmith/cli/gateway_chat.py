@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
 from loresmith.cli.gateway_client import GatewayClient, read_key
-from loresmith.cli.screen import visible
 from loresmith.errors import UserError
-from loresmith.sdk.calls.models import ChatRequest, Message
-
-_MOST_PAGES = 5
+from loresmith.sdk.calls.models import AnswerSource, ChatRequest, Message
 
 
 class GatewaySpeaker:
@@ -48,12 +45,9 @@ class GatewaySpeaker:
                     self._sources = delta.get("sources") or self._sources
                     show((delta.get("content") or "") + (delta.get("refusal") or ""))
 
-    def sources(self) -> Iterator[str]:
-        """A line for each passage that the last answer rests on."""
-        for source in self._sources:
-            pages = [str(page) for page in source["pages"]]
-            shown = ", ".join(pages[:_MOST_PAGES]) + (", ..." if len(pages) > _MOST_PAGES else "")
-            yield f"[{source['number']}] {visible(str(source['path']))}" + (f", page {shown}" if pages else "")
+    @property
+    def sources(self) -> tuple[AnswerSource, ...]:
+        return tuple(AnswerSource.model_validate(source) for source in self._sources)
 
     def _chosen(self, models: list[str]) -> str:
         wanted = self._request.model

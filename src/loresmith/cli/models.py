@@ -11,12 +11,13 @@ from typing import Any
 from loresmith.cli.command import bare_command, command, make_request
 from loresmith.cli.gateway_client import is_address
 from loresmith.cli.screen import Screen, print_json
-from loresmith.cli.terminal_chat import Speaker, TerminalChat, show
+from loresmith.cli.terminal_chat import Speaker, TerminalChat, show, source_lines
 from loresmith.errors import UserError
 from loresmith.sdk.call import Emit
 from loresmith.sdk.calls.models import (
     CHAT,
     COMPLETE,
+    AnswerSource,
     ChatRequest,
     CompleteAnswer,
     CompleteRequest,
@@ -76,8 +77,9 @@ class _LocalSpeaker:
         turn = self._request.model_copy(update={"history": tuple(history), "message": last.content})
         CHAT.run(self._workspace, turn, lambda event: show(event["text"]) if event["event"] == "text" else None)
 
-    def sources(self) -> Iterator[str]:
-        return iter(())
+    @property
+    def sources(self) -> tuple[AnswerSource, ...]:
+        return ()
 
 
 def _talk(request: ChatRequest, speaker: Speaker, as_json: bool) -> int:
@@ -88,7 +90,7 @@ def _talk(request: ChatRequest, speaker: Speaker, as_json: bool) -> int:
     if as_json:
         print_json(answer)
     else:
-        print("", *speaker.sources(), sep="\n", flush=True)
+        print("", *source_lines(answer), sep="\n", flush=True)
     return 0
 
 

@@ -11,7 +11,9 @@ from typing import Protocol
 
 from loresmith.cli.screen import visible
 from loresmith.errors import LoresmithError
-from loresmith.sdk.calls.models import ChatAnswer, ChatRequest, Message
+from loresmith.sdk.calls.models import AnswerSource, ChatAnswer, ChatRequest, Message
+
+_MOST_PAGES = 5
 
 HELP = """\
 /help        show this
@@ -35,8 +37,9 @@ class Speaker(Protocol):
             UserError, Failure: there is no answer.
         """
 
-    def sources(self) -> Iterator[str]:
-        """A line for each passage that the last answer rests on."""
+    @property
+    def sources(self) -> tuple[AnswerSource, ...]:
+        """The passages that the last answer rests on."""
 
 
 class TerminalChat:
@@ -77,7 +80,11 @@ class TerminalChat:
             show(" (stopped)")
         self._messages = [*asked, Message(role="assistant", content=said)]
         return ChatAnswer(
-            asset=self._speaker.name, reply=said, messages=tuple(self._messages), seconds=time.monotonic() - begun
+            asset=self._speaker.name,
+            reply=said,
+            messages=tuple(self._messages),
+            sources=self._speaker.sources,
+            seconds=time.monotonic() - begun,
         )
 
     def converse(self, lines: Iterator[str]) -> int:
@@ -91,9 +98,9 @@ class TerminalChat:
                     break
                 continue
             try:
-                self.say(line, show)
+                answer = self.say(line, show)
                 print(flush=True)
-                for source in self._speaker.sources():
+                for source in source_lines(answer):
                     print(f"\033[2m{source}\033[0m" if terminal else source, flush=True)
             except LoresmithError as error:
                 print(f"loresmith: {error.what}", file=sys.stderr, flush=True)
@@ -126,6 +133,13 @@ class TerminalChat:
         except OSError as error:
             return f"It cannot be written to {name}: {error.strerror}"
         return f"Written to {name}."
+
+
+def source_lines(answer: ChatAnswer) -> Iterator[str]:
+    """A line for each passage that an answer rests on."""
+    for source in answer.sources:
+        shown = ", ".join(map(str, source.pages[:_MOST_PAGES])) + (", ..." if len(source.pages) > _MOST_PAGES else "")
+        yield f"[{source.number}] {visible(source.path)}" + (f", page {shown}" if source.pages else "")
 
 
 def show(text: str) -> None:

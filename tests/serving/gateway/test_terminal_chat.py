@@ -48,6 +48,8 @@ def test_a_pipe_gets_plain_answers_line_by_line(face: Face) -> None:
 def test_sources_stand_under_an_answer(face: Face) -> None:
     done = chat(face, "-m", "Where is the filter of the pump?", "--max-new-tokens", "3")
     assert done.stdout.splitlines()[-1] == "[1] pump.md"
+    said = json.loads(chat(face, "-m", "Where is the filter of the pump?", "--max-new-tokens", "3", "--json").stdout)
+    assert [(source["number"], source["path"], source["pages"]) for source in said["sources"]] == [(1, "pump.md", [])]
 
 
 def test_the_key_may_stand_in_a_file(face: Face, tmp_path: Path) -> None:

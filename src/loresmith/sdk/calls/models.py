@@ -90,12 +90,28 @@ class ChatRequest(Writing):
     )
 
 
+class AnswerSource(BaseModel):
+    """A passage that an answer rests on."""
+
+    model_config = ConfigDict(frozen=True)
+
+    number: int = Field(description="By which the answer names it: 1 is [1].")
+    document: str = Field(description="The document's id.")
+    path: str = Field(description="The file, and the record in it, if it has some.")
+    pages: tuple[int, ...] = Field(description="The pages, slides, sheets or chapters; empty where there are none.")
+    start: int = Field(description="Its first character in the document's text.")
+    end: int = Field(description="The character behind its last.")
+
+
 class ChatAnswer(Answer):
     """A conversation with the model's reply at its end."""
 
     asset: str = Field(description="The digest of the model; of a gateway's, its name there.")
     reply: str = Field(description="What the model said.")
     messages: tuple[Message, ...] = Field(description="The whole conversation, the reply last.")
+    sources: tuple[AnswerSource, ...] = Field(
+        default=(), description="Of a gateway's: the passages that were found for the reply."
+    )
     seconds: float = Field(description="Wall time of the reply, without loading the model.")
 
 
