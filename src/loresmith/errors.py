@@ -62,4 +62,4 @@ def os_failure(error: OSError, where: str | None = None) -> Failure:
     """The Failure that tells a person what the operating system refused."""
     cause, hint = _OS_CAUSES.get(error.errno or 0, (error.strerror or str(error), None))
     place = str(error.filename) if error.filename is not None else None
-    return Failure(f"{cause} ({place})" if place else cause, where=where, hint=hint)
+    return Failure(f"{cause} ({place})" if place and place != where else cause, where=where, hint=hint)

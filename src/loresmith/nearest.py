@@ -1,4 +1,4 @@
-"""Names that a person may have meant."""
+"""Names that a person may have meant, and how a sentence says them."""
 
 from __future__ import annotations
 
@@ -34,3 +34,10 @@ def unknown_name(noun: str, name: str, known: Iterable[str], inside: str = "") -
         return f"{said}; none is known here"
     more = f" and {len(names) - LISTED_AT_MOST} more" if len(names) > LISTED_AT_MOST else ""
     return f"{said}; known: {', '.join(names[:LISTED_AT_MOST])}{more}"
+
+
+def with_article(noun: str) -> str:
+    """A kind of asset or step as a sentence has it: `an index`, `a corpus`, `a set of tokens`."""
+    if noun in ("books", "documents", "tokens"):
+        return f"a set of {noun}"
+    return f"an {noun}" if noun[:1] in tuple("aeiou") else f"a {noun}"

@@ -80,6 +80,8 @@ def _sentence(detail: ErrorDetails, path: YamlPath, parent: YamlPath, model_clas
         return f"{at}should be a mapping of keys to values, got {_shown(detail['input'])}"
     if kind in ("value_error", "assertion_error"):  # a validator of the model's own, which says what it got
         return at + detail["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    if kind.startswith("date_"):
+        return f"{at}should be a day, written as YYYY-MM-DD, got {_shown(detail['input'])}"
     message = detail["msg"].removeprefix("Input ")
     return f"{at}{message[:1].lower()}{message[1:]}, got {_shown(detail['input'])}"
 

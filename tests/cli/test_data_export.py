@@ -24,5 +24,7 @@ def test_labels_go_with_what_is_exported(cli: CommandLine, tmp_path: Path) -> No
     assert (said["asset"], said["labels"], said["split"], said["rows"]) == (digest, ["restricted"], "train", 2)
     again = cli("data", "export", digest, "--to", target)
     assert (again.status, f"{target}: it is there already" in again.err) == (2, True)
+    nowhere = cli("data", "export", digest, "--to", "/proc/out.parquet")
+    assert (nowhere.status, nowhere.err.startswith("error: /proc/out.parquet: ")) == (1, True)
     wrong = cli("data", "export", digest, "--to", tmp_path / "x", "--where", "laguage = 'de'")
     assert "--where, character 1: unknown column 'laguage'; did you mean 'language'?" in wrong.err

@@ -116,7 +116,7 @@ def test_conversations_are_shown_with_their_lines(cli: CommandLine, tmp_path: Pa
     [
         (["--where", "langauge = 'de'"], "--where, character 1: unknown column 'langauge'; did you mean 'language'?"),
         (["--where", "scores.wrods > 1"], "unknown name 'scores.wrods'; did you mean 'scores.words'?"),
-        (["--span", "9-"], "--span: "),
+        (["--span", "9-"], "--span: should be two numbers with a hyphen, such as 120-180, got '9-'"),
         (["--limit", "-1"], "--limit"),
     ],
 )

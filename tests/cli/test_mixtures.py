@@ -52,10 +52,10 @@ def test_a_person_sees_the_shares_of_a_mixture(fresh: CommandLine, tmp_path: Pat
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
-        ("sources.x={weight: 1}", "sources.x.corpus: it does not say which corpus 'x' is in\n  one of manuals, tickets"),
+        ("sources.x={weight: 1}", "it does not say which corpus 'x' is in\n  one of manuals, tickets"),
         ("sources.x={corpus: manuls}", "sources.x.corpus: unknown corpus 'manuls'; did you mean 'manuals'?"),
         ("sources.x={corpus: manuals}", "sources: manuals and x both take all that is left of manuals"),
-        ("sources.tickets.where=bytes >", "sources.tickets.where, character 8: a column or a constant is expected here"),
+        ("sources.tickets.where=bytes >", "sources.tickets.where, character 8: a column or a constant"),
         ("curriculum={stages: [{share: 1, weights: {ticket: 1}}]}", "unknown source 'ticket'; did you mean 'tickets'?"),
     ],
 )

@@ -30,6 +30,11 @@ WRONG_REQUESTS = {
     "unknown asset": (["assets", "show", "words/bth"], "did you mean 'words/both'"),
     "unknown step": (["steps", "join-txt"], "did you mean 'join-text'"),
     "not a model": (["complete", "words", "x"], "this asset is a corpus, not a model"),
+    "not an index": (["index", "search", "words", "x"], "error: words is a corpus, and an index is needed"),
+    "no export": (
+        ["audit", "verify", "--export", "none.jsonl"],
+        "error: none.jsonl: there is no such file\n  `audit export` makes one",
+    ),
     "missing recipe": (["plan", "none.yaml"], "none.yaml: cannot be read"),
     "resume and recipe": (["run", "recipe.yaml", "--resume"], "--resume"),
     "export into a full folder": (["assets", "export", "words", "."], "not empty"),
@@ -55,6 +60,11 @@ BAD_RECIPES = {
     "unknown key": ("name: w\nsteps:\n  a: {step: write-text, text: x, tmes: 2}\n", ":3", "did you mean 'times'"),
     "unknown key at the top": ("nam: w\nname: w\nsteps:\n  a: {step: write-text, text: x}\n", ":1", "'nam'"),
     "wrong type": ("name: w\nsteps:\n  a:\n    step: write-text\n    text: x\n    times: often\n", ":6", "times"),
+    "unknown key of an ingest": (
+        "name: w\nsteps:\n  a: {step: ingest, path: ., pth: x}\n",
+        ":3",
+        "in steps.a, an ingest step; did you mean 'path'",
+    ),
     "unknown step": ("name: w\nsteps:\n  a: {step: wite-text}\n", ":3", "did you mean 'write-text'"),
     "not YAML": ("name: w\nsteps: [\n", ":3", "YAML"),
 }

@@ -68,7 +68,7 @@ def test_it_is_the_place_that_data_show_has(notes: CommandLine, path: str, word:
 def test_a_span_that_no_text_has_is_refused(notes: CommandLine) -> None:
     for document, span, said in (
         ("pump.txt", "0-5000", "characters 0 to 5000 of a text that has"),
-        ("pump.txt", "5", "--span"),
+        ("pump.txt", "5", "--span: should be two numbers with a hyphen, such as 120-180, got '5'"),
         ("talks.jsonl#L1", "0-3", "no asset has the text of"),
     ):
         refused = notes("trace", "document", document, "--span", span)

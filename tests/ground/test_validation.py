@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Literal
 
 import pytest
@@ -38,6 +39,7 @@ class Suite(Strict):
     budget_tokens: int = Field(default=1, ge=1)
     cases: tuple[Case, ...] = ()
     named: dict[str, Case] = {}
+    until: date | None = None
 
     @model_validator(mode="after")
     def _named_well(self) -> Suite:
@@ -85,6 +87,12 @@ def test_every_mistake_is_told_at_once_in_the_files_order() -> None:
 def test_what_is_no_mapping_and_what_a_validator_refuses() -> None:
     assert "should be a mapping" in str(refused("just text"))
     assert str(refused("name: bad")) == "suite.yaml:1: the name is bad"
+
+
+def test_a_day_is_asked_for_as_days_are_written() -> None:
+    for written in ("tomorrow", "31.12.2026", "2026-13-01", "[]"):
+        said = str(refused(f"name: a\nuntil: {written}"))
+        assert said.startswith("suite.yaml:2: until: should be a day, written as YYYY-MM-DD, got "), said
 
 
 def test_nearest_ignores_case_and_the_choice_of_dash() -> None:

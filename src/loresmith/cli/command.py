@@ -160,5 +160,7 @@ def make_request(model: type[Request], given: Mapping[str, Any]) -> Any:
         name = str(wrong["loc"][0])
         field = model.model_fields[name]
         shown = name.upper() if extras(field).get("positional") else option_name(name, field)
+        if wrong["type"] == "value_error":  # a validator of the request's own, which says what it got
+            raise UserError(wrong["msg"].removeprefix("Value error, "), where=shown) from None
         message = wrong["msg"].removeprefix("Input ")
         raise UserError(f"{message[:1].lower()}{message[1:]}, got {wrong['input']!r}", where=shown) from None

@@ -85,7 +85,9 @@ def _row(step: StepState) -> tuple[str, ...]:
 def _rest(account: Account) -> str:
     """Where that went which was not kept."""
     left = [entry for entry in account.left if entry.disposition != "kept" and entry.count]
-    return ", ".join(f"{entry.count:,} {entry.disposition} ({entry.reason})" for entry in left)
+    return ", ".join(
+        f"{entry.count:,} {entry.disposition}{f' ({entry.reason})' if entry.reason else ''}" for entry in left
+    )
 
 
 COMMANDS = {

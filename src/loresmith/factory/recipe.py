@@ -16,7 +16,7 @@ from loresmith.factory.compute import Compute
 from loresmith.factory.registry import find_step
 from loresmith.factory.step import Step, StepConfig
 from loresmith.ledger.releases import Channel, check_name
-from loresmith.nearest import unknown_name
+from loresmith.nearest import unknown_name, with_article
 from loresmith.validation import validate
 from loresmith.yaml_lines import Mapped, YamlPath, load_yaml, read_yaml
 
@@ -150,8 +150,9 @@ def _recipe_step(name: str, keys: dict[str, Any], written: Mapped, folder: Path)
     known = {"step", *step.inputs, *step.config.model_fields}
     for key in keys:
         if key not in known:
+            said = f"{key!r} in steps.{name}, {with_article(kind)} step;"
             raise UserError(
-                unknown_name("key", key, known).replace(f"{key!r};", f"{key!r} in steps.{name}, a {kind} step;", 1),
+                unknown_name("key", key, known).replace(f"{key!r};", said, 1),
                 where=written.where((*path, key)),
                 hint=f"`loresmith steps {kind}` lists the keys of this step",
             )
@@ -162,7 +163,7 @@ def _recipe_step(name: str, keys: dict[str, Any], written: Mapped, folder: Path)
             inputs |= _references(name, role, declared.many, reference, written.where((*path, role)))
         elif not (declared.optional or declared.every):
             raise UserError(
-                f"steps.{name}: the input {role!r} is missing: a {declared.kind} ({declared.summary})",
+                f"steps.{name}: the input {role!r} is missing: {with_article(declared.kind)} ({declared.summary})",
                 where=written.where(path),
             )
     settings = {key: value for key, value in keys.items() if key != "step" and key not in step.inputs}
@@ -290,8 +291,8 @@ def produced_by(recipe: Recipe, reference: str, path: YamlPath, kind: str | None
     else:
         fitting = [role for role, output in outputs.items() if output.kind == kind]
     listed = ", ".join(f"{name}.{role} ({output.kind})" for role, output in outputs.items())
-    if not fitting or (kind is not None and outputs[fitting[0]].kind != kind):
-        raise UserError(f"a {kind} is needed here, and {reference!r} gives {listed}", where=where)
+    if kind is not None and (not fitting or outputs[fitting[0]].kind != kind):
+        raise UserError(f"{with_article(kind)} is needed here, and {reference!r} gives {listed}", where=where)
     if len(fitting) > 1:
         raise UserError(f"{reference!r} has several outputs; say which: {listed}", where=where)
     return name, fitting[0]

@@ -244,8 +244,8 @@ class Step:
             not there any more, and not merely unwanted or refused now. It gets the config, the paths, and the
             read-only directory of what it made beside the snapshot, with its books. None: nobody asks.
         packages: distributions whose versions belong to the action key, since they decide the result.
-        check: raises UserError where settings do not go with the inputs that a recipe wires, whose roles and references it
-            gets beside the config; called before anything is planned. Its places are keys of the step. None: all go.
+        check: raises UserError, with a key of the step as its place, where settings do not go with the inputs that a
+            recipe wires. It gets the config and the references by role, before anything is planned. None: all go.
         workload: how much work a config asks for, in any unit (training: floating-point operations); forecasts
             scale past runs by it. None: they scale by the size of the inputs.
         guess: what to forecast where there are no past runs.

@@ -24,6 +24,7 @@ from loresmith.ledger.references import resolve
 from loresmith.ledger.schema import ASSET, BLOB
 from loresmith.ledger.tombstones import MADE_ANEW, Tombstone, require_not_erased, tombstones
 from loresmith.ledger.views import Views
+from loresmith.nearest import with_article
 
 
 class File(BaseModel):
@@ -176,7 +177,7 @@ class Assets:
                 digest = resolve(connection, reference, kind)
         asset = self.get(digest)
         if kind is not None and asset.kind != kind:
-            raise UserError(f"{reference} is a {asset.kind}, and a {kind} is needed", where=asset.digest)
+            raise UserError(f"{reference} is {with_article(asset.kind)}, and {with_article(kind)} is needed")
         return asset
 
     def list(self, kind: str | None = None, limit: int | None = None) -> list[Asset]:

@@ -14,6 +14,7 @@ from loresmith.factory.run import Observer
 from loresmith.factory.standing import checks_of_added
 from loresmith.ledger import Action, Asset, AssetCheck, Lineage, Receipt
 from loresmith.models.base_source import BaseSource
+from loresmith.nearest import with_article
 from loresmith.sdk.base_models import bring_in
 from loresmith.validation import validate
 
@@ -103,7 +104,7 @@ class AssetHandle:
             UserError: it is neither a model nor an adapter, or its base is not here.
         """
         if self.asset.kind not in ("model", "adapter"):
-            raise UserError(f"this asset is a {self.asset.kind}, not a model", where=self.digest[:12])
+            raise UserError(f"this asset is {with_article(self.asset.kind)}, not a model", where=self.digest[:12])
         return self._workspace.loaded_model(self.digest)
 
 

@@ -21,7 +21,7 @@ from loresmith.factory.recipe import Recipe, RecipeStep
 from loresmith.factory.reproduction.scratch import discard, scratch
 from loresmith.factory.run import CACHES, default_threads
 from loresmith.factory.step import InputAsset
-from loresmith.nearest import unknown_name
+from loresmith.nearest import unknown_name, with_article
 
 if TYPE_CHECKING:
     from loresmith.sdk.workspace import Workspace
@@ -170,8 +170,8 @@ class Previewer:
         there, and what could not be read."""
         if producer.step.name != INGEST:
             raise UserError(
-                f"its documents come from {producer.name!r}, a {producer.step.name} step, and are not there yet; "
-                f"samples are read of the files of {INGEST} steps only",
+                f"its documents come from {producer.name!r}, {with_article(producer.step.name)} step, and are not "
+                f"there yet; samples are read of the files of {INGEST} steps only",
                 where=self._recipe.where("steps", producer.name),
                 hint="run the recipe once as it is: then the preview has them, and whatever is changed in `curate`",
             )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from loresmith.errors import UserError
 from loresmith.ledger import ReleaseEvent
 from loresmith.ledger.releases import Channel
-from loresmith.nearest import unknown_name
+from loresmith.nearest import unknown_name, with_article
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -62,14 +62,16 @@ class ReleaseHandle:
         if asset.kind == kind or (kind is None and asset.kind in SERVED):
             return
         if kind is not None:
-            raise UserError(f"{called} is a {asset.kind}, not a {kind}", where=f"release {self.name!r}")
+            what = f"{called} is {with_article(asset.kind)}, not {with_article(kind)}"
+            raise UserError(what, where=f"release {self.name!r}")
         ledger = self._workspace.ledger
         events = ledger.releases.history(self.name) if self.name in set(self._workspace.releases) else []
         if asset.kind not in {ledger.assets.get(event.asset).kind for event in events}:
             raise UserError(
-                f"{called} is a {asset.kind}, and what is released is a model, an adapter or a bundle",
+                f"{called} is {with_article(asset.kind)}, and what is released is a model, an adapter or a bundle",
                 where=f"release {self.name!r}",
-                hint=f"if a {asset.kind} is meant, say `--kind {asset.kind}`; from then on this release may be of one",
+                hint=f"if {with_article(asset.kind)} is meant, say `--kind {asset.kind}`; from then on this release "
+                "may be of one",
             )
 
     def rollback(self, channel: Channel = "production", because: str = "", although_tainted: str = "") -> ReleaseEvent:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +16,14 @@ if TYPE_CHECKING:
     from loresmith.ledger import Ledger
     from loresmith.sdk.tracing import Trace
 
-SPAN = r"\d+-\d+$"
-"""How a span is written: `120-180` is character 120 up to 179, from 0."""
+_SPAN = re.compile(r"([0-9]+)-([0-9]+)")
+
+
+def require_span(written: str | None) -> str | None:
+    """What was written, if it is a span: `120-180` is character 120 up to 179, from 0. Raises ValueError."""
+    if written is not None and _SPAN.fullmatch(written) is None:
+        raise ValueError(f"should be two numbers with a hyphen, such as 120-180, got {written!r}")
+    return written
 
 
 class ShownPlace(BaseModel):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from loresmith.errors import UserError
 from loresmith.ledger.books import Account
 from loresmith.sdk.call import Answer, Call, Emit, Request
-from loresmith.sdk.spans import SPAN, TracedSpan, span_of, trace_span
+from loresmith.sdk.spans import TracedSpan, require_span, span_of, trace_span
 from loresmith.sdk.tracing import Trace, trace_document
 
 if TYPE_CHECKING:
@@ -52,10 +52,11 @@ class TraceRequest(Request):
     )
     span: str | None = Field(
         default=None,
-        pattern=SPAN,
         description="Say where these characters of its text come from, in every asset that has it: `120-180` is "
         "character 120 up to 179, from 0.",
     )
+
+    _span_is_one = field_validator("span")(require_span)
 
 
 class TraceAnswer(Answer):

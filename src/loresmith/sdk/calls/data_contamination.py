@@ -10,6 +10,7 @@ from loresmith.errors import UserError
 from loresmith.evaluation.contamination_report import ContaminationReport, CorpusContamination
 from loresmith.factory.plan import make_plan
 from loresmith.factory.recipe import parse_recipe
+from loresmith.nearest import with_article
 from loresmith.sdk.call import Answer, Call, Emit, Request
 from loresmith.yaml_lines import Mapped
 
@@ -57,7 +58,8 @@ def _contamination(workspace: Workspace, request: DataContaminationRequest, emit
         "suite": ("suites", "corpora", "corpus", request.corpora),
     }.get(asset.kind, ("", "", "", ()))
     if not own:
-        raise UserError(f"a corpus or a suite is needed here, and {request.asset!r} is a {asset.kind}", where="ASSET")
+        what = f"{request.asset} is {with_article(asset.kind)}, and a corpus or a suite is needed"
+        raise UserError(what, where="ASSET")
     if asset.kind == "corpus" and request.corpora:
         raise UserError("a corpus is held against suites", where="--corpus", hint="name them with --suite")
     if asset.kind == "suite" and request.suites:

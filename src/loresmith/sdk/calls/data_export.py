@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
+from loresmith.ledger.faults import file_faults
 from loresmith.sdk.call import Answer, Call, Emit, Request
 from loresmith.sdk.calls.assets import REFERENCE
 from loresmith.sdk.calls.data_show import WHERE
@@ -61,7 +62,8 @@ def _export(workspace: Workspace, request: DataExportRequest, _emit: Emit) -> Da
         "split": request.split,
         "where": request.where,
     }
-    done = export(rows, Export(request.to, request.format, condition, request.split, known))
+    with file_faults(request.to):
+        done = export(rows, Export(request.to, request.format, condition, request.split, known))
     return DataExportAnswer(
         digest=asset.digest,
         kind=asset.kind,

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from loresmith.errors import UserError
 from loresmith.nearest import unknown_name
 from loresmith.sdk.call import Answer, Call, Emit, Request
 from loresmith.sdk.calls.assets import REFERENCE
-from loresmith.sdk.spans import SPAN, ShownPlace, places_of, span_of
+from loresmith.sdk.spans import ShownPlace, places_of, require_span, span_of
 
 if TYPE_CHECKING:
     from loresmith.data.asset_rows import AssetRows
@@ -52,10 +52,11 @@ class DataShowRequest(Request):
     full: bool = Field(default=False, description=f"Show whole texts, not their first {BEGINNING} characters.")
     span: str | None = Field(
         default=None,
-        pattern=SPAN,
         description="Say where these characters of each text come from, and show them: `120-180` is character 120 up "
         "to 179, from 0.",
     )
+
+    _span_is_one = field_validator("span")(require_span)
 
 
 class ShownRow(BaseModel):

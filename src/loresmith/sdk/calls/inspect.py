@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, Field
 
 from loresmith.errors import UserError
+from loresmith.nearest import with_article
 from loresmith.sdk.call import Answer, Call, Emit, Request
 
 if TYPE_CHECKING:
@@ -109,7 +110,8 @@ def _what_renders(workspace: Workspace, request: InspectRequest) -> Asset:
         found = assets.find(request.tokenizer, "tokenizer")
     if found.kind not in _FOLDERS:
         raise UserError(
-            f"this asset is a {found.kind}; a tokenizer or a model renders conversations", where=request.tokenizer
+            f"this asset is {with_article(found.kind)}; a tokenizer or a model renders conversations",
+            where=request.tokenizer,
         )
     return found
 

@@ -84,9 +84,11 @@ def verify_export(file: Path, public_key: Path | None = None) -> ExportCheck:
     Without a key this shows that the records belong to one log with that head, and not whose log it is.
 
     Raises:
-        UserError: this is no export.
+        UserError: there is no such file, or it is no export.
         Failure: it cannot be read, or the key cannot.
     """
+    if not file.exists():
+        raise UserError("there is no such file", where=str(file), hint="`audit export` makes one")
     problems: list[str] = []
     count = 0
     with file_faults(file), file.open(encoding="utf-8") as lines:
