@@ -148,7 +148,7 @@ lines = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(lines)
 def test_the_books_balance_whatever_comes(tmp_path_factory: pytest.TempPathFactory, drawn: list[Any]) -> None:
     folder = write_files(tmp_path_factory.mktemp("in"), {"a.jsonl": jsonl([*drawn, asked("x"), asked("y")])})

@@ -104,6 +104,7 @@ def test_whichever_is_registered_later_is_held_against_the_other(workspace: Work
     assert after["clean"] == "to do", "every registered suite is part of the plan"
 
 
+@pytest.mark.slow
 def test_readiness_knows_what_was_found_of_every_suite(workspace: Workspace) -> None:
     exams = {"a": {"prompt": QUESTION, "answer": ANSWER}, "b": {"prompt": prose(3, 30), "answer": prose(4, 5)}}
     for name, case in exams.items():

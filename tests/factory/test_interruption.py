@@ -137,7 +137,7 @@ def test_ctrl_c_stops_at_a_safe_point_within_five_seconds(factory: Factory) -> N
     assert min(took) < 5
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
 def test_a_step_that_is_slow_to_reach_a_safe_point_is_given_the_time(factory: Factory, number: signal.Signals) -> None:
     """As a training step whose batch takes longer than anybody would wait for one that hangs."""
     recipe = factory.recipe("count: {step: count-slowly, to: 2, pause: 5}")

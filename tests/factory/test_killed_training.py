@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import psutil
+import pytest
 
 from tests.factory.conftest import Factory
 from tests.training.tiny_tokens import write_tokens
@@ -36,6 +37,7 @@ def second_process(factory: Factory) -> psutil.Process:
     raise AssertionError("there is no second process")
 
 
+@pytest.mark.slow
 def test_a_process_killed_in_the_middle_interrupts_the_run_and_changes_nothing(
     factory: Factory, tmp_path: Path
 ) -> None:

