@@ -253,6 +253,7 @@ def test_the_released_model_completes_the_same_for_the_same_seed(job: Job) -> No
     assert first["text"] == second["text"] != ""
 
 
+@pytest.mark.slow
 def test_the_released_model_is_reproduced_from_the_snapshot_of_its_sources(job: Job) -> None:
     found = job.answer("reproduce", "small")
     assert found["same"]

@@ -17,6 +17,8 @@ from loresmith.errors import UserError
 from loresmith.sdk.tracing import Trace, Witness, trace_document
 from tests.data.conversations import asked, jsonl
 
+pytestmark = pytest.mark.slow  # of the models that it trains
+
 SHAPE = "sequence_length: 256, batch_tokens: 256, micro_batch_tokens: 256, held_out_interval: 100000"
 TINY = "architecture: {layers: 1, width: 32, head_dim: 16}"
 CURATE = "minimum_bytes: 1, drop_near_duplicates: true, validation_share: 0.2, test_share: 0"

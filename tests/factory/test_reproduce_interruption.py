@@ -133,6 +133,7 @@ def test_numbers_outlive_the_process_that_took_them_down(tmp_path: Path) -> None
     last.close()
 
 
+@pytest.mark.slow
 def test_two_at_once_do_not_meet(counted: Factory) -> None:
     before = verdicts(counted)
     processes = [start(counted), start(counted)]

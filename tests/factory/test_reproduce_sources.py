@@ -52,7 +52,7 @@ def test_a_folder_is_read_from_its_snapshot_whatever_has_become_of_it(factory: F
     require_the_same()
 
 
-@pytest.mark.parametrize("others", ["some", "none"])
+@pytest.mark.parametrize("others", ["some", pytest.param("none", marks=pytest.mark.slow)])
 def test_a_snapshot_that_does_not_hold_all_is_not_run_from(factory: Factory, folder: Path, others: str) -> None:
     """A name that is too long to be written is cut short in the snapshot, and no pattern finds its ending there."""
     if others == "none":

@@ -24,6 +24,7 @@ precision: float32}}
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="names the kernels of x86")
 def test_other_kernels_give_another_model_and_are_found_out(
     factory: Factory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from loresmith.factory.step import InputAsset
 
 PROGRAM = """
@@ -34,6 +36,7 @@ print(*context.resident[99], *context.resident[-1])
 """
 
 
+@pytest.mark.slow
 def test_500_steps_with_checkpoints_and_measurements_take_no_more_memory_than_100(
     tokens: InputAsset, tmp_path: Path
 ) -> None:
